@@ -7,14 +7,17 @@ To add a reason, add a row here and its code to the man page.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from os import fsdecode
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.cleanup.reason_texts import (
+    list_some,
+    undeletable_hint,
+    undeletable_message,
+)
 from git_hub_session.errors import Damaged, HubError, to_hub_error
 from git_hub_session.git.ref_names import parse_agent_branch
 from git_hub_session.removal.journal import STEP_TRASH
 from git_hub_session.util.shell import quote_word
-from git_hub_session.util.text import quote_list
 from git_hub_session.worktree.off_branch import (
     has_other_branch,
     off_branch_command,
@@ -170,10 +173,6 @@ def _rescue_limit_hint(state: WorktreeState) -> str:
     return f"git -c {setting} hub-session cleanup {state.session}, or use --discard"
 
 
-def _list_some(paths: Sequence[bytes]) -> str:
-    return quote_list([fsdecode(path) for path in paths])
-
-
 # --- The rules ------------------------------------------------------------------------------------
 
 IN_USE = Rule(
@@ -304,30 +303,36 @@ CHANGES_RULES = (
     Rule(
         "unmerged",
         lambda state: state.scan.git_index.unmerged,
-        lambda state: f"unmerged entries: {_list_some(sorted(state.scan.git_index.unmerged))}",
+        lambda state: f"unmerged entries: {list_some(sorted(state.scan.git_index.unmerged))}",
         _unmerged_hint,
     ),
     Rule(
         "submodule",
         lambda state: state.scan.submodules,
-        lambda state: f"has a populated submodule: {_list_some(state.scan.submodules)}",
+        lambda state: f"has a populated submodule: {list_some(state.scan.submodules)}",
         lambda state: f"git -C {quote_word(state.worktree.path)} submodule deinit --all",
     ),
     Rule(
         "nested-repository",
         lambda state: state.scan.repositories,
-        lambda state: f"contains another repository: {_list_some(state.scan.repositories)}",
+        lambda state: f"contains another repository: {list_some(state.scan.repositories)}",
         _move_out,
+    ),
+    Rule(
+        "undeletable",
+        lambda state: state.undeletable,
+        lambda state: undeletable_message(state.undeletable[0]),
+        lambda state: undeletable_hint(state.undeletable[0]),
     ),
     Rule(  # /proc may not list all mounts. A directory on another device is a mount point.
         "mount-point",
         lambda state: state.scan.tree.devices,
-        lambda state: f"contains a mount point: {_list_some(state.scan.tree.devices)}",
+        lambda state: f"contains a mount point: {list_some(state.scan.tree.devices)}",
     ),
     Rule(
         "special-file",
         lambda state: state.scan.special_files,
-        lambda state: f"git cannot store a special file: {_list_some(state.scan.special_files)}",
+        lambda state: f"git cannot store a special file: {list_some(state.scan.special_files)}",
         "use --discard",
         overridden_by=DISCARD,
     ),

@@ -6,7 +6,7 @@ import os
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.removal.journal import STEP_DELETE, read_journal, start_journal
-from git_hub_session.removal.trash import remove_git_dir, trash_name
+from git_hub_session.removal.trash import move_to_trash, remove_git_dir, trash_name
 from git_hub_session.system import tree
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def remove_with_contents(worktree: Worktree) -> None:
     if os.path.lexists(worktree.path):
         # Rename first: after a kill, the journal shows that the rest may be deleted.
         start_journal(worktree, STEP_DELETE)
-        os.rename(worktree.path, trash)
+        trash = move_to_trash(worktree)
     elif not read_journal(worktree).step:
         trash = ""
     if trash:

@@ -14,9 +14,15 @@ from git_hub_session.errors import HubError
 from git_hub_session.git.discovery import HUB_DIRECTORY
 from git_hub_session.git.index import Index, read_index
 from git_hub_session.git.worktrees import Worktree, is_pruned, read_worktree
-from git_hub_session.removal.journal import JournalEntry, is_marked_for_deletion, read_journal
+from git_hub_session.removal.journal import (
+    JournalEntry,
+    is_marked_for_deletion,
+    is_trash_blocked,
+    read_journal,
+)
 from git_hub_session.stash.create import IndexCopy
 from git_hub_session.system import procfs
+from git_hub_session.system.deletable import Undeletable, find_undeletable, find_unwritable
 from git_hub_session.system.tree import EMPTY_DIRECTORY, DirectoryTree, scan_directory
 from git_hub_session.util.paths import is_inside
 from git_hub_session.worktree.changes import (
@@ -101,6 +107,8 @@ class WorktreeState(NamedTuple):
     """The commits that the files in the git dir refer to."""
     unreachable_commits: tuple[str, ...] = ()
     """The part of `own_commits` that no ref contains."""
+    undeletable: tuple[Undeletable, ...] = ()
+    """The paths that prevent the removal."""
 
     @property
     def scan(self) -> WorktreeChanges:
@@ -128,16 +136,12 @@ def inspect_usage(
         sid,
         journal,
         is_marked_for_deletion=is_marked_for_deletion(worktree),
-        is_trash_blocked=bool(journal.step) and _exist(journal.trash, worktree.path),
+        is_trash_blocked=is_trash_blocked(worktree, journal),
         usage=usage,
         is_index_locked=worktree.is_index_locked,
         head_problem=off_branch_reason(worktree, branch),
         location=_locate_directory(worktree, neighbors.worktrees, project),
     )
-
-
-def _exist(*paths: str) -> bool:
-    return all(os.path.lexists(path) for path in paths)
 
 
 def _processes_in(top: str, processes: Sequence[procfs.Process]) -> tuple[str, ...]:
@@ -174,7 +178,18 @@ def inspect_changes(
         rescue_limit=rescue_limit,
         own_commits=tuple(own),
         unreachable_commits=tuple(unreachable),
+        undeletable=_find_undeletable(state.worktree, changes),
     )
+
+
+def _find_undeletable(worktree: Worktree, changes: WorktreeChanges) -> tuple[Undeletable, ...]:
+    """Return the paths that prevent the removal of the worktree."""
+    names = os.path.dirname(worktree.git_dir)
+    git_dirs = (worktree.git_dir, names, worktree.common_dir)
+    if worktree.is_missing:
+        return find_unwritable(*git_dirs)
+    unwritable = find_unwritable(os.path.dirname(worktree.path), *git_dirs)
+    return unwritable or find_undeletable(worktree.path, changes.tree)
 
 
 def scan_changes(worktree: Worktree, project: Project) -> WorktreeChanges:

@@ -20,7 +20,7 @@ from git_hub_session.git.worktrees import (
     linked_git_dir,
     read_worktree,
 )
-from git_hub_session.removal.trash import trash_name
+from git_hub_session.removal.trash import JOURNAL_FILE, trash_name
 from git_hub_session.util.numbers import MAX_INT64, parse_int
 from git_hub_session.util.paths import is_same_path
 
@@ -28,8 +28,9 @@ STEP_TRASH = "aside"
 """The directory may have its trash name. Inspect it again before it is deleted."""
 STEP_DELETE = "delete"
 """The directory may only be deleted."""
+_DELETE_IN_PLACE = "delete-in-place"
+"""STEP_DELETE of a directory at its own path: the file system cannot rename it."""
 
-_NAME = "hub-session-removal"
 _MAX_BYTES = 1 << 20
 
 
@@ -39,7 +40,7 @@ class JournalEntry(NamedTuple):
     step: str
     """STEP_TRASH, STEP_DELETE, or '' if no removal was interrupted."""
     trash: str
-    """The trash path of the directory."""
+    """The path at which the directory is deleted: its trash path, or its own path."""
     saved: tuple[str, ...]
     """The saved work, as text."""
 
@@ -61,9 +62,11 @@ def read_journal(worktree: Worktree) -> JournalEntry:
     is_valid = reason == REMOVAL_LOCK and trash == trash_name(worktree)
     if not is_valid or not {STEP_TRASH, STEP_DELETE} & {*lines}:
         return _entry_from_trash(worktree)
+    saved = tuple(line for line in lines if line.count(" ") == 2)
+    if lines[-1] == _DELETE_IN_PLACE:
+        return JournalEntry(STEP_DELETE, worktree.path, saved)
     # Ignore a step that was only partly written.
-    step = STEP_DELETE if lines[-1] == STEP_DELETE else STEP_TRASH
-    return JournalEntry(step, trash, tuple(line for line in lines if line.count(" ") == 2))
+    return JournalEntry(STEP_DELETE if lines[-1] == STEP_DELETE else STEP_TRASH, trash, saved)
 
 
 def _entry_from_trash(worktree: Worktree) -> JournalEntry:
@@ -82,11 +85,18 @@ def is_marked_for_deletion(worktree: Worktree) -> bool:
     journal = read_journal(worktree)
     if journal.step != STEP_DELETE or worktree.lock_reason is not None:
         return False
-    if not os.path.lexists(worktree.path):
+    if journal.trash == worktree.path or not os.path.lexists(worktree.path):
         return True
     # New files that were written during the deletion are back at the path, without a .git file.
     dot_git = os.path.join(worktree.path, ".git")
     return not os.path.lexists(journal.trash) and not os.path.lexists(dot_git)
+
+
+def is_trash_blocked(worktree: Worktree, journal: JournalEntry) -> bool:
+    """Return True if the directory is in the trash, and its path exists again."""
+    if not journal.step or journal.trash == worktree.path:
+        return False
+    return os.path.lexists(journal.trash) and os.path.lexists(worktree.path)
 
 
 def start_journal(worktree: Worktree, step: str, saved: Sequence[str] = ()) -> None:
@@ -107,8 +117,8 @@ def start_journal(worktree: Worktree, step: str, saved: Sequence[str] = ()) -> N
         raise
 
 
-def mark_for_deletion(worktree: Worktree, saved: Sequence[str]) -> None:
-    """Record that the directory may only be deleted.
+def mark_for_deletion(worktree: Worktree, path: str, saved: Sequence[str]) -> None:
+    """Record that the directory, which is at `path` now, may only be deleted.
 
     If this raises OSError, do not delete it: the next run undoes or finishes the removal.
     """
@@ -116,7 +126,8 @@ def mark_for_deletion(worktree: Worktree, saved: Sequence[str]) -> None:
         # Record the time of the first step. Another process may write a file between the inspection
         # and the mark. If this run is killed, the time shows that the file was never inspected.
         started_at = os.fstat(file.fileno()).st_mtime_ns
-        file.write(f"\0{started_at}\0{STEP_DELETE}".encode())
+        step = _DELETE_IN_PLACE if path == worktree.path else STEP_DELETE
+        file.write(f"\0{started_at}\0{step}".encode())
         if saved:
             os.fsync(file.fileno())
 
@@ -163,4 +174,4 @@ def clear_journal(worktree: Worktree) -> None:
 
 
 def _journal_path(worktree: Worktree) -> str:
-    return os.path.join(worktree.git_dir, _NAME)
+    return os.path.join(worktree.git_dir, JOURNAL_FILE)

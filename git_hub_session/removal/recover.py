@@ -12,6 +12,7 @@ from git_hub_session.removal.journal import (
     STEP_TRASH,
     clear_journal,
     is_marked_for_deletion,
+    is_trash_blocked,
     read_journal,
     started_at_ns,
 )
@@ -64,24 +65,27 @@ def recover_removal(worktree: Worktree) -> TrashedDirectory | None:
     journal = read_journal(worktree)
     if is_marked_for_deletion(worktree):
         return remaining_files(worktree, journal.trash)
-    is_in_trash, is_at_path = os.path.lexists(journal.trash), os.path.lexists(worktree.path)
-    if journal.step and is_in_trash and is_at_path:
+    if is_trash_blocked(worktree, journal):
         raise RemovalFailed(
             f"an interrupted removal moved the directory to '{journal.trash}',"
             f" and '{worktree.path}' exists again",
             hint=f"move '{worktree.path}' to another path",
         )
-    if journal.step == STEP_TRASH and is_in_trash:
+    if journal.step == STEP_TRASH and os.path.lexists(journal.trash):
         restore_directory(worktree, journal.trash)
-    elif journal.step and is_at_path:
+    elif journal.step and os.path.lexists(worktree.path):
         clear_journal(worktree)
     return None
 
 
 def restore_directory(worktree: Worktree, trash: str) -> None:
-    """Rename the directory back from the trash, and remove the journal. Raises RemovalFailed."""
+    """Rename the directory back from the trash, and remove the journal. Raises RemovalFailed.
+
+    `trash` is the path of the worktree if its directory could not be renamed.
+    """
     try:
-        os.rename(trash, worktree.path)
+        if trash != worktree.path:
+            os.rename(trash, worktree.path)
     except OSError as error:
         raise RemovalFailed(
             f"the directory is in '{trash}' and cannot be renamed back: {error.strerror}"
@@ -91,7 +95,8 @@ def restore_directory(worktree: Worktree, trash: str) -> None:
 
 def remaining_files(worktree: Worktree, trash: str) -> TrashedDirectory:
     """Return the files that an interrupted deletion left and may still delete."""
-    if os.path.lexists(worktree.path):  # New files were renamed back. Keep them all.
+    if trash != worktree.path and os.path.lexists(worktree.path):
+        # New files were renamed back. Keep them all.
         return TrashedDirectory(worktree.path, tree.EMPTY_DIRECTORY)
     try:
         started_at = started_at_ns(worktree)

@@ -12,6 +12,9 @@ A removal takes six steps:
 The journal records the last finished step. The next run undoes a removal that was interrupted
 before step 4, and finishes one that was interrupted later (see recover.py). The rename is atomic.
 Do not delete at the old path: an interrupted deletion would look like changes of a user.
+
+Some file systems cannot rename a directory, such as overlayfs a directory of a lower layer. Only
+there, steps 3 to 5 use the directory at its path. The journal tells the next run so.
 """
 
 from __future__ import annotations
@@ -49,7 +52,7 @@ from git_hub_session.removal.recover import (
     remaining_files,
     restore_directory,
 )
-from git_hub_session.removal.trash import remove_git_dir, trash_name
+from git_hub_session.removal.trash import move_to_trash, remove_git_dir, trash_name
 from git_hub_session.system import tree
 from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.reason import CONTENTS_CHANGED, DIRECTORY_REMOVED, GIT_DIR_CHANGED
@@ -114,26 +117,25 @@ def _trash_directory(
             f"the trash path of an interrupted removal exists: '{trash}'",
             hint=f"save the files that you need, then: rm -r {quote_word(trash)}",
         )
-    _rename_to_trash(worktree, trash, checked, saved)
+    path = _rename_to_trash(worktree, checked, saved)
     try:
-        current, scanned = inspect_trash(worktree, trash, checked)
+        current, scanned = inspect_trash(worktree, path, checked)
     except OSError:
-        restore_directory(worktree, trash)
+        restore_directory(worktree, path)
         raise
     if current != checked:
-        restore_directory(worktree, trash)
+        restore_directory(worktree, path)
         raise _change_error(checked, current)
     try:
-        mark_for_deletion(worktree, saved)
+        mark_for_deletion(worktree, path, saved)
     except FileNotFoundError:
         if not is_pruned(worktree):
             raise
-    return TrashedDirectory(trash, scanned)
+    return TrashedDirectory(path, scanned)
 
 
-def _rename_to_trash(
-    worktree: Worktree, trash: str, checked: Fingerprint, saved: Sequence[str]
-) -> None:
+def _rename_to_trash(worktree: Worktree, checked: Fingerprint, saved: Sequence[str]) -> str:
+    """Take the steps 1 and 2. Return the path of the directory, as move_to_trash() does."""
     try:
         start_journal(worktree, STEP_TRASH, saved)
         # Lock before the rename: `git worktree prune` removes the git dir of a missing, unlocked
@@ -142,7 +144,7 @@ def _rename_to_trash(
         if inspect_git_dir(worktree) != checked.git_dir:
             clear_journal(worktree)
             raise RemovalBlocked(GIT_DIR_CHANGED)
-        os.rename(worktree.path, trash)
+        return move_to_trash(worktree)
     except FileNotFoundError:
         clear_journal(worktree)
         raise RemovalBlocked(DIRECTORY_REMOVED) from None
@@ -171,15 +173,14 @@ def remove_unchecked(worktree: Worktree) -> None:
 
     Raises RemovalFailed.
     """
-    trash = trash_name(worktree)
     trashed = None
     if worktree.is_missing and read_journal(worktree).step == STEP_DELETE:
-        trashed = remaining_files(worktree, trash)
+        trashed = remaining_files(worktree, trash_name(worktree))
     elif not worktree.is_missing:
         try:
             start_journal(worktree, STEP_DELETE)
-            os.rename(worktree.path, trash)
-            trashed = TrashedDirectory(trash, tree.scan_directory(trash, tracked=ANY_PATH))
+            path = move_to_trash(worktree)
+            trashed = TrashedDirectory(path, tree.scan_directory(path, tracked=ANY_PATH))
         except OSError as error:
             raise RemovalFailed(f"cannot remove the directory: {error.strerror}") from None
     if trashed is not None:
@@ -214,9 +215,13 @@ def _delete_directory(trashed: TrashedDirectory, path: str) -> str:
     except FileNotFoundError:
         return ""  # Another run deletes the same directory.
     except OSError as error:
-        raise RemovalFailed(f"cannot delete '{trashed.path}': {error.strerror}") from None
-    try:
-        os.rename(trashed.path, path)
-    except OSError:
-        return trashed.path  # The path exists again.
+        raise RemovalFailed(
+            f"cannot delete '{error.filename}': {error.strerror}",
+            hint=f"delete {quote_word(error.filename)} and run the command again",
+        ) from None
+    if trashed.path != path:
+        try:
+            os.rename(trashed.path, path)
+        except OSError:
+            return trashed.path  # The path exists again.
     return path

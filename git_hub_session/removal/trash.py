@@ -6,10 +6,12 @@ The directory of a worktree is renamed to a sibling. Its git dir is renamed to a
 
 from __future__ import annotations
 
+import errno
 import os
 from zlib import crc32
 
 from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.git.worktrees import LOCK_FILE
 from git_hub_session.removal.errors import RemovalFailed
 from git_hub_session.system import tree
 from git_hub_session.util.shell import quote_word
@@ -18,8 +20,17 @@ from git_hub_session.worktree.paths import TRASH_SUFFIX, is_trash_name
 if TYPE_CHECKING:
     from git_hub_session.git.worktrees import Worktree
 
+JOURNAL_FILE = "hub-session-removal"
+"""The file in a git dir that records the progress of a removal (see journal.py)."""
+
 _GIT_DIRS = "hub-session-trash"
 _TEMPORARY_FILE = ("hub-session-", ".tmp")
+# The errors of a file system that cannot rename a directory. On overlayfs, a directory of a lower
+# layer gives EXDEV.
+_CANNOT_RENAME = (errno.EXDEV, errno.ENOSYS, errno.ENOTSUP)
+# The last files of a git dir to delete, in this order. Until then they name the worktree, its branch
+# and the step of its removal. Git prunes a git dir without a lock.
+_LAST_FILES = (LOCK_FILE, JOURNAL_FILE, "commondir", "gitdir", "HEAD")
 _MAX_NAME_BYTES = 240  # A file name has at most 255 bytes. This leaves room for the additions.
 
 
@@ -77,6 +88,21 @@ def empty_trash(common_dir: str) -> None:
             pass
 
 
+def move_to_trash(worktree: Worktree) -> str:
+    """Rename the directory of a worktree to its trash name, and return its new path.
+
+    Return its present path if the file system cannot rename it. Raises OSError.
+    """
+    trash = trash_name(worktree)
+    try:
+        os.rename(worktree.path, trash)
+    except OSError as error:
+        if error.errno not in _CANNOT_RENAME:
+            raise
+        return worktree.path
+    return trash
+
+
 def remove_git_dir(worktree: Worktree) -> None:
     """Rename the git dir of this worktree to the trash, and delete it. Raises RemovalFailed."""
     directory = git_dir_trash(worktree.common_dir)
@@ -88,11 +114,28 @@ def remove_git_dir(worktree: Worktree) -> None:
             raise RemovalFailed(
                 f"'{directory}' is a symbolic link", hint=f"rm {quote_word(directory)}"
             )
-        os.rename(worktree.git_dir, trash)
-        tree.remove_if_unchanged(trash, tree.scan_directory(trash))
+        try:
+            os.rename(worktree.git_dir, trash)
+        except OSError as error:
+            if error.errno not in _CANNOT_RENAME:
+                raise
+            _delete_git_dir_in_place(worktree.git_dir)
+        else:
+            tree.remove_if_unchanged(trash, tree.scan_directory(trash))
     except (FileExistsError, FileNotFoundError):
         # Another cleanup created or removed the trash directory at the same time.
         if os.path.lexists(worktree.git_dir):
             remove_git_dir(worktree)
     except OSError as error:
         raise RemovalFailed(f"cannot remove the administrative files: {error.strerror}") from None
+
+
+def _delete_git_dir_in_place(git_dir: str) -> None:
+    """Delete a git dir that cannot be renamed. After a kill, the next run continues."""
+    scanned = tree.scan_directory(git_dir)
+    last = {os.fsencode(name) for name in _LAST_FILES}
+    files = {path: status for path, status in scanned.files.items() if path not in last}
+    tree.remove_if_unchanged(git_dir, scanned._replace(files=files))
+    for name in _LAST_FILES:
+        tree.remove_path(git_dir, os.fsencode(name))
+    os.rmdir(git_dir)

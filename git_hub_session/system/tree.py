@@ -127,7 +127,7 @@ def remove_if_unchanged(path: str, tree: DirectoryTree) -> list[bytes]:
 
     Keep a file or directory that is not in `tree`, or that was written to since the scan, with its
     parent directories. Ignore files that an earlier, interrupted call has deleted. Raise OSError
-    if a directory cannot be read or an entry not deleted.
+    with the path of the entry if a directory cannot be read or an entry not deleted.
     """
     contents: dict[bytes, _DirectoryContents] = {b"": _DirectoryContents([(b".git", None)], [])}
     for directory in tree.directories:
@@ -143,6 +143,10 @@ def remove_if_unchanged(path: str, tree: DirectoryTree) -> list[bytes]:
     fd = os.open(top_parent, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
     try:
         _remove_directory(fd, top_name, b"", contents, remaining)
+    except OSError as error:
+        if isinstance(error.filename, bytes):
+            error.filename = os.fsdecode(os.path.join(top_parent, error.filename))
+        raise
     finally:
         os.close(fd)
     return remaining
@@ -166,15 +170,12 @@ def _remove_directory(
     # Do not list the directory again: rmdir fails if it contains a name that was not scanned.
     directory = _open_writable(parent, name)
     try:
-        files, directories = contents[prefix[:-1]]
-        _remove_files(directory, files)
-        for child in directories:
-            try:
-                _remove_directory(directory, child, prefix + child + b"/", contents, remaining)
-            except OSError as error:
-                # The directory is gone, or now a file or a link.
-                if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-                    raise
+        try:
+            _remove_contents(directory, prefix, contents, remaining)
+        except OSError as error:
+            if isinstance(error.filename, bytes):
+                error.filename = os.path.join(name, error.filename)
+            raise
         try:
             os.rmdir(name, dir_fd=parent)
         except OSError as error:
@@ -185,6 +186,24 @@ def _remove_directory(
             remaining.append(prefix)
     finally:
         os.close(directory)
+
+
+def _remove_contents(
+    directory: int,
+    prefix: bytes,
+    contents: dict[bytes, _DirectoryContents],
+    remaining: list[bytes],
+) -> None:
+    """Delete the scanned files and directories in an open directory."""
+    files, directories = contents[prefix[:-1]]
+    _remove_files(directory, files)
+    for child in directories:
+        try:
+            _remove_directory(directory, child, prefix + child + b"/", contents, remaining)
+        except OSError as error:
+            # The directory is gone, or now a file or a link.
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                raise
 
 
 def _remove_files(directory: int, files: list[tuple[bytes, os.stat_result | None]]) -> None:

@@ -100,14 +100,15 @@ def test_read_only_file_system(disk: Hub) -> None:
     finally:
         subprocess.run(["mount", "-o", "remount,rw", disk.top.parent], check=True)
     assert results == {command: Result(128, "", error) for command, error in errors.items()}
-    git_dirs = f"{disk.top}/.git/worktrees"
     assert cleanup == Result(
         1,
         "",
         f"agent-1: kept {shown_path(worktree_path(disk, 1))}\n"
-        f"  cannot save the work: Read-only file system: '{git_dirs}/agent-1/hub-session-index.tmp'\n"
+        f"  the file system of '{worktree_path(disk, 1).parent}' is read-only\n"
+        "  hint: mount the file system for writing\n"
         f"agent-2: kept {shown_path(worktree_path(disk, 2))}\n"
-        "  cannot rename the directory: Read-only file system\n  hint: try again\n",
+        f"  the file system of '{worktree_path(disk, 1).parent}' is read-only\n"
+        "  hint: mount the file system for writing\n",
     )
     runner.finish()
 
@@ -164,23 +165,23 @@ def test_directory_without_write_permission(hub_of_nobody: Hub, read_only: str) 
 
 
 def test_file_that_cannot_be_deleted(hub: Hub) -> None:
-    """An immutable file cannot be deleted, even by root. The work is saved, the worktree is kept."""
+    """An append-only file cannot be deleted, even by root. The work is saved, the worktree is kept."""
     runner = ScenarioRunner(hub, SCENARIOS["cleanup"])
     file = worktree_path(hub, 1) / "sub" / "other"
-    if not _try_command("chattr", "+i", file):
-        pytest.skip("needs chattr +i, and a file system that has it")
+    if not _try_command("chattr", "+a", file):
+        pytest.skip("needs chattr +a, and a file system that has it")
     trash = worktree_path(hub, 1).parent / ".agent-1.hub-trash"
     try:
         result = runner.call(*SCENARIOS["cleanup"].arguments)
     finally:
-        subprocess.run(["chattr", "-i", file if file.exists() else trash / "sub" / "other"])
+        subprocess.run(["chattr", "-a", file if file.exists() else trash / "sub" / "other"])
     assert result == Result(
         1,
         "",
         "agent-1: kept ../project.hub/s1/agent-1, "
         "saved uncommitted work in refs/hub/rescue/s1/agent-1/attempt-1/1\n"
-        f"  cannot delete '{trash}': Operation not permitted\n"
-        "  hint: try again\n",
+        f"  cannot delete '{trash}/sub/other': Operation not permitted\n"
+        f"  hint: delete {trash}/sub/other and run the command again\n",
     )
     assert not worktree_path(hub, 1).exists()
     runner.check()

@@ -13,7 +13,7 @@ from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import SessionId
 from git_hub_session.git.worktrees import Worktree, linked_git_dir
 from git_hub_session.removal import trash
-from git_hub_session.removal.journal import is_marked_for_deletion, read_journal
+from git_hub_session.removal.journal import is_marked_for_deletion, is_trash_blocked, read_journal
 from git_hub_session.removal.partial_add import refuse_if_git_running, remove_or_keep
 from git_hub_session.removal.recover import has_stale_lock, recover_removal, remove_stale_lock
 from git_hub_session.session.attempts import recorded_paths
@@ -93,7 +93,7 @@ def check_interrupted_removal(worktree: Worktree, _hub: HubSnapshot) -> Iterator
     if not journal.step:
         return
     path = worktree.path
-    if os.path.lexists(journal.trash) and os.path.lexists(path):
+    if is_trash_blocked(worktree, journal):
         evidence = f"a removal renamed it to '{journal.trash}', but its path exists again"
         yield Problem(path, evidence, advice=move_aside_command(path))
     elif is_marked_for_deletion(worktree):

@@ -1,0 +1,183 @@
+"""Files that `cleanup` cannot delete. It finds them before it renames or deletes anything."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.cleanup import everything, kept, removed, saved
+from tests.support.crash_scenarios import COMMAND
+from tests.support.hub import PYTHON, Hub, Result, new_hub
+
+USER, OTHER_USER = 65534, 65533
+
+_AS_USER = ("setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups")
+
+
+def _can_run_as_user() -> bool:
+    """Return True if this is root, and if USER can read this checkout."""
+    if os.geteuid():
+        return False
+    command = [*_AS_USER, PYTHON, "-B", "-I", "-c", COMMAND, "--version"]
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
+needs_root = pytest.mark.skipif(
+    not _can_run_as_user(), reason="needs root, setpriv, and a checkout that another user can read"
+)
+
+
+@pytest.fixture
+def hub(environ: Mapping[str, str]) -> Iterator[Hub]:
+    """Return a repository in a directory that the user USER can read."""
+    with tempfile.TemporaryDirectory(prefix="hub-user-") as name:
+        top = Path(name)
+        top.chmod(0o755)
+        shutil.copy(Path(environ["HOME"]) / ".gitconfig", top)
+        yield new_hub(top / "project", {**environ, "HOME": name})
+
+
+@pytest.fixture
+def worktree(hub: Hub) -> Path:
+    """Return the worktree of the only agent of session s1. It ignores the directory `build`."""
+    (hub.top / ".git" / "info").mkdir(exist_ok=True)
+    (hub.top / ".git" / "info" / "exclude").write_text("build/\n")
+    path = hub.session("s1", agents=1).worktree(1)
+    (path / "build").mkdir()
+    (path / "build" / "own").write_text("own\n")
+    return path
+
+
+def give_to_user(hub: Hub) -> None:
+    """Give everything to the user USER, who can then run the command."""
+    subprocess.run(["chown", "-R", f"{USER}:{USER}", hub.top.parent], check=True)
+
+
+def run_as_user(hub: Hub, *arguments: str) -> Result:
+    """Run `git hub-session <arguments>` as USER."""
+    return hub.call(*_AS_USER, PYTHON, "-B", "-I", "-c", COMMAND, *arguments)
+
+
+@contextmanager
+def immutable(path: Path) -> Iterator[None]:
+    """Make a file or directory immutable."""
+    if subprocess.run(["chattr", "+i", path], capture_output=True).returncode:
+        pytest.skip("needs chattr +i, and a file system that has it")
+    try:
+        yield
+    finally:
+        subprocess.run(["chattr", "-i", path])
+
+
+@needs_root
+def test_directory_of_another_user(hub: Hub, worktree: Path) -> None:
+    """A container has created files as another user. Nothing else is deleted."""
+    foreign = worktree / "build" / "cache"
+    foreign.mkdir()
+    (foreign / "object").write_text("built\n")
+    give_to_user(hub)
+    os.chown(foreign, OTHER_USER, OTHER_USER)
+    os.chown(foreign / "object", OTHER_USER, OTHER_USER)
+    before = everything(hub)
+    result = run_as_user(hub, "cleanup", "s1")
+    assert result == kept(
+        worktree,
+        f"cannot delete the files of another user in '{foreign}'",
+        f"sudo rm -r {foreign}",
+    )
+    assert everything(hub) == before
+    assert run_as_user(hub, "cleanup", "-n", "s1").code == 1
+    assert hub.call("rm", "-r", foreign) == Result(0)  # the hint, as root
+    assert run_as_user(hub, "cleanup", "s1") == removed(worktree)
+
+
+@needs_root
+def test_empty_directory_of_another_user(hub: Hub, worktree: Path) -> None:
+    """The owner of the parent directory may delete it."""
+    foreign = worktree / "build" / "cache"
+    foreign.mkdir()
+    give_to_user(hub)
+    os.chown(foreign, OTHER_USER, OTHER_USER)
+    assert run_as_user(hub, "cleanup", "s1") == removed(worktree)
+
+
+@needs_root
+def test_sticky_directory_of_another_user(hub: Hub, worktree: Path) -> None:
+    """The directory is writable for all, but only the owner of a file may delete it."""
+    shared = worktree / "build" / "shared"
+    shared.mkdir()
+    (shared / "object").write_text("built\n")
+    give_to_user(hub)
+    os.chown(shared, OTHER_USER, OTHER_USER)
+    os.chown(shared / "object", OTHER_USER, OTHER_USER)
+    shared.chmod(0o1777)
+    before = everything(hub)
+    assert run_as_user(hub, "cleanup", "s1") == kept(
+        worktree, f"cannot delete the files of another user in '{shared}'", f"sudo rm -r {shared}"
+    )
+    assert everything(hub) == before
+
+
+@needs_root
+def test_parent_directory_that_is_not_writable(hub: Hub, worktree: Path) -> None:
+    give_to_user(hub)
+    worktree.parent.chmod(0o555)
+    before = everything(hub)
+    assert run_as_user(hub, "cleanup", "s1") == kept(
+        worktree,
+        f"cannot rename or delete anything in '{worktree.parent}': no write permission",
+        f"chmod u+wx {worktree.parent}",
+    )
+    assert everything(hub) == before
+    assert hub.call("chmod", "u+wx", worktree.parent) == Result(0)
+    assert run_as_user(hub, "cleanup", "s1") == removed(worktree)
+
+
+@needs_root
+def test_own_directory_that_is_not_writable(hub: Hub, worktree: Path) -> None:
+    """Its owner can make it writable, so the worktree is removed."""
+    (worktree / "build").chmod(0o500)
+    give_to_user(hub)
+    assert run_as_user(hub, "cleanup", "s1") == removed(worktree)
+
+
+@needs_root
+@pytest.mark.parametrize("name", ["build/own", "build", "sub/other", "empty"])
+def test_immutable(hub: Hub, worktree: Path, name: str) -> None:
+    """Also root cannot delete an immutable file, and nothing in an immutable directory."""
+    (worktree / "empty").mkdir()
+    path = worktree / name
+    with immutable(path):
+        before = everything(hub)
+        result = hub.run("cleanup", "s1")
+        message = f"cannot delete '{path}': it is immutable"
+        assert result == kept(worktree, message, f"chattr -i {path}")
+        assert everything(hub) == before
+        assert hub.call("chattr", "-i", path) == Result(0)
+        assert hub.run("cleanup", "s1") == removed(worktree)
+
+
+def test_file_that_refuses_its_deletion_after_the_inspection(hub: Hub, worktree: Path) -> None:
+    """The message names the file. After its deletion, the next cleanup finishes the removal."""
+    (worktree / "new").write_text("new\n")
+    path = worktree / "build" / "own"
+    if subprocess.run(["chattr", "+a", path], capture_output=True).returncode:
+        pytest.skip("needs chattr +a, and a file system that has it")
+    trash = worktree.parent / ".agent-1.hub-trash"
+    rest = trash / "build" / "own"
+    try:
+        result = hub.run("cleanup", "s1")
+        assert f"  cannot delete '{rest}': Operation not permitted\n" in result.out
+        assert f"  hint: delete {rest} and run the command again\n" in result.out
+    finally:
+        subprocess.run(["chattr", "-a", path if path.exists() else rest])
+    rest.unlink()
+    assert hub.run("cleanup", "s1") == saved(worktree)
+    assert not trash.exists()
