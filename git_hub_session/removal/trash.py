@@ -11,7 +11,6 @@ import os
 from zlib import crc32
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.git.worktrees import LOCK_FILE
 from git_hub_session.removal.errors import RemovalFailed
 from git_hub_session.system import tree
 from git_hub_session.util.shell import quote_word
@@ -30,7 +29,7 @@ _TEMPORARY_FILE = ("hub-session-", ".tmp")
 _CANNOT_RENAME = (errno.EXDEV, errno.ENOSYS, errno.ENOTSUP)
 # The last files of a git dir to delete, in this order. Until then they name the worktree, its branch
 # and the step of its removal. Git prunes a git dir without a lock.
-_LAST_FILES = (LOCK_FILE, JOURNAL_FILE, "commondir", "gitdir", "HEAD")
+_LAST_FILES = ("locked", JOURNAL_FILE, "commondir", "gitdir", "HEAD")
 _MAX_NAME_BYTES = 240  # A file name has at most 255 bytes. This leaves room for the additions.
 
 

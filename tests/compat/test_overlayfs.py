@@ -36,7 +36,7 @@ def lower_layer(hub: Hub, upper: Path) -> Iterator[None]:
         layer.mkdir(parents=True)
     top = hub.top.parent
     options = f"lowerdir={top},upperdir={layers[0]},workdir={layers[1]},redirect_dir=off"
-    mount = ["mount", "-t", "overlay", "overlay", "-o", options, top]
+    mount = ["mount", "-t", "overlay", "overlay", "-o", options, str(top)]
     result = subprocess.run(mount, capture_output=True, text=True)
     if result.returncode:
         pytest.skip(f"cannot mount here: {result.stderr.strip()}")
