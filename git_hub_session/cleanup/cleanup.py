@@ -310,5 +310,5 @@ def _kept_main_worktree(sid: SessionId, paths: RepositoryPaths) -> list[KeptWork
                 "the main worktree cannot be removed",
                 "check out another branch in it",
             )
-            return [KeptWorktree(paths.main_worktree, ref, reason)]
+            return [KeptWorktree(paths.main_checkout, ref, reason)]
     return []

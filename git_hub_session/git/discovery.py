@@ -52,6 +52,11 @@ class RepositoryPaths(NamedTuple):
 
     The tuple is empty if GIT_DIR names the repository: git then checks no owner.
     """
+    main_checkout: str
+    """The worktree with the files of HEAD and of the index in the common dir, or ''.
+
+    This is the main worktree, unless GIT_WORK_TREE names another directory for it.
+    """
 
     @property
     def is_inside_git_dir(self) -> bool:
@@ -100,7 +105,12 @@ def find_repository(cwd: str, environ: Mapping[str, str]) -> RepositoryPaths:
     main_worktree = _find_main_worktree(caller, git_dir, common_dir, settings, discovered.top)
     _check_main_worktree(main_worktree, git_dir, common_dir, discovered.top)
     hub = _find_hub(caller, common_dir, settings, main_worktree)
-    return RepositoryPaths(git_dir, common_dir, worktree, main_worktree, hub, discovered.owners)
+    # A linked worktree has its own HEAD and index.
+    is_other = git_dir == common_dir and bool(environ.get("GIT_WORK_TREE"))
+    main_checkout = worktree if is_other else main_worktree
+    return RepositoryPaths(
+        git_dir, common_dir, worktree, main_worktree, hub, discovered.owners, main_checkout
+    )
 
 
 def _find_hub(

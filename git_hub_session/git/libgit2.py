@@ -10,7 +10,14 @@ import sys
 from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
 
-__all__ = ["ConfigLevel", "DiffStatsFormat", "SortMode", "open_without_index", "pygit2"]
+__all__ = [
+    "ConfigLevel",
+    "DiffStatsFormat",
+    "SortMode",
+    "decode_message",
+    "open_for_diffs",
+    "pygit2",
+]
 
 
 class _LazyModuleStub(ModuleType):
@@ -64,7 +71,27 @@ finally:
             del sys.modules[_stub.__name__]
 
 
-def open_without_index(repo: pygit2.Repository) -> pygit2.Repository:
+def open_for_diffs(repo: pygit2.Repository, objects: str = "") -> pygit2.Repository:
+    """Return a repository that can compare trees.
+
+    libgit2 reads the attributes of files from the index when it compares trees. It cannot read
+    some indexes (split, sparse): then the repository has no index.
+
+    Args:
+        objects: a further directory with objects, or ''.
+    """
+    if objects:
+        repo = pygit2.Repository(repo.path)
+    try:
+        _ = repo.index
+    except pygit2.GitError:
+        repo = _open_without_index(repo)
+    if objects:
+        repo.odb.add_disk_alternate(objects)
+    return repo
+
+
+def _open_without_index(repo: pygit2.Repository) -> pygit2.Repository:
     """Open the repository as a temporary linked worktree that has the same files and no index."""
     from tempfile import TemporaryDirectory  # rarely needed
 
@@ -78,3 +105,21 @@ def open_without_index(repo: pygit2.Repository) -> pygit2.Repository:
         opened = pygit2.Repository(git_dir)
         _ = opened.index  # libgit2 keeps the empty index when the directory is gone
         return opened
+
+
+_MAX_ENCODED = 10_000  # bytes: some encodings that Python knows, such as punycode, are slow
+
+
+def decode_message(commit: pygit2.Commit) -> str:
+    """Return the message of a commit, decoded from the encoding that its header names.
+
+    The encoding is UTF-8 if there is no header, or if Python does not know the encoding.
+    """
+    message = commit.raw_message
+    try:
+        encoding = commit.message_encoding
+        if encoding:
+            return message[:_MAX_ENCODED].decode(encoding, "replace")
+    except (LookupError, ValueError):
+        pass
+    return message.decode("utf-8", "replace")

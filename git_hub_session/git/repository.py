@@ -16,7 +16,7 @@ from git_hub_session._typing import NamedTuple
 from git_hub_session.errors import HubError
 from git_hub_session.git.conflicts import has_conflicts
 from git_hub_session.git.diff import DiffStat, diff_stat, file_patches, patch_text, summary_lines
-from git_hub_session.git.libgit2 import SortMode, open_without_index, pygit2
+from git_hub_session.git.libgit2 import SortMode, decode_message, open_for_diffs, pygit2
 from git_hub_session.git.libgit2_config import (
     IgnoreSettings,
     Libgit2Config,
@@ -130,7 +130,7 @@ class GitRepo:
             commit = reference.peel(pygit2.Commit)
         except _LOOKUP_ERRORS:
             return Branch(ref, "", 0, "", symbolic)
-        lines = commit.raw_message.decode("utf-8", "replace").strip().splitlines()
+        lines = decode_message(commit).strip().splitlines()
         return Branch(ref, str(commit.id), commit.commit_time, lines[0] if lines else "", symbolic)
 
     def tip(self, ref: str) -> str:
@@ -291,9 +291,16 @@ class GitRepo:
         return diff_stat(self._diff(tip, base))
 
     @_translate_errors()
-    def diff_summary(self, tip: str, base: str) -> tuple[DiffStat, tuple[str, ...]]:
-        """Return the counts of `diff_stat`, and the lines of `git diff --stat --summary`."""
-        diff = self._diff(tip, base)
+    def diff_summary(
+        self, commit: str, tree: str, objects: str
+    ) -> tuple[DiffStat, tuple[str, ...]]:
+        """Return the counts and the lines of `git diff --stat --summary <commit> <tree>`.
+
+        Args:
+            objects: a further directory with the objects of the tree, or ''.
+        """
+        repo = open_for_diffs(self._repo, objects) if objects else self._repo_for_diffs
+        diff = repo[commit].peel(pygit2.Tree).diff_to_tree(repo[tree].peel(pygit2.Tree))
         stat = diff_stat(diff)  # before the search for renames
         return stat, summary_lines(diff)
 
@@ -327,15 +334,7 @@ class GitRepo:
 
     @cached_property
     def _repo_for_diffs(self) -> pygit2.Repository:
-        """The repository, without its index if libgit2 cannot read the index (split, sparse).
-
-        libgit2 reads the attributes of files from the index when it compares trees.
-        """
-        try:
-            _ = self._repo.index
-        except pygit2.GitError:
-            return open_without_index(self._repo)
-        return self._repo
+        return open_for_diffs(self._repo)
 
     # --- Trees and blobs --------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from git_hub_session.merge.winner import (
     check_measured_tree,
     choose_winner,
     moves_since_evaluation,
+    nothing_to_merge,
     refuse_contained_winner,
     refuse_unfit_result,
 )
@@ -38,7 +39,11 @@ from git_hub_session.session.state import State
 from git_hub_session.worktree.agent_progress import read_last_run_of
 from git_hub_session.worktree.checkouts import Checkout, find_checkout
 from git_hub_session.worktree.git_settings import settings_warning
-from git_hub_session.worktree.merge_tree import MergeTreeResult, merge_trees
+from git_hub_session.worktree.merge_tree import (
+    MergeTreeResult,
+    open_merge_git,
+    run_merge_tree,
+)
 from git_hub_session.worktree.off_branch import detached_reason
 from git_hub_session.worktree.owner import attempt_worktrees, session_worktrees
 from git_hub_session.worktree.reattach import wrong_branch_reason
@@ -81,9 +86,9 @@ class MergePlan(NamedTuple):
     warnings: tuple[str, ...] = ()
     """The warnings that need no computed merge."""
     stat: DiffStat | None = None
-    """The size of the winner's changes since the merge base."""
+    """The size of the changes that the merge makes."""
     summary: tuple[str, ...] = ()
-    """The winner's changes, one line for each file."""
+    """The changes that the merge makes, one line for each file."""
     merge_tree: MergeTreeResult | None = None
     """The computed merge, or None if there is an `existing_commit`."""
     replay: Replay | None = None
@@ -128,7 +133,7 @@ def plan_merge(
     """Compute the merge. Change no ref and no file of a worktree.
 
     Args:
-        described: read the list of the winner's changes too.
+        described: read the list of changes too.
 
     Raises:
         Refused: the state, the evaluation, a running agent or a branch in use forbids the merge.
@@ -139,15 +144,19 @@ def plan_merge(
     if plan.existing_commit:
         return plan
     refuse_hub_files(plan.winner, plan.base, plan.tip, project)
-    merge_tree = merge_trees(project, plan.base, plan.tip, dry_run=dry_run)
-    plan = plan._replace(merge_tree=merge_tree)
-    if plan.kind is MergeKind.REBASE:
-        replay = plan_replay(project, plan.base, plan.tip, dry_run=dry_run)
-        plan = plan._replace(replay=replay)
-    plan = plan._replace(tree_warning=check_measured_tree(plan, options))
-    if described:
-        stat, summary = project.repo.diff_summary(plan.tip, plan.base)
-        plan = plan._replace(stat=stat, summary=summary if plan.settings.has_diffstat else ())
+    with open_merge_git(project, plan.base, dry_run=dry_run) as merging:
+        git = merging.git
+        plan = plan._replace(merge_tree=run_merge_tree(git, plan.base, plan.tip))
+        if plan.kind is MergeKind.REBASE:
+            plan = plan._replace(replay=plan_replay(git, project.repo, plan.base, plan.tip))
+        plan = plan._replace(tree_warning=check_measured_tree(plan, options))
+        if plan.conflicts:
+            return plan
+        if plan.final_tree == project.repo.tree_id(plan.base).hex():
+            raise nothing_to_merge(plan.session, plan.winner, plan.into, "changes")
+        if described:
+            stat, summary = project.repo.diff_summary(plan.base, plan.final_tree, merging.objects)
+            plan = plan._replace(stat=stat, summary=summary if plan.settings.has_diffstat else ())
     return plan
 
 

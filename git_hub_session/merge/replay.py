@@ -14,7 +14,7 @@ import re
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Refused
-from git_hub_session.worktree.merge_tree import MergeTreeResult, open_merge_git, run_merge_tree
+from git_hub_session.worktree.merge_tree import MergeTreeResult, run_merge_tree
 
 if TYPE_CHECKING:
     from git_hub_session.git.command import GitAt
@@ -60,19 +60,18 @@ class CommitText(NamedTuple):
     message: bytes
 
 
-def plan_replay(project: Project, base: str, tip: str, *, dry_run: bool) -> Replay:
+def plan_replay(git: GitAt, repo: GitRepo, base: str, tip: str) -> Replay:
     """Compute the copies of the commits of `tip` on top of `base`. Change no ref and no file.
 
     Args:
-        dry_run: write the new objects into a temporary directory.
+        git: the git of open_merge_git().
 
     Raises:
         Refused: a commit has no parent.
         GitFailed: git could not compute the files.
     """
-    with open_merge_git(project, base, dry_run=dry_run) as git:
-        commits = git.run([*_COMMITS, f"{base}...{tip}"]).decode().split()
-        return _replay(git, project.repo, base, commits)
+    commits = git.run([*_COMMITS, f"{base}...{tip}"]).decode().split()
+    return _replay(git, repo, base, commits)
 
 
 def _replay(git: GitAt, repo: GitRepo, base: str, commits: list[str]) -> Replay:

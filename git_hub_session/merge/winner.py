@@ -93,9 +93,14 @@ def refuse_contained_winner(
     moves = [*moves_since_evaluation(session, repo, winner, result, into=into)]
     if result and moves and not repo.is_ancestor(base, result.commit):
         raise _outdated(session, options, moves[0])
+    raise nothing_to_merge(session, winner, into, "commits")
+
+
+def nothing_to_merge(session: Session, winner: AgentBranch, into: str, content: str) -> Refused:
+    """Return the error that the branch has the `content` of the winner: its commits or changes."""
     name = describe_attempt(session, winner)
-    raise Refused(
-        f"nothing to merge: '{short_name(into)}' already contains the commits of {name}",
+    return Refused(
+        f"nothing to merge: '{short_name(into)}' already contains the {content} of {name}",
         hint=f"git hub-session update {session.id} --state {State.MERGED}",
     )
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def main_worktree_branches(paths: RepositoryPaths) -> list[str]:
     """Return the full refs of the branches that the main worktree has in use."""
-    if not paths.main_worktree:
+    if not paths.main_checkout:
         return []
     head, _ = read_head(paths.common_dir)
     operation = read_operation(paths.common_dir)

@@ -48,14 +48,14 @@ def find_checkout(branch: str, project: Project) -> Checkout | None:
 
 
 def _main_checkouts(branch: str, paths: RepositoryPaths) -> list[Checkout]:
-    if not paths.main_worktree:
+    if not paths.main_checkout:
         return []
     operation = read_operation(paths.common_dir)
     head, _ = read_head(paths.common_dir)
     reserved = (*operation.branches, *operation.other_branches)
     if branch in reserved or (branch == head and operation.name):
-        raise _operation_error(branch, paths.main_worktree, operation.name)
-    return [Checkout(paths.common_dir, paths.main_worktree)] if branch == head else []
+        raise _operation_error(branch, paths.main_checkout, operation.name)
+    return [Checkout(paths.common_dir, paths.main_checkout)] if branch == head else []
 
 
 def _linked_checkouts(branch: str, paths: RepositoryPaths) -> list[Checkout]:

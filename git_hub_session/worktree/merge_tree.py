@@ -47,12 +47,20 @@ def merge_trees(project: Project, ours: str, theirs: str, *, dry_run: bool) -> M
         GitFailed: the commits have no common history.
         GitTooOld: git has no `merge-tree --write-tree`.
     """
-    with open_merge_git(project, ours, dry_run=dry_run) as git:
-        return run_merge_tree(git, ours, theirs)
+    with open_merge_git(project, ours, dry_run=dry_run) as merging:
+        return run_merge_tree(merging.git, ours, theirs)
+
+
+class MergeGit(NamedTuple):
+    """The git that computes merges."""
+
+    git: GitAt
+    objects: str
+    """The temporary directory of the new objects, or '' if they are in the repository."""
 
 
 @contextmanager
-def open_merge_git(project: Project, ours: str, *, dry_run: bool) -> Iterator[GitAt]:
+def open_merge_git(project: Project, ours: str, *, dry_run: bool) -> Iterator[MergeGit]:
     """Yield the git that merges into the commit `ours`. It has the attributes of `ours`.
 
     Uncommitted attributes do not count, so that `eval` and `merge` compute the same merge.
@@ -69,7 +77,7 @@ def open_merge_git(project: Project, ours: str, *, dry_run: bool) -> Iterator[Gi
             os.makedirs(os.path.join(objects, "info"))
             with open(os.path.join(objects, "info", "alternates"), "wb") as file:
                 file.write(os.fsencode(f"{common_dir}/objects\n"))
-        yield project.git.at(common_dir, scratch, objects=objects)
+        yield MergeGit(project.git.at(common_dir, scratch, objects=objects), objects)
 
 
 def run_merge_tree(git: GitAt, ours: str, theirs: str) -> MergeTreeResult:

@@ -253,3 +253,40 @@ def test_unfinished_operation(hub: Hub, worktree: str) -> None:
         ), operation
         assert protected_state(hub) == before
         hub.git(*ends.get(operation, (operation, "--abort")), cwd=top)
+
+
+def test_changes_that_the_branch_has(hub: Hub) -> None:
+    """Somebody has squashed the winner's commits into main. A merge would change no file."""
+    create_evaluated_session(hub)
+    hub.git("merge", "-q", "--squash", "hub/s1/agent-2/attempt-1")
+    hub.git("commit", "-q", "-m", "squashed")
+    assert hub.run("eval", "-q", "--ranking", "2,1", "s1") == Result(0)
+    before = protected_state(hub)
+    hint = "git hub-session update s1 --state merged"
+    for kind in ("--squash", "--rebase", "--dry-run"):
+        assert hub.run("merge", "--yes", kind, "s1") == Result(
+            1,
+            "",
+            "error: nothing to merge: 'main' already contains the changes of agent-2\n"
+            f"hint: {hint}\n",
+        )
+    assert protected_state(hub) == before
+    assert hub.call("sh", "-c", hint).code == 0
+    assert hub.state()["state"] == "merged"
+
+
+def test_preview_of_the_changes_that_the_branch_does_not_have(hub: Hub) -> None:
+    """The list has what the merge changes in main, also if its new files exist only in memory."""
+    create_evaluated_session(hub)
+    hub.commit(hub.top, "new", "2\n")
+    hub.commit(hub.top, "file", "zero\nfirst\n")
+    winner = agent_worktree(hub, 2)
+    hub.commit(winner, "file", "first\n\n\n\nby agent 2\n")
+    assert hub.run("eval", "-q", "--ranking", "2,1", "s1").code in (0, 1)
+    result = hub.run("merge", "-n", "--unmeasured", "s1")
+    document = hub.json("merge", "-n", "--unmeasured", "s1", code=result.code)
+    assert (document["conflicts"], document["files"]) == ([], 1), result
+    assert "new" not in result.out
+    hub.run("merge", "-q", "--yes", "--unmeasured", "s1")
+    changed = hub.git("diff", "--numstat", "main^", "main")
+    assert changed == f"{document['insertions']}\t{document['deletions']}\tfile"

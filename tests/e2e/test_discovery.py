@@ -236,3 +236,25 @@ def test_embedded_bare_repository(hub: Hub) -> None:
     )
     assert hub.call("git-hub-session", "list", cwd=inner, environ={"GIT_DIR": str(inner)}).code == 0
     assert hub.call("git-hub-session", "list").code == 0
+
+
+@pytest.mark.parametrize("is_bare", [True, False])
+def test_merge_with_the_files_in_another_directory(hub: Hub, is_bare: bool) -> None:
+    """`git --git-dir=X --work-tree=Y` updates the files in Y, as `git merge` does (dotfiles)."""
+    git_dir, home = hub.top.parent / "dotfiles", hub.top.parent / "directory"
+    hub.git("clone", "-q", *["--bare"] * is_bare, hub.top, git_dir)
+    git_dir = git_dir if is_bare else git_dir / ".git"
+    home.mkdir()
+    place = (f"--git-dir={git_dir}", f"--work-tree={home}")
+    hub.git(*place, "checkout", "-q", "--force", "main")
+    for words in (
+        ("init", "-q", "--id=s1", "--agents=1", "--task=t"),
+        ("spawn", "-q", "s1"),
+        ("exec", "-q", "--commit", "s1", "--", "sh", "-c", "echo 1 >new; rm file"),
+        ("eval", "-q", "--ranking=1", "s1"),
+        ("merge", "-q", "--yes", "s1"),
+    ):
+        result = hub.call("git", *place, "hub-session", *words, cwd=home)
+        assert (result.code, result.err) == (0, ""), result
+    assert hub.git(*place, "status", "--porcelain", cwd=home) == ""
+    assert sorted(path.name for path in home.iterdir() if path.name[0] != ".") == ["new", "sub"]

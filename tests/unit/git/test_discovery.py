@@ -420,6 +420,7 @@ def test_an_unknown_main_worktree(hub: Hub) -> None:
         "",
         "/hub",
         paths.owners,
+        "",
     )
 
 

@@ -69,7 +69,7 @@ def test_the_tip_and_the_target_of_a_tag(hub: Hub) -> None:
 
 
 def test_subjects(hub: Hub) -> None:
-    """The subject is the first line, also if the message is empty or not UTF-8."""
+    """The subject is the first line, also if the message is empty or in another encoding."""
     tree = hub.git("rev-parse", "main^{tree}")
     for name, message in (("a", b"\n\n  One\nTwo\n"), ("b", b""), ("c", b"caf\xe9\n")):
         process = subprocess.run(
@@ -82,7 +82,7 @@ def test_subjects(hub: Hub) -> None:
         )
         hub.git("update-ref", f"refs/heads/hub/{name}", process.stdout.decode().strip())
     subjects = [branch.subject for branch in open_repository(hub).branches("refs/heads/hub/")]
-    assert subjects == ["One", "", "caf\ufffd"]
+    assert subjects == ["One", "", "café"]
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -285,3 +285,28 @@ def test_modules_that_are_already_loaded_are_kept(hub: Hub) -> None:
     )
     result = hub.call(PYTHON, "-c", program, cwd=CHECKOUT)
     assert result == Result(0, "True True\nTrue\n")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "stored", "shown"),
+    [
+        ("ISO-8859-1", b"caf\xe9", "café"),
+        ("Shift_JIS", b"\x93\xfa\x96{", "日本"),
+        ("UTF-8", b"caf\xe9", "caf�"),
+        ("none-such", b"caf\xc3\xa9", "café"),
+        ("punycode", b"-" * 50_000, "-" * 9_999),
+        ("rot13", b"cafe", "cafe"),
+        ("undefined", b"cafe", "cafe"),
+        ("\udcff", b"cafe", "cafe"),
+    ],
+)
+def test_encoding_of_a_commit(hub: Hub, encoding: str, stored: bytes, shown: str) -> None:
+    """git shows a commit in the encoding that its header names. An unknown one is UTF-8."""
+    headers, _, _ = hub.git("cat-file", "commit", "main").partition("\n\n")
+    data = os.fsencode(f"{headers}\nencoding {encoding}\n\n") + stored + b"\n"
+    command = ["git", "hash-object", "-t", "commit", "-w", "--stdin"]
+    oid = subprocess.run(
+        command, cwd=hub.top, env=hub.environ, input=data, capture_output=True, check=True
+    ).stdout.decode()
+    hub.git("update-ref", "refs/heads/encoded", oid.strip())
+    assert open_repository(hub).branch("refs/heads/encoded").subject == shown
