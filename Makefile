@@ -16,6 +16,10 @@ LIBRARY := $(DESTDIR)$(prefix)/lib/git-hub-session
 LIBRARY_SQ = $(subst ','\'',$(LIBRARY))
 TARGET_SQ = $(subst ','\'',$(DESTDIR)$(prefix))
 
+# The completion scripts, and where each shell looks for them below share.
+COMPLETIONS := bash.sh:bash-completion/completions/git-hub-session \
+	zsh.zsh:zsh/site-functions/_git-hub-session fish.fish:fish/vendor_conf.d/git-hub-session.fish
+
 .PHONY: all demo test long fuzz soak lint check format bench install uninstall clean
 
 all: check
@@ -109,10 +113,13 @@ install:
 	chmod 755 '$(TARGET_SQ)/bin/git-hub-session'
 	cp man/git-hub-session.1 '$(TARGET_SQ)/share/man/man1/git-hub-session.1'
 	chmod 644 '$(TARGET_SQ)/share/man/man1/git-hub-session.1'
+	umask 022; set -e; for script in $(COMPLETIONS); do target='$(TARGET_SQ)'/share/$${script#*:}; \
+		mkdir -p "$${target%/*}"; cp git_hub_session/completion/$${script%%:*} "$$target"; chmod 644 "$$target"; done
 
 uninstall:
 	rm -rf '$(LIBRARY_SQ)'
 	rm -f '$(TARGET_SQ)/bin/git-hub-session' '$(TARGET_SQ)/share/man/man1/git-hub-session.1'
+	for script in $(COMPLETIONS); do rm -f '$(TARGET_SQ)'/share/$${script#*:}; done
 
 clean:
 	rm -rf $(VENV) .coverage build dist

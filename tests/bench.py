@@ -224,6 +224,7 @@ class Bench:
             self.status,
             self.status_of_worktrees,
             self.status_of_branches,
+            self.completion,
             self.cleanup,
             self.spawn,
             self.archive,
@@ -296,6 +297,18 @@ class Bench:
         )
         work = f"`status`, {agents} agents, worktrees of {files} files"
         return _timed(work, '`python -c "import pygit2"`', 1.3, ours, theirs)
+
+    def completion(self) -> Row:
+        count = 200
+        repository = self.repository("completion", 10)
+        self.sessions(repository, count)
+        ours, theirs = self.pairs(
+            [OURS, "completion", "--words", "--", "status", ""],
+            [OURS, "list"],
+            repository,
+            self.sizes.runs,
+        )
+        return _timed(f"completion of an id, {count} sessions", "`list`", 1.5, ours, theirs)
 
     def status_of_worktrees(self) -> Row:
         """Compare with two processes of git. Each worktree has a changed and an untracked file."""

@@ -50,8 +50,9 @@ LAYERS = {
     "merge": f"{WORKTREES} board lineage cleanup merge",
     "doctor": f"{WORKTREES} board cleanup doctor",
     "cli": f"{SESSION} metric cli",
+    "completion": f"{SESSION} metric board cli completion",
     "commands": f"{WORKTREES} board lineage agents metric ranking evaluation cleanup restore merge doctor cli "
-    "commands",
+    "completion commands",
     "main": f"{SYSTEM} cli commands main",
     "__main__": "_typing main",
 }
@@ -78,7 +79,7 @@ OWNERS = {
 PURE = (
     "util.text util.numbers git.config git.environment git.ref_names session.state "
     "session.history session.model session.record cli.options cli.parser metric.metric "
-    "metric.quantity metric.requirement evaluation.units ranking.ranking board.posts"
+    "metric.quantity metric.requirement completion.expected evaluation.units ranking.ranking board.posts"
 )
 PURE_IMPORTS = {
     *("__future__", "collections", "collections.abc", "datetime", "enum", "json", "re", "struct"),
@@ -94,6 +95,7 @@ LATE_IMPORTS = {
     ("cli.context", "git.head"),
     ("commands.init", "merge.next_session"),
     ("commands.init", "temporary.holdout"),
+    ("completion.complete", "board.board"),
     ("commands.list", "lineage.parent"),
     ("commands.status", "lineage.parent"),
     ("commands.path", "worktree.repair_commands"),

@@ -103,6 +103,10 @@ class Board:
                 return post
         return None
 
+    def list_posts(self) -> list[Post]:
+        """Return all posts with the fields that follow from their file names. Open no post."""
+        return [post_from_name(channel, name) for channel, name in self._all_files()]
+
     def find_post(self, text: str) -> Post:
         """Return the post with the id or `channel/id` in `text`, which may be abbreviated.
 
@@ -112,9 +116,9 @@ class Board:
         """
         channel, _, start = text.rpartition("/")
         matches = [
-            post_from_name(name, file)
-            for name, file in self._all_files()
-            if start and file.startswith(start) and channel in ("", name)
+            post
+            for post in self.list_posts()
+            if start and post.file_name.startswith(start) and channel in ("", post.channel)
         ]
         matches = [post for post in matches if post.id == start] or matches
         if not matches:

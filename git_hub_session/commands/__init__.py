@@ -44,5 +44,8 @@ COMMANDS: dict[str, Command] = {
     "doctor": Command(
         "git_hub_session.commands.doctor", "report problems in the hub, or fix them with --fix"
     ),
+    "completion": Command(
+        "git_hub_session.commands.completion", "print the completion script of a shell"
+    ),
     "demo": Command("git_hub_session.commands.demo", "run all steps in a temporary repository"),
 }

@@ -192,6 +192,9 @@ def test_make_install(hub: Hub, tmp_path: Path) -> None:
     assert {name for name in files if not name.startswith("lib/git-hub-session/")} == {
         "bin/git-hub-session",
         "share/man/man1/git-hub-session.1",
+        "share/bash-completion/completions/git-hub-session",
+        "share/zsh/site-functions/_git-hub-session",
+        "share/fish/vendor_conf.d/git-hub-session.fish",
     }
     environ = system(hub.environ, prefix / "bin")
     run_session(hub, environ, "s1")

@@ -1,0 +1,86 @@
+"""git hub-session completion: print the completion script of a shell."""
+
+from __future__ import annotations
+
+import os
+
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.cli.options import Arguments, Option, Usage
+from git_hub_session.cli.view import TerminalStyle, TextOutput, View
+from git_hub_session.commands import COMMANDS
+from git_hub_session.completion.complete import (
+    WORDS,
+    Completion,
+    complete_command,
+    complete_word,
+)
+from git_hub_session.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from git_hub_session._typing import Any
+    from git_hub_session.cli.context import Context
+
+SHELLS = {"bash": "bash.sh", "zsh": "zsh.zsh", "fish": "fish.fish"}
+"""The shells, and the files with their scripts."""
+_DIRECTORY = os.path.join(os.path.dirname(os.path.dirname(__file__)), "completion")
+
+USAGE = Usage(
+    ("completion (bash | zsh | fish)", "completion --words -- [<word>...]"),
+    (Option("--words", "complete the last of the words; the scripts use it"),),
+    max_arguments=1,
+    takes_command=True,
+)
+
+
+def run(context: Context, args: Arguments) -> ScriptView | WordsView:
+    """Return the script of a shell, or the words that complete a command line."""
+    if args.is_set("words"):
+        return WordsView(_complete(args.command or ("",), context))
+    if args.argument not in SHELLS:
+        shells = ", ".join(SHELLS)
+        given = f"no such shell: '{args.argument}'" if args.argument else "no shell given"
+        raise UsageError(given, hint=f"use one of {shells}")
+    with open(os.path.join(_DIRECTORY, SHELLS[args.argument]), encoding="utf-8") as file:
+        return ScriptView(args.argument, file.read())
+
+
+def _complete(words: Sequence[str], context: Context) -> Completion:
+    """Complete the last of the words after `git hub-session`."""
+    name, *rest = words
+    if not rest:
+        return complete_command({command: row.summary for command, row in COMMANDS.items()}, name)
+    if name not in COMMANDS:
+        return Completion(WORDS)
+    usage = __import__(COMMANDS[name].module, fromlist=["USAGE"]).USAGE
+    return complete_word(usage, rest, context)
+
+
+class ScriptView(View):
+    """The completion script of a shell."""
+
+    def __init__(self, shell: str, script: str) -> None:
+        self.shell = shell
+        self.script = script
+
+    def document(self) -> dict[str, Any]:
+        return {"shell": self.shell, "script": self.script}
+
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
+        return TextOutput(self.script.splitlines())
+
+
+class WordsView(View):
+    """The words that complete a command line, each with a description after a tab."""
+
+    def __init__(self, completion: Completion) -> None:
+        self.completion = completion
+
+    def document(self) -> dict[str, Any]:
+        words = [candidate._asdict() for candidate in self.completion.candidates]
+        return {"kind": self.completion.kind, "words": words}
+
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
+        rows = ("\t".join(candidate) for candidate in self.completion.candidates)
+        return TextOutput([self.completion.kind, *rows])

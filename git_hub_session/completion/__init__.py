@@ -1,0 +1,1 @@
+"""Complete a command line of `git hub-session` in a shell, with the tables of the parser."""

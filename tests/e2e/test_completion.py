@@ -1,0 +1,104 @@
+"""bash, zsh and fish complete the command when the user presses the tabulator key."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
+
+import pexpect
+import pytest
+
+from tests.support.hub import Hub
+
+_SECONDS = 60  # a command of a loaded machine is slow
+_BASH_COMPLETION = Path("/usr/share/bash-completion/bash_completion")
+_CONTROL = r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x1b[=>]|[\x00\x07\x08\x0f]"
+
+# The commands that prepare each shell. "git hub-session" is on PATH.
+_SETUP = {
+    "bash": (
+        "bind 'set enable-bracketed-paste off'",
+        f"source {_BASH_COMPLETION}",
+        "source <(git hub-session completion bash)",
+        "_completion_loader git",
+        "git config --global alias.hs hub-session",
+    ),
+    "zsh": (
+        'mkdir -p "$HOME/functions"',
+        'git hub-session completion zsh > "$HOME/functions/_git-hub-session"',
+        "fpath=($HOME/functions $fpath)",
+        'autoload -Uz compinit && compinit -u -d "$HOME/dump"',
+    ),
+    "fish": ("set -g fish_autosuggestion_enabled 0", "git hub-session completion fish | source"),
+}
+_START = {"bash": ["--norc", "--noprofile"], "zsh": ["-f"], "fish": ["--no-config", "--private"]}
+
+
+class Shell:
+    """A shell in a terminal."""
+
+    def __init__(self, name: str, hub: Hub) -> None:
+        environ = {**hub.environ, "TERM": "vt100", "HISTFILE": ""}
+        self._child = pexpect.spawn(
+            name, _START[name], env=environ, cwd=str(hub.top), encoding="utf-8",
+            timeout=_SECONDS, dimensions=(50, 200),
+        )  # fmt: skip
+        for command in _SETUP[name]:
+            self._child.sendline(command)
+        self._child.sendline("echo rea''dy")
+        self._child.expect("ready\r\n")
+
+    def complete(self, line: str, expected: str) -> None:
+        """Type a line and the tabulator key. Wait until the terminal shows `expected`."""
+        self._child.send(line)
+        seen = self._wait_for(line.split()[-1], "")
+        self._child.send("\t")
+        self._wait_for(expected, seen)
+        self._child.sendcontrol("u")
+
+    def _wait_for(self, text: str, seen: str) -> str:
+        """Read from the terminal until `seen` and the rest contain `text`. Return all of it."""
+        end = monotonic() + _SECONDS
+        while text not in seen:
+            assert monotonic() < end, seen
+            try:
+                seen += re.sub(_CONTROL, "", self._child.read_nonblocking(4096, timeout=1))
+            except pexpect.TIMEOUT:
+                continue
+        return seen
+
+    def close(self) -> None:
+        """End the shell."""
+        self._child.close(force=True)
+
+
+@pytest.fixture(params=["bash", "zsh", "fish"])
+def shell(request: pytest.FixtureRequest, hub: Hub) -> Iterator[Shell]:
+    """Return a shell in a repository with the session `plan`, which has two agents."""
+    name = request.param
+    if not shutil.which(name) or (name == "bash" and not _BASH_COMPLETION.exists()):
+        pytest.skip(f"{name} or its completion is not installed")
+    hub.run("init", "--id", "plan", "--agents", "2", "--task", "t")
+    shell = Shell(name, hub)
+    yield shell
+    shell.close()
+
+
+def test_a_tabulator_key_completes_the_word(shell: Shell) -> None:
+    shell.complete("git hub-session upd", "update ")
+    shell.complete("git hub-session status p", "status plan ")
+    shell.complete("git hub-session merge --squ", "--squash ")
+    shell.complete("git hub-session merge --form", "--format=")
+    shell.complete("git hub-session update --state=m", "--state=merged ")
+    shell.complete("git -C . hub-session board read dis", "dispatch ")
+    shell.complete("git-hub-session path plan a", "agent-")
+    shell.complete("git hub-session exec plan -- mkd", "mkdir")
+    shell.complete("git hub-session init -F .git/HE", ".git/HEAD")
+
+
+@pytest.mark.parametrize("shell", ["bash"], indirect=True)
+def test_bash_completes_after_an_alias_of_git(shell: Shell) -> None:
+    shell.complete("git hs status p", "status plan ")
