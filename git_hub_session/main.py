@@ -248,7 +248,8 @@ def _print_overview(arguments: list[str]) -> int:
 
 def _format_overview() -> str:
     lines = ["usage: git hub-session <command> [<options>]", ""]
-    lines += [f"    {name:<10} {command.summary}" for name, command in COMMANDS.items()]
+    width = max(map(len, COMMANDS))
+    lines += [f"    {name:<{width}} {command.summary}" for name, command in COMMANDS.items()]
     lines += ["", "Run 'git hub-session <command> -h' for the options of a command,"]
     lines += ["or 'git help hub-session' for the manual."]
     return "\n".join(lines) + "\n"

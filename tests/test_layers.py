@@ -373,7 +373,7 @@ def test_the_package_tree_names_every_module() -> None:
     tree = text.partition("## Packages\n```\n")[2].partition("\n```\n")[0]
     files = {
         path.relative_to(PACKAGE).as_posix()
-        for pattern in ("*.py", "*.sh")
+        for pattern in ("*.py", "*.sh", "*.zsh", "*.fish")
         for path in PACKAGE.rglob(pattern)
     }
     commands = {file for file in files if fnmatchcase(file, "commands/[a-z]*.py")}

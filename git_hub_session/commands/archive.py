@@ -7,7 +7,7 @@ from git_hub_session.cleanup.archive_session import archive_session, preview_arc
 from git_hub_session.cleanup.options import read_cleanup_options
 from git_hub_session.cli.cleanup_report import ReportOutput
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
-from git_hub_session.commands._archive_view import ArchiveView
+from git_hub_session.commands._archive.view import ArchiveView
 from git_hub_session.restore.commands import restore_commands
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from git_hub_session.cli.view import (
     metric_text,
     warning_lines,
 )
-from git_hub_session.commands._archive_view import AncestorViews, ArchiveView
+from git_hub_session.commands._archive.view import AncestorViews, ArchiveView
 from git_hub_session.commands._merge.options import (
     RUN_OPTIONS,
     UNMEASURED,

@@ -21,10 +21,10 @@ _AGENT_KINDS = ("<agent>", "<list>")
 
 
 class Completion(NamedTuple):
-    """What a shell can insert for the last word."""
+    """The words that a shell can insert for the last word."""
 
     kind: str
-    """WORDS, or what the shell completes itself: FILES, or a COMMAND with its arguments."""
+    """WORDS, or FILES or a COMMAND with its arguments, which the shell completes itself."""
     candidates: tuple[Candidate, ...] = ()
 
 

@@ -18,7 +18,7 @@ _MANY = "..."
 
 
 class Expected(NamedTuple):
-    """What the word at the cursor can be."""
+    """The words that are possible at the cursor."""
 
     kinds: tuple[str, ...] = ()
     """Kinds of values, such as "<id>", and literal words, such as "read"."""

@@ -1,4 +1,4 @@
-"""Find the values that can stand in a command line: ids, agents, attempts, states, posts, refs.
+"""Find the values for a command line: ids, agents, attempts, states, posts and refs.
 
 A shell inserts a value into the command line as it is. So only values that a shell reads back
 unchanged are offered: a branch can be called `$(command)`.
@@ -46,7 +46,7 @@ def session_candidates(store: Store) -> list[Candidate]:
 
 
 def agent_candidates(session: Session) -> list[Candidate]:
-    """Return the agents of a session with their status, and the attempts of an agent with several."""
+    """Return the agents of a session with their status, and their attempts if there are several."""
     count = min(session.config.agent_count, MAX_AGENTS)
     names = dict.fromkeys([*(agent_name(n + 1) for n in range(count)), *session.agents])
     return [candidate for name in names for candidate in _attempt_candidates(session, name)]

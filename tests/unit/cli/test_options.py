@@ -163,6 +163,7 @@ usage: git hub-session <command> [<options>]
     restore    restore removed worktrees with their changes
     archive    end a session without a winner
     doctor     report problems in the hub, or fix them with --fix
+    completion print the completion script of a shell
     demo       run all steps in a temporary repository
 
 Run 'git hub-session <command> -h' for the options of a command,
