@@ -40,6 +40,18 @@ class Refused(HubError):
     exit_code = 1
 
 
+class NoSuchBranch(HubError):
+    """The repository has no branch with this name."""
+
+    code = "no-such-branch"
+
+
+class NoSuchPath(HubError):
+    """There is no file or directory with this path."""
+
+    code = "no-such-path"
+
+
 class Damaged(HubError):
     """A file that is missing, too large, not a regular file, or cannot be parsed."""
 

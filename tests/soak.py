@@ -33,7 +33,7 @@ UNFINISHED = 5  # the number of sessions in use at one time
 EXPECTED = re.compile(
     r"(error|fatal): (session X (is (locked by process X|being evaluated|X, not X"
     r"|X: (there is nothing|it accepts no more|its agents cannot|no session can start))|became X |has no agent branches|has no agent worktrees|already exists)"
-    r"|cannot go from X to X|no such agents?: X|no worktree: agent-X"
+    r"|cannot go from X to X|no such agent: X|no worktree: agent-X"
     r"|nothing to merge: X already contains|cannot fast-forward X|no agent (has a commit of its own|can be ranked|of session X)|cannot rank agent-X|X exists already"
     r"|agent-X+ (is still running|has no attempt yet|is archived|has neither a branch nor an archive tag|has no branch|has no commit of its own)"
     r"|X: (its administrative files|the index is locked|another branch is checked out|HEAD points to no commit)|X is (locked|in the middle of)|agent-X+: (X exists already|its worktree X is missing|X: |no worktree|another branch is checked out)|X belongs to agent-X|agent-X has no worktree|(X moved|agent-X committed|agent-X made another attempt) since the evaluation|agent-X is incomplete|its branch moved|X: its directory"

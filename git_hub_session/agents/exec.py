@@ -145,7 +145,7 @@ def _with_commands(agent_runs: Sequence[AgentRun], options: ExecOptions) -> tupl
     if missing:
         raise Refused(
             f"no command for {', '.join(missing)}",
-            hint="select the other agents with --agents, or give an --agent-cmd without 'agent-<N>='",
+            hint="select the other agents with --only, or give an --agent-cmd without 'agent-<N>='",
         )
     return tuple(
         agent_run._replace(command=options.command_text(agent_run.branch.agent))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.errors import Refused
+from git_hub_session.errors import NoSuchBranch, Refused
 from git_hub_session.git.ref_names import (
     HEADS,
     AgentBranch,
@@ -215,7 +215,7 @@ def _refuse_other_start(
     if not options.base or options.base == find_base_commit(session, repo, branch):
         return
     name = agent_name(branch.agent)
-    agents = f"--retry {branch.agent} --base {options.base}"
+    agents = f"--retry {name} --base {options.base}"
     raise Refused(
         f"{name} exists already, and starts from another commit",
         hint=f"git hub-session spawn {agents} {session.id}",
@@ -312,7 +312,7 @@ def _choose_base_commit(
         )
     base = options.base or repo.tip(HEADS + session.config.base_branch)
     if not base:
-        raise Refused(
+        raise NoSuchBranch(
             f"no such branch: '{session.config.base_branch}', the base branch of session '{session.id}'",
             hint="name a commit with --base",
         )

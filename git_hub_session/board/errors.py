@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from git_hub_session.errors import HubError, Refused
+from git_hub_session.errors import HubError
 
 
 class NoHub(HubError):
@@ -14,7 +14,7 @@ class NoHub(HubError):
         super().__init__(f"no hub at '{hub}'", hint="git hub-session init --task <text>")
 
 
-class NoSuchChannel(Refused):
+class NoSuchChannel(HubError):
     """The board has no channel with this name."""
 
     code = "no-such-channel"

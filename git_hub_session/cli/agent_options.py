@@ -9,14 +9,15 @@ from git_hub_session.cli.config_values import MAX_TEXT_BYTES
 from git_hub_session.cli.context import read_text_file
 from git_hub_session.cli.options import Option
 from git_hub_session.errors import UsageError
-from git_hub_session.git.ref_names import agent_name, agent_number
-from git_hub_session.session.agents import parse_agent
+from git_hub_session.git.ref_names import agent_name, parse_agent_name
+from git_hub_session.session.agents import parse_agent, parse_agents
 from git_hub_session.session.assignment_values import TEMPLATES, PerAgent
 from git_hub_session.session.model import MAX_AGENTS
-from git_hub_session.util.numbers import parse_int
+from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
 if TYPE_CHECKING:
     from git_hub_session.cli.options import Arguments
+    from git_hub_session.cli.reporter import Reporter
 
 AGENT_CMD = Option(
     "--agent-cmd",
@@ -37,7 +38,31 @@ TEMPLATE = Option(
     "<name>",
     choices=TEMPLATES,
 )
+ONLY = Option("--only", "only these agents, such as agent-2 or 1-3,5 (default: all)", "<list>")
+AGENTS = Option("--agents", "the same as --only", "<list>")
 ASSIGNMENT_OPTIONS = (STRATEGY, STRATEGIES, TEMPLATE)
+
+
+def parse_selected_agents(args: Arguments, count: int, reporter: Reporter) -> Sequence[int]:
+    """Return the agents of ONLY, or () for all agents.
+
+    `--agents` has the same effect. It warns about a number, which `init` and `run` take for a count.
+
+    Args:
+        count: the number of agents of the session.
+    """
+    text, other = args.value(ONLY.name), args.value(AGENTS.name)
+    if text is not None and other is not None:
+        raise UsageError("--only and --agents exclude each other")
+    if text is not None:
+        return parse_agents(text, count)
+    if other is None:
+        return ()
+    numbers = parse_agents(other, count)
+    if parse_int(other.strip(), MAX_COUNT):
+        name = agent_name(*numbers)
+        reporter.note(f"warning: '--agents {other}' selects {name} here (use --only {name})")
+    return numbers
 
 
 def parse_agent_count(text: str | None) -> int:
@@ -90,7 +115,7 @@ def parse_per_agent(values: Sequence[str], count: int, flag: str) -> PerAgent:
     named: dict[int, str] = {}
     for value in values:
         name, sign, text = value.partition("=")
-        has_name = sign and agent_number(name)
+        has_name = sign and parse_agent_name(name)
         if not (text if has_name else value).strip():
             raise UsageError(f"option '{flag}' has an empty value")
         if not has_name:
@@ -98,7 +123,7 @@ def parse_per_agent(values: Sequence[str], count: int, flag: str) -> PerAgent:
             continue
         number = parse_agent(name, count)
         if number in named:
-            raise UsageError(f"option '{flag}' has two values for {name}")
+            raise UsageError(f"option '{flag}' has two values for {agent_name(number)}")
         named[number] = text.strip()
     return PerAgent(tuple(in_turn), named)
 
@@ -121,8 +146,7 @@ def parse_strategy_file(text: str, count: int) -> dict[str, str]:
             lines.append(line.strip())
             continue
         name, colon, start = line.partition(":")
-        number = agent_number(name.strip())
-        if not number or not colon:
+        if not colon or not parse_agent_name(name):
             raise UsageError(f"not a strategy: '{line:.60}'", hint="use a line 'agent-2: <text>'")
         name = agent_name(parse_agent(name, count))
         if name in strategies:

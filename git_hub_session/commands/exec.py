@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.agents.exec import ExecOptions, preview_exec, run_for_agents
 from git_hub_session.agents.run_monitor import COMMIT_SUCCESS, RunObserver
-from git_hub_session.cli.agent_options import AGENT_CMD, parse_agent_commands
+from git_hub_session.cli.agent_options import (
+    AGENT_CMD,
+    AGENTS,
+    ONLY,
+    parse_agent_commands,
+    parse_selected_agents,
+)
 from git_hub_session.cli.command_line import command_line, continue_lines
 from git_hub_session.cli.options import (
     DRY_RUN,
@@ -37,7 +43,7 @@ from git_hub_session.cli.view import (
     warning_lines,
 )
 from git_hub_session.errors import HubError, UsageError
-from git_hub_session.session.agents import parse_agents
+from git_hub_session.git.ref_names import agent_list
 from git_hub_session.session.model import MAX_AGENTS
 from git_hub_session.util.text import decode_terminal_line, display_width, escape_control, pad
 
@@ -56,7 +62,8 @@ USAGE = Usage(
     ),
     (
         AGENT_CMD,
-        Option("--agents", "agents to run for, such as 1-3,5 (default: all)", "<list>"),
+        ONLY,
+        AGENTS,
         Option("--failed", "run only for agents that failed, were interrupted or never ran"),
         Option("-j, --jobs", "number of parallel commands (default: all)", "<number>"),
         TIMEOUT,
@@ -109,12 +116,11 @@ def run(context: Context, args: Arguments, following: Sequence[str] = ()) -> Exe
 
 
 def _parse_options(context: Context, args: Arguments, sid: SessionId) -> ExecOptions:
-    agents = args.value("agents")
     count = context.project.store.read(sid).config.agent_count or MAX_AGENTS
     return ExecOptions(
         args.command,
         parse_agent_commands(args, count),
-        parse_agents(agents, count) if agents is not None else (),
+        parse_selected_agents(args, count, context.reporter),
         parse_jobs(args),
         parse_timeout(args),
         args.is_set("force"),
@@ -187,9 +193,10 @@ def _repeat_command(sid: SessionId, args: Arguments, *, agents: Sequence[int] = 
     """
     options = [option for option in USAGE.options if option is not DRY_RUN]
     if agents:
-        names = [option.name for option in options if option.name not in ("agents", "failed")]
-        numbers = ",".join(map(str, agents))
-        args = args.subset(*names, command=args.command, agents=numbers)
+        names = [
+            option.name for option in options if option.name not in ("only", "agents", "failed")
+        ]
+        args = args.subset(*names, command=args.command, only=agent_list(agents))
     return command_line("exec", options, args, arguments=[sid], command=args.command)
 
 
@@ -250,9 +257,9 @@ class ExecView(View):
             f"the changes of {agent_run.agent} are not committed: {agent_run.not_committed}"
             for agent_run in runs
         )
-        agents = ",".join(str(agent_run.branch.agent) for agent_run in runs if not agent_run.reason)
+        agents = [agent_run.branch.agent for agent_run in runs if not agent_run.reason]
         if agents:
-            command = f"exec --agents {agents} --commit {self.result.session} -- true"
+            command = f"exec --only {agent_list(agents)} --commit {self.result.session} -- true"
             lines.append(f"hint: git hub-session {command}")
         return lines
 

@@ -14,7 +14,7 @@ from git_hub_session.git.ref_names import (
     short_name,
 )
 from git_hub_session.git.worktrees import linked_worktrees
-from git_hub_session.session.agents import parse_attempt
+from git_hub_session.session.agents import parse_attempt, require_agent
 from git_hub_session.session.model import MAX_AGENTS
 from git_hub_session.util.text import escape_control
 from git_hub_session.worktree.owner import attempt_worktrees
@@ -40,6 +40,7 @@ def run(context: Context, args: Arguments) -> PathView:
         if branch.agent == number and attempt in (0, branch.attempt)
     }
     if not worktrees:
+        require_agent(number, project.store.read(sid))
         name = attempt_name(AgentBranch(sid, number, attempt)) if attempt else agent_name(number)
         verb = f"restore {sid} --agent {name}" if attempt else f"status {sid}"
         raise HubError(f"{name} of session '{sid}' has no worktree", hint=f"git hub-session {verb}")

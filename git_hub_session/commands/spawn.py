@@ -5,6 +5,7 @@ from __future__ import annotations
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.agents.spawn import preview_spawn, spawn_agents
 from git_hub_session.agents.spawn_plan import SpawnOptions
+from git_hub_session.cli.agent_options import AGENTS, ONLY, parse_selected_agents
 from git_hub_session.cli.options import (
     DRY_RUN,
     FORMAT,
@@ -27,7 +28,7 @@ from git_hub_session.cli.view import (
 )
 from git_hub_session.errors import UsageError
 from git_hub_session.git.ref_names import agent_name, short_name
-from git_hub_session.session.agents import find_attempt_commit, parse_agent, parse_agents
+from git_hub_session.session.agents import find_attempt_commit, parse_agent
 from git_hub_session.session.model import MAX_AGENTS
 from git_hub_session.util.text import escape_control
 from git_hub_session.worktree.paths import worktree_template
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
 USAGE = Usage(
     ("spawn [<options>] [<id>]",),
     (
-        Option("--agents", "agents to create, such as 1-3,5 (default: all)", "<list>"),
+        ONLY,
+        AGENTS,
         Option("--retry", "create the next attempt of this agent", "<agent>"),
         Option(
             "--base",
@@ -63,20 +65,20 @@ def run(context: Context, args: Arguments) -> SpawnView:
     """Create all missing agents. If one cannot be created, create no agent."""
     sid = context.require_session(args.argument, "spawn")
     project = context.project
-    options = _parse_options(project, args, project.store.read(sid))
+    options = _parse_options(context, args, project.store.read(sid))
     dry_run = args.is_set("dry-run")
     result = (preview_spawn if dry_run else spawn_agents)(sid, project, options)
     return SpawnView(result, project.cwd, dry_run=dry_run)
 
 
-def _parse_options(project: Project, args: Arguments, session: Session) -> SpawnOptions:
+def _parse_options(context: Context, args: Arguments, session: Session) -> SpawnOptions:
     count = session.config.agent_count or MAX_AGENTS
-    agents = args.value("agents")
+    project = context.project
+    numbers = parse_selected_agents(args, count, context.reporter)
     retry = args.value("retry")
     base = args.value("base")
-    if agents is not None and retry is not None:
-        raise UsageError("--agents and --retry exclude each other")
-    numbers = parse_agents(agents, count) if agents is not None else ()
+    if numbers and retry is not None:
+        raise UsageError("--only and --retry exclude each other")
     commit = "" if base is None else _resolve_base(project, session, base)
     return SpawnOptions(
         numbers,

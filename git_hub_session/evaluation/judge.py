@@ -14,7 +14,7 @@ from git_hub_session.errors import Damaged, Refused
 from git_hub_session.evaluation.result import EvalResult, RankedCandidate, Verdict
 from git_hub_session.evaluation.runner import CommandResult, TargetRunner
 from git_hub_session.evaluation.targets import MeasureTarget
-from git_hub_session.git.ref_names import agent_name, agent_number
+from git_hub_session.git.ref_names import agent_name, parse_agent_name
 from git_hub_session.metric.metric import parse_documents
 from git_hub_session.ranking.ranking import Rank
 from git_hub_session.session.agent_environment import agent_environment
@@ -237,7 +237,7 @@ def _parse_answer(output: str, agents: Sequence[int], hint: str) -> tuple[list[i
 def _find_agent(item: object, agents: Sequence[int]) -> int:
     """Return the agent that `item` names, such as 2 or "agent-2", or 0."""
     if isinstance(item, str):
-        return agent_number(item)
+        return parse_agent_name(item)
     # parse_documents() reads an integer as a float.
     is_number = isinstance(item, float)
     return next((agent for agent in agents if is_number and agent == item), 0)

@@ -1,4 +1,4 @@
-"""Read git's configuration files without libgit2, which takes 70 ms to load.
+"""Read git's configuration files and the committer without loading libgit2.
 
 Use it for settings that change only what is shown, and for the committer in the history. Files that
 `include.path` names are read. Files of `includeIf` are not read: their conditions need the repository.

@@ -7,10 +7,11 @@ validated id: it is safe as one component of a path and as one component of a re
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from git_hub_session._typing import NamedTuple, NewType
 from git_hub_session.errors import HubError
-from git_hub_session.util.numbers import MAX_INT64, parse_int
+from git_hub_session.util.numbers import MAX_COUNT, MAX_INT64, parse_int
 
 SessionId = NewType("SessionId", str)
 
@@ -127,6 +128,16 @@ def agent_number(name: str) -> int:
     """Return the number of the agent that is called `name` ('agent-2'), or 0 for another name."""
     match = re.fullmatch(_AGENT, name)
     return int(match[1]) if match else 0
+
+
+def parse_agent_name(text: str) -> int:
+    """Return the number in the text of a user: "agent-2" or "2". Return 0 for another text."""
+    return parse_int(text.strip().removeprefix("agent-"), MAX_COUNT) or 0
+
+
+def agent_list(numbers: Iterable[int]) -> str:
+    """Return the list of agents that the option --only takes, such as "agent-2,agent-5"."""
+    return ",".join(map(agent_name, numbers))
 
 
 def parse_agent_branch(ref: str) -> AgentBranch | None:

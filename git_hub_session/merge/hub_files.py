@@ -33,6 +33,6 @@ def refuse_hub_files(winner: AgentBranch, base: str, tip: str, project: Project)
     sid = winner.session
     raise Refused(
         f"{agent_name(winner.agent)} has committed files of the hub: {quote_list(paths)}",
-        hint=f"git hub-session exec {sid} --agents {winner.agent} -- sh -c '{untrack}'\n"
+        hint=f"git hub-session exec {sid} --only {agent_name(winner.agent)} -- sh -c '{untrack}'\n"
         f"git hub-session eval {sid}",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.errors import Refused
+from git_hub_session.errors import NoSuchBranch, Refused
 from git_hub_session.git.ref_names import (
     HEADS,
     REFS,
@@ -277,7 +277,7 @@ def _target_commit(into: str, session: Session, project: Project) -> str:
     name = short_name(into)
     base = repo.tip(into)
     if not base:
-        raise Refused(f"no such branch: '{name}'", hint="name another branch with --into")
+        raise NoSuchBranch(f"no such branch: '{name}'", hint="name another branch with --into")
     ancestors = [parent.session_id for parent, _ in find_ancestors(session, project.store)]
     for sid in (session.id, *ancestors):
         if into.startswith(branch_prefix(sid)):  # the cleanup would turn it into a tag

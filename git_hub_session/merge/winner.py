@@ -15,7 +15,7 @@ from git_hub_session.git.ref_names import (
 )
 from git_hub_session.lineage.parent import read_parent
 from git_hub_session.merge.options import MergeKind, MergeOptions, merge_command
-from git_hub_session.session.agents import archived_agents, attempts_by_agent
+from git_hub_session.session.agents import archived_agents, attempts_by_agent, require_agent
 from git_hub_session.session.attempts import describe_attempt, ranked_attempt
 from git_hub_session.session.baseline import Evaluation, last_evaluation
 from git_hub_session.session.runs import read_last_run
@@ -256,6 +256,7 @@ def _find_attempt(
     session: Session, agent: int, repo: GitRepo, options: MergeOptions
 ) -> AgentBranch:
     """Return the requested attempt of an agent, or else the one that counts."""
+    require_agent(agent, session)
     attempts = attempts_by_agent(session.id, repo).get(agent)
     name = agent_name(agent)
     if options.attempt:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Container, Iterable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.errors import Refused, UsageError
+from git_hub_session.errors import HubError, Refused, UsageError
 from git_hub_session.git.ref_names import (
     HEADS,
     AgentBranch,
@@ -16,6 +16,7 @@ from git_hub_session.git.ref_names import (
     branch_prefix,
     name_in_session,
     parse_agent_branch,
+    parse_agent_name,
     parse_archive_tag,
 )
 from git_hub_session.session import runs
@@ -33,6 +34,18 @@ NEW_SESSION_HINT = "git hub-session init --task <text>"
 """The hint for a session that accepts no more agents."""
 
 
+class NoSuchAgent(HubError):
+    """An agent that the session does not have."""
+
+    code = "no-such-agent"
+
+    def __init__(self, name: str, largest: int) -> None:
+        last = f" to {agent_name(largest)}" if largest > 1 else ""
+        super().__init__(
+            f"no such agent: '{name}'", hint=f"choose one of the session: {agent_name(1)}{last}"
+        )
+
+
 def parse_agents(text: str, count: int) -> list[int]:
     """Return the numbers in a list such as "1-3,5" or "agent-2", or raise UsageError.
 
@@ -43,14 +56,14 @@ def parse_agents(text: str, count: int) -> list[int]:
     numbers: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().removeprefix("agent-").partition("-")
-        low = parse_int(first, MAX_COUNT)
-        high = parse_int(last, MAX_COUNT) if dash else low
-        if low is None or high is None:
+        low = parse_int(first.strip(), MAX_COUNT)
+        high = parse_int(last.strip().removeprefix("agent-"), MAX_COUNT) if dash else low
+        if low is None or high is None or low > high:
             raise UsageError(f"not a list of agents: '{text}'", hint="use a list such as 1-3,5")
-        if not 1 <= low <= high <= largest:
-            raise UsageError(
-                f"no such agents: '{part.strip()}'", hint=f"the session has agents 1 to {largest}"
-            )
+        if not low or low > largest:
+            raise NoSuchAgent(agent_name(low), largest)
+        if high > largest:
+            raise NoSuchAgent(agent_name(largest + 1), largest)
         numbers += range(low, high + 1)
     return list(dict.fromkeys(numbers))
 
@@ -62,8 +75,15 @@ def parse_agent(text: str, count: int) -> int:
     if number is None:
         raise UsageError(f"not an agent: '{text}'", hint="use a name such as agent-2")
     if not 1 <= number <= largest:
-        raise UsageError(f"no such agent: '{text}'", hint=f"the session has agents 1 to {largest}")
+        raise NoSuchAgent(agent_name(number), largest)
     return number
+
+
+def require_agent(number: int, session: Session) -> None:
+    """Raise NoSuchAgent if the session has fewer agents. A damaged number of agents allows all."""
+    count = session.config.agent_count or MAX_AGENTS
+    if number > count:
+        raise NoSuchAgent(agent_name(number), count)
 
 
 def all_agents(session: Session) -> range:
@@ -71,7 +91,7 @@ def all_agents(session: Session) -> range:
     if not session.config.agent_count:
         raise Refused(
             f"config.yaml of session '{session.id}' has no valid number of agents",
-            hint="use --agents <list>",
+            hint="use --only <list>",
         )
     if session.config.agent_count > MAX_AGENTS:
         raise Refused(f"session '{session.id}' has more than {MAX_AGENTS} agents")
@@ -165,6 +185,8 @@ def find_attempt_commit(text: str, session: Session, repo: GitRepo) -> str:
     Return '' if the text names no attempt, or if the session does not have the attempt.
     """
     name, _, attempt = text.partition("/")
+    number = parse_agent_name(name)
+    attempt = attempt.removeprefix("attempt-")
     prefix = archive_prefix(session.id)
     commits = {
         branch: repo.tip(tag)
@@ -174,7 +196,7 @@ def find_attempt_commit(text: str, session: Session, repo: GitRepo) -> str:
         branches = (AgentBranch(session.id, agent, number) for number in attempts)
         commits |= {branch: repo.tip(branch.ref) for branch in branches}
     for branch in sorted(commits, reverse=True):
-        if name == agent_name(branch.agent) and attempt in ("", f"attempt-{branch.attempt}"):
+        if number == branch.agent and attempt in ("", str(branch.attempt)):
             return commits[branch]
     return ""
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.errors import Refused, UsageError
+from git_hub_session.errors import NoSuchPath, UsageError
 from git_hub_session.system.tree import path_and_parents
 from git_hub_session.util.paths import normalize_relative
 
@@ -35,9 +35,9 @@ def find_missing_guard(paths: Iterable[str], commit: str, repo: GitRepo) -> str:
     return next((path for path in paths if os.fsencode(path) not in known), "")
 
 
-def missing_guard_error(path: str) -> Refused:
+def missing_guard_error(path: str) -> NoSuchPath:
     """Return the error for a guarded path that the base branch does not have."""
-    return Refused(
+    return NoSuchPath(
         f"no such path in the base branch: '{path}'",
         hint="name a tracked file or directory with --guard <path>",
     )

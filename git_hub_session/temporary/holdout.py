@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.errors import Refused
+from git_hub_session.errors import NoSuchPath, Refused
 from git_hub_session.system.stored_files import StoredFiles
 from git_hub_session.util.paths import is_inside
 from git_hub_session.worktree.setup import find_included_files
@@ -75,14 +75,16 @@ def holdout_directory(session: Session, project: Project) -> str:
 
 
 def read_holdout(directory: str, project: Project) -> Holdout:
-    """Return the holdout files in a directory. Raise Refused, as choose_holdout.
+    """Return the holdout files in a directory. Raise HubError, as choose_holdout.
 
     Args:
         directory: a path, relative to the current directory.
     """
     real = os.path.realpath(os.path.join(project.cwd, directory))
     if not os.path.isdir(real):
-        raise Refused(f"no such directory: '{directory}'", hint="name another one with --holdout")
+        raise NoSuchPath(
+            f"no such directory: '{directory}'", hint="name another one with --holdout"
+        )
     _refuse_visible(real, project)
     paths = []
     for path in _files_below(real, b""):

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Refused
 from git_hub_session.git.discovery import HUB_DIRECTORY
-from git_hub_session.git.ref_names import agent_name
+from git_hub_session.git.ref_names import agent_list, agent_name
 from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.session.agents import base_now, find_base_commit
 from git_hub_session.util.text import quote_list
@@ -88,10 +88,9 @@ def no_commit_error(
     if not with_files:
         error = NoCommits if is_every_agent else Refused
         return error(message, hint=f"git hub-session exec {sid} -- <command>")
-    numbers = ",".join(map(str, with_files))
     return Refused(
         message,
-        hint=f"git hub-session exec --agents {numbers} --commit {sid} -- true\n"
+        hint=f"git hub-session exec --only {agent_list(with_files)} --commit {sid} -- true\n"
         f"git hub-session eval {sid}",
     )
 

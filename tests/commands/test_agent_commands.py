@@ -49,7 +49,7 @@ def test_agents_without_a_command(hub: Hub) -> None:
         "error: no command for agent-1\n"
         "hint: select the other agents with --agents, or give an --agent-cmd without 'agent-<N>='\n",
     )
-    assert hub.run("exec", "-q", "--agents=2", "s1", "--agent-cmd", "agent-2=true") == Result(0)
+    assert hub.run("exec", "-q", "--only=2", "s1", "--agent-cmd", "agent-2=true") == Result(0)
     assert hub.run("exec", "s1", "--agent-cmd", "true", "--", "true").code == 129
 
 

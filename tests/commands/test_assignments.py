@@ -33,7 +33,7 @@ def test_assignments_of_a_session(hub: Hub, tmp_path: Path) -> None:
     document = hub.json("init", "--id", "s1", "--task", "Two\nlines", *options)
     texts = ["agent-2: cache: all\nof it", "agent-1: loops"]
     assert (document["template"], document["strategies"]) == ("optimizer", texts)
-    assert hub.run("spawn", "-q", "--agents=1,2", "s1") == Result(0)
+    assert hub.run("spawn", "-q", "--only=1,2", "s1") == Result(0)
     posts = dispatch_posts(hub)
     assert [post.partition("\n")[0] for post in posts] == [
         *("# agent-1 of session s1", "# agent-2 of session s1"),
@@ -58,7 +58,7 @@ def test_assignments_of_a_session(hub: Hub, tmp_path: Path) -> None:
     assert hub.run(*own).code == 0
     assert [post["text"] for post in hub.json("status", "s1")["posts"]] == [own[-1]]
     script = 'test -z "${HUB_STRATEGY+x}" && test -f "$HUB_PROMPT_FILE"'
-    command = ("exec", "-q", "--agents=3", "s1", "--", "sh", "-c", script)
+    command = ("exec", "-q", "--only=3", "s1", "--", "sh", "-c", script)
     assert hub.run(*command, environ={"HUB_STRATEGY": "outer"}) == Result(0)
 
 
@@ -72,7 +72,7 @@ def test_strategies_that_came_with_the_repository(hub: Hub) -> None:
     script = 'test "${HUB_STRATEGY-}" = "$1"'
     for agent, text in ((1, ""), (2, "loops")):
         command = ("sh", "-c", script, "sh", text)
-        assert hub.run("exec", "-q", f"--agents={agent}", "s1", "--", *command) == Result(0)
+        assert hub.run("exec", "-q", f"--only={agent}", "s1", "--", *command) == Result(0)
 
 
 def test_posts_after_a_kill(hub: Hub) -> None:

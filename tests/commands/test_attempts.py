@@ -137,7 +137,7 @@ def test_attempt_without_a_result_hides_no_other(hub: Hub) -> None:
     hub.commit(worktree, "ms", "ms: 9\n")
     assert rows(hub.run("eval", *MEASURE, "--in-place", "s1")) == ["1 agent-2 6", "2 agent-1 9"]
     hub.commit(worktree, "ms", "ms: 3\n")
-    hub.run("exec", "-q", "--agents=1", "s1", "--", "false")
+    hub.run("exec", "-q", "--only=1", "s1", "--", "false")
     assert rows(hub.run("eval", *MEASURE, "s1")) == [
         "1 agent-1/attempt-1 3",
         "2 agent-2 6",
@@ -151,9 +151,9 @@ def test_attempt_without_a_result_hides_no_other(hub: Hub) -> None:
 
 def test_failed_attempt_before_a_successful_one(hub: Hub) -> None:
     create_measurable_session(hub, "ms: 1\n", "ms: 6\n")
-    assert hub.run("exec", "-q", "--agents=1", "s1", "--", "sh", "-c", "exit 7").code == 1
+    assert hub.run("exec", "-q", "--only=1", "s1", "--", "sh", "-c", "exit 7").code == 1
     retry(hub, "ms: 9\n")
-    assert hub.run("exec", "-q", "--agents=1", "s1", "--", "true").code == 0
+    assert hub.run("exec", "-q", "--only=1", "s1", "--", "true").code == 0
     assert rows(hub.run("eval", *MEASURE, "s1")) == [
         "1 agent-2 6",
         "2 agent-1/attempt-2 9",

@@ -126,7 +126,7 @@ def test_dry_run_of_a_post(hub: Hub) -> None:
         **post_fields(3, "agent-1", "So am I.", parent=FIRST),
         "dry_run": True,
     }
-    assert hub.run("board", "post", "-n", "resluts", "-m", "x").code == 1
+    assert hub.run("board", "post", "-n", "resluts", "-m", "x").code == 128
     assert snapshot(hub.top) == before
 
 
@@ -137,9 +137,9 @@ def test_dry_run_does_not_create_the_board(hub: Hub) -> None:
     preview = f"Would post results/{FIRST}  (by coordinator)\n    first\n"
     assert hub.run("board", "post", "-n", "results", "-m", "first") == Result(0, preview)
     assert hub.run("board", "post", "-n", "resluts", "-m", "first") == Result(
-        1,
+        128,
         "",
-        "error: no such channel: 'resluts'\nhint: the channels are dispatch, progress, results\n",
+        "fatal: no such channel: 'resluts'\nhint: the channels are dispatch, progress, results\n",
     )
     assert snapshot(hub.top) == before
 
@@ -285,11 +285,11 @@ def test_errors(hub: Hub) -> None:
     hub.run("board", "post", "progress", "--author", "coordinator", "-m", "x")
     before = snapshot(hub.top)
     assert hub.run("board", "post", "resluts", "-m", "x") == Result(
-        1,
+        128,
         "",
-        "error: no such channel: 'resluts'\nhint: the channels are dispatch, progress, results\n",
+        "fatal: no such channel: 'resluts'\nhint: the channels are dispatch, progress, results\n",
     )
-    assert hub.run("board", "read", "../sessions").code == 1
+    assert hub.run("board", "read", "../sessions").code == 128
     assert hub.run("board", "reply", "001-nobody", "-m", "x") == Result(
         128, "", "fatal: no such post: '001-nobody'\nhint: git hub-session board\n"
     )

@@ -617,7 +617,7 @@ def test_formats(hub: Hub) -> None:
     text = """\
 agent-cut-off: a agent-9
   the status of agent-9 is 'spawning', but no spawn is running
-  manual fix: git hub-session spawn a --agents 9
+  manual fix: git hub-session spawn a --only agent-9
 """
     missing = "worktree-missing: ../worktrees/a/agent-1\n"
     fix = "save the staged changes and remove its administrative files\n"
@@ -636,7 +636,7 @@ agent-cut-off: a agent-9
         1,
         "code agent-cut-off\nsubject a agent-9\n"
         "evidence the status of agent-9 is 'spawning', but no spawn is running\n"
-        "session a\nfix\nadvice git hub-session spawn a --agents 9\n\n",
+        "session a\nfix\nadvice git hub-session spawn a --only agent-9\n\n",
     )
 
 

@@ -72,17 +72,19 @@ def test_spawn_from_a_missing_branch(hub: Hub) -> None:
     hub.git("branch", "-D", "side")
     assert_refused(
         hub,
-        "error: no such branch: 'side', the base branch of session 's1'\nhint: name a commit with --base\n",
+        "fatal: no such branch: 'side', the base branch of session 's1'\nhint: name a commit with --base\n",
         *("spawn", "s1"),
     )
 
 
 def test_spawn_of_an_invalid_agent_number(hub: Hub) -> None:
     hub.session(agents=2)
-    message = "error: no such agent: '0'\nhint: the session has agents 1 to 2\n"
+    message = (
+        "fatal: no such agent: 'agent-0'\nhint: choose one of the session: agent-1 to agent-2\n"
+    )
     before = everything(hub)
     result = hub.run("spawn", "s1", "--retry", "0")
-    assert (result.code, result.err.startswith(message)) == (129, True), result
+    assert (result.code, result.err.startswith(message)) == (128, True), result
     assert everything(hub) == before
 
 
@@ -121,10 +123,10 @@ def test_worktreeinclude_without_ignored_files(hub: Hub) -> None:
     """The list matches no file, or only a file that git does not ignore. Nothing is copied."""
     assert hub.run("init", "-q", "--id", "s1", "--task", "x", "--agents", "2").code == 0
     (hub.top / ".worktreeinclude").write_text("nothing-of-that-name\n")
-    assert hub.run("spawn", "-q", "--agents", "1", "s1") == Result(0)
+    assert hub.run("spawn", "-q", "--only", "1", "s1") == Result(0)
     (hub.top / "notes").write_text("untracked\n")
     (hub.top / ".worktreeinclude").write_text("notes\n")
-    assert hub.run("spawn", "-q", "--agents", "2", "s1") == Result(0)
+    assert hub.run("spawn", "-q", "--only", "2", "s1") == Result(0)
     for agent in (1, 2):
         assert set(snapshot(agent_worktree(hub, agent))) == {".git", "file", "sub/other"}
 

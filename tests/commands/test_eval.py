@@ -415,7 +415,7 @@ def test_ranking_of_an_agent_without_a_branch(hub: Hub) -> None:
 def test_agent_that_is_still_running(hub: Hub) -> None:
     create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
     process = subprocess.Popen(
-        ["git-hub-session", "exec", "-q", "--agents=2", "s1", "--", "sleep", "300"],
+        ["git-hub-session", "exec", "-q", "--only=2", "s1", "--", "sleep", "300"],
         cwd=hub.top,
         env=hub.environ,
     )

@@ -189,13 +189,13 @@ def test_newer_base_branch_changes_no_mark(hub: Hub) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--guard=nothing"], 1, "no such path in the base branch: 'nothing'"),
-        (["--guard=bench/run"], 1, "no such path in the base branch: 'bench/run'"),
+        (["--guard=nothing"], 128, "no such path in the base branch: 'nothing'"),
+        (["--guard=bench/run"], 128, "no such path in the base branch: 'bench/run'"),
         (["--guard=../x"], 129, "not a path in the repository: '../x'"),
         (["--guard=/x"], 129, "not a path in the repository: '/x'"),
         (["--guard=."], 129, "not a path in the repository: '.'"),
         (["--guard=a\nb"], 129, "not a path in the repository: 'a\\nb'"),
-        (["--no-guard", "--guard=nothing"], 1, "no such path in the base branch: 'nothing'"),
+        (["--no-guard", "--guard=nothing"], 128, "no such path in the base branch: 'nothing'"),
     ],
 )
 def test_wrong_path(hub: Hub, arguments: list[str], code: int, message: str) -> None:
@@ -205,7 +205,8 @@ def test_wrong_path(hub: Hub, arguments: list[str], code: int, message: str) -> 
     for command in (("eval", *MEASURE, "s1"), ("init", "--task=t", *MEASURE)):
         result = hub.run(*command, *arguments)
         assert (result.code, result.out) == (code, ""), command
-        assert result.err.splitlines()[0] == f"error: {message}"
+        kind = "fatal" if code == 128 else "error"
+        assert result.err.splitlines()[0] == f"{kind}: {message}"
     assert hub.state() == state
     assert [session.name for session in hub.directory().parent.iterdir()] == ["s1"]
     result = hub.run("eval", "--ranking=1", *arguments[-1:], "s1")

@@ -131,7 +131,7 @@ def test_commits_and_failures(running_session: Hub) -> None:
 
 
 def test_missing_command(running_session: Hub) -> None:
-    result = running_session.run("exec", "s1", "--agents=1", "--", "no-such-command")
+    result = running_session.run("exec", "s1", "--only=1", "--", "no-such-command")
     assert result.code == 1
     message = "cannot run 'no-such-command': No such file or directory"
     assert result.out.splitlines()[0] == f"agent-1 | {message}"
@@ -206,7 +206,9 @@ def test_signal_ends_all_processes(running_session: Hub, number: signal.Signals)
     assert [agent_record(running_session, n)["status"] for n in (1, 2)] == ["running", "waiting"]
     process.send_signal(number)
     out, err = process.communicate(timeout=120)
-    command = f"git hub-session exec --agents 1,2 --jobs 1 s1 -- sh -c {shlex.quote(script)}"
+    command = (
+        f"git hub-session exec --only agent-1,agent-2 --jobs 1 s1 -- sh -c {shlex.quote(script)}"
+    )
     assert (process.returncode, out, err) == (-number, "", f"hint: continue with: {command}\n")
     wait_for(lambda: not any(is_alive(int(pid)) for pid in pids.read_text().split()))
     assert agent_record(running_session, 1) == {
@@ -245,7 +247,7 @@ def test_more_agents_than_file_descriptors(hub: Hub) -> None:
 
 def test_agent_runs_once_at_a_time(running_session: Hub) -> None:
     """Another agent may run at the same time. After `kill -9` the agent can run again."""
-    process = start_exec(running_session, "echo $$; exec sleep 300", "--agents=1")
+    process = start_exec(running_session, "echo $$; exec sleep 300", "--only=1")
     assert process.stdout is not None
     pid = int(process.stdout.readline().removeprefix("agent-1 | "))
     refused = Result(1, "", "error: agent-1 is still running\nhint: wait for it, or end it\n")
@@ -299,7 +301,7 @@ def test_no_agent_can_run(hub: Hub) -> None:
     hub.run("init", "-q", "--id", "s2", "--task", "t", "--agents", "2")
     hub.spawn("s2", 1)
     hub.run("update", "s2", "--state", "running")
-    assert hub.run("exec", "s2", "--agents=1,2", "--", "true").err == (
+    assert hub.run("exec", "s2", "--only=1,2", "--", "true").err == (
         "error: no worktree: agent-2\nhint: git hub-session spawn s2\n"
     )
     assert hub.run("exec", "s1").code == 129
@@ -337,7 +339,7 @@ def test_hint_for_an_agent_without_a_worktree(hub: Hub) -> None:
     hub.git("branch", "-q", "-D", "hub/s1/agent-1/attempt-1")
 
     def hint(agent_record: int) -> str:
-        result = hub.run("exec", "--agents", str(agent_record), "s1", "--", "true")
+        result = hub.run("exec", "--only", str(agent_record), "s1", "--", "true")
         assert result.code == 1
         return result.err.removeprefix(f"error: no worktree: agent-{agent_record}\nhint: ")
 
@@ -375,7 +377,7 @@ def test_output_cannot_control_the_terminal(running_session: Hub) -> None:
 def test_closed_output_does_not_end_the_commands(running_session: Hub) -> None:
     """The output is a pipe to `head -n 1`."""
     marker = running_session.worktrees / "s1" / "done"
-    script = f"git-hub-session exec --agents=1 s1 -- sh -c 'seq 100000; touch {marker}' | head -n 1"
+    script = f"git-hub-session exec --only=1 s1 -- sh -c 'seq 100000; touch {marker}' | head -n 1"
     assert running_session.call("sh", "-c", script) == Result(0, "agent-1 | 1\n")
     wait_for(marker.exists)
     wait_for(lambda: agent_record(running_session, 1)["status"] == "done")
@@ -392,7 +394,7 @@ def test_formats(running_session: Hub) -> None:
         "Would run it for agent-2 in ../worktrees/s1/agent-2\n",
     )
     assert snapshot(running_session.top) == before
-    result = running_session.run("exec", "--format=json", "--agents=2", "s1", "--", "echo", "hello")
+    result = running_session.run("exec", "--format=json", "--only=2", "s1", "--", "echo", "hello")
     document = json.loads(result.out)
     assert document["agents"][0].pop("seconds") >= 0
     assert document == {
@@ -419,7 +421,7 @@ def test_formats(running_session: Hub) -> None:
         ],
     }
     result = running_session.run(
-        "exec", "--format=porcelain", "--agents=2", "s1", "--", "echo", "hello"
+        "exec", "--format=porcelain", "--only=2", "s1", "--", "echo", "hello"
     )
     assert re.sub(r"seconds .*", "seconds 0", result.out) == (
         "session s1\nagent 2\nattempt 1\nbranch hub/s1/agent-2/attempt-1\n"

@@ -37,7 +37,7 @@ def status(hub: Hub, worktree: Path) -> list[str]:
     return hub.git("status", "--porcelain", cwd=worktree).splitlines()
 
 
-COMMIT = "git hub-session exec --agents {} --commit s1 -- true"
+COMMIT = "git hub-session exec --only agent-{} --commit s1 -- true"
 
 
 def not_committed(agent: int, reason: str, *, has_hint: bool = True) -> str:
@@ -72,7 +72,7 @@ def test_changes_of_a_failed_agent_are_committed_on_request(
 
 
 def test_text_and_json_name_the_commit(hub: Hub, worktrees: list[Path]) -> None:
-    result = hub.run("exec", "--commit", "--agents=1", "s1", "--", "sh", "-c", CHANGE)
+    result = hub.run("exec", "--commit", "--only=1", "s1", "--", "sh", "-c", CHANGE)
     commit = hub.git("rev-parse", "HEAD", cwd=worktrees[0])
     assert (result.code, result.err) == (0, "")
     assert result.out.endswith(f"Committed the changes of agent-1 as {commit[:12]}\n")
@@ -149,7 +149,7 @@ def test_nothing_is_committed_elsewhere(
     hub: Hub, worktrees: list[Path], script: str, reason: str
 ) -> None:
     """The agent has another branch checked out, or an operation is not finished."""
-    result = exec_commit(hub, f"{script}; {CHANGE}", "--commit", "--agents=1")
+    result = exec_commit(hub, f"{script}; {CHANGE}", "--commit", "--only=1")
     expected = not_committed(1, reason, has_hint="fix" not in reason)
     if "fix" in reason:
         expected += f"error: agent-1: '{worktrees[0]}': another branch is checked out: 'fix'\n"
@@ -158,7 +158,7 @@ def test_nothing_is_committed_elsewhere(
     assert status(hub, worktrees[0])[-1] == "?? new"
     if "fix" in reason:  # the hint helps although another tool has created the worktree
         assert hub.run("adopt", "-q", "s1", "agent-1") == Result(0)
-        assert exec_commit(hub, "true", "--commit", "--agents=1") == Result(0)
+        assert exec_commit(hub, "true", "--commit", "--only=1") == Result(0)
 
 
 @pytest.mark.parametrize("staged", [False, True])

@@ -61,7 +61,6 @@ def test_refused_directories(hub: Hub) -> None:
     linked.mkdir()
     (linked / "passwords").symlink_to("../outside")
     refused = {
-        "nowhere": "no such directory: 'nowhere'",
         "sub": "git tracks 'sub/other': the agents would see it",
         "..": f"the repository is in '{hub.top.parent}'",
         "../empty": "'../empty' has no files",
@@ -70,6 +69,10 @@ def test_refused_directories(hub: Hub) -> None:
     for directory, message in refused.items():
         result = hub.run("init", *OPTIONS, "--eval", EVAL, f"--holdout={directory}")
         assert (result.code, result.out, result.err.splitlines()[0]) == (1, "", f"error: {message}")
+    result = hub.run("init", *OPTIONS, "--eval", EVAL, "--holdout=nowhere")
+    assert result == Result(
+        128, "", "fatal: no such directory: 'nowhere'\nhint: name another one with --holdout\n"
+    )
     assert not (hub.top / ".agenthub").exists()
     (hub.top / ".git" / "info" / "exclude").write_text("/private/\n")
     (hub.top / ".worktreeinclude").write_text("/private/\n")

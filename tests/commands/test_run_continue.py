@@ -219,7 +219,10 @@ def test_agents_on_other_branches(project: Hub, agents: tuple[int, ...], stopped
     ("agent", "hint"),
     [
         ("test ! -e ../go || echo ms: 1 >ms", ""),
-        ("echo ms: 1 >ms", "hint: git hub-session exec --agents 1,2 --commit s1 -- true\n"),
+        (
+            "echo ms: 1 >ms",
+            "hint: git hub-session exec --only agent-1,agent-2 --commit s1 -- true\n",
+        ),
     ],
 )
 def test_agents_without_commits(project: Hub, agent: str, hint: str) -> None:
@@ -277,8 +280,8 @@ def test_signal_while_agents_run(project: Hub, number: signal.Signals) -> None:
     worktrees(project).joinpath("go").touch()
     commands = type_commands(project, err)
     assert [command.partition(" --jobs")[0] for command in commands[:2]] == [
-        "git hub-session exec --agents 2",
-        "git hub-session exec --agents 1 --commit s1 -- true",
+        "git hub-session exec --only agent-2",
+        "git hub-session exec --only agent-1 --commit s1 -- true",
     ]
     assert [command.split()[2] for command in commands[2:]] == ["eval", "merge"]
     assert_merged(project, 1)
@@ -325,8 +328,8 @@ def test_signal_during_exec(project: Hub) -> None:
         f"--jobs 1 --timeout 9m --commit=always --force --quiet s1 -- sh -c {shlex.quote(script)}"
     )
     assert err == (
-        f"hint: continue with: git hub-session exec --agents 2 {rest}\n"
-        "hint: then: git hub-session exec --agents 1 --commit=always s1 -- true\n"
+        f"hint: continue with: git hub-session exec --only agent-2 {rest}\n"
+        "hint: then: git hub-session exec --only agent-1 --commit=always s1 -- true\n"
     )
     worktrees(project).joinpath("go").touch()
     type_commands(project, err)

@@ -34,8 +34,9 @@ FILES = "3 files uncommitted: 'file', 'ms', 'new'"
 
 def commit_hints(agents: str, *options: str) -> str:
     """Return the hints that commit the files of agents, and evaluate with these options."""
+    names = ",".join(f"agent-{agent}" for agent in agents.split(","))
     return (
-        f"hint: git hub-session exec --agents {agents} --commit s1 -- true\n"
+        f"hint: git hub-session exec --only {names} --commit s1 -- true\n"
         f"hint: {shlex.join(['git', 'hub-session', 'eval', *options, 's1'])}\n"
     )
 
@@ -244,7 +245,7 @@ def test_hint_keeps_the_options(mixed: Hub) -> None:
     result = mixed.run("eval", "-n", *MEASURE, "--repeat", "2", "s1")
     assert result.code == 1
     assert result.err.splitlines()[1:] == [
-        "hint: git hub-session exec --agents 1 --commit s1 -- true",
+        "hint: git hub-session exec --only agent-1 --commit s1 -- true",
         "hint: git hub-session eval --eval 'cat ms' --metric ms --direction lower --repeat 2 s1",
     ]
     for line in result.err.splitlines()[1:]:

@@ -73,7 +73,7 @@ def follow_hint(hub: Hub, *arguments: str) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["exec s1 -- true", "exec --agents=1 s1 -- true", "restore s1", "cleanup s1", "doctor"],
+    ["exec s1 -- true", "exec --only=1 s1 -- true", "restore s1", "cleanup s1", "doctor"],
 )
 def test_worktree_detached_at_the_tip_of_its_branch(hub: Hub, worktree: Path, command: str) -> None:
     """The repair keeps the staged file and the untracked file."""

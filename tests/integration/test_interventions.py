@@ -133,7 +133,7 @@ def test_force_does_not_disturb_a_running_exec(hub: Hub) -> None:
     start_session(hub)
     assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
     ready = hub.top.parent / "ready"
-    command = ["git-hub-session", "exec", "-q", "--agents=1", "s1", "--"]
+    command = ["git-hub-session", "exec", "-q", "--only=1", "s1", "--"]
     with subprocess.Popen(
         [*command, "sh", "-c", f"touch {ready}; exec sleep 300"], cwd=hub.top, env=hub.environ
     ) as process:

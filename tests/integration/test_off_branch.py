@@ -172,7 +172,7 @@ def test_requested_agent_on_another_branch(session: Hub) -> None:
     leave_branch(session, "switch")
     before = everything(session)
     error = f"'{agent_worktree(session, 1)}': another branch is checked out: 'fix'"
-    assert session.run("exec", "--agents=1,2", "s1", "--", "touch", "here") == Result(
+    assert session.run("exec", "--only=1,2", "s1", "--", "touch", "here") == Result(
         1, "", f"error: {error}\nhint: {ADOPT}\n"
     )
     assert session.run("restore", "s1") == Result(
@@ -199,12 +199,12 @@ def test_branch_renamed_to_that_of_another_agent(session: Hub) -> None:
     worktree = agent_worktree(session, 1)
     other = "hub/s1/agent-7/attempt-1"
     session.git("branch", "-m", FIRST, other)
-    result = session.run("exec", "--agents=1", "s1", "--", "true")
+    result = session.run("exec", "--only=1", "s1", "--", "true")
     hint = f"git -C {worktree} switch -c {FIRST}"
     reason = f"'{worktree}': another branch is checked out: '{other}'"
     assert result == Result(1, "", f"error: {reason}\nhint: {hint}\n")
     assert session.call("sh", "-c", hint).code == 0
-    assert session.run("exec", "-q", "--agents=1", "s1", "--", "true") == Result(0)
+    assert session.run("exec", "-q", "--only=1", "s1", "--", "true") == Result(0)
 
 
 def test_older_attempt_is_checked_out(session: Hub) -> None:
@@ -213,7 +213,7 @@ def test_older_attempt_is_checked_out(session: Hub) -> None:
     worktree = agent_worktree(session, 1).with_name("agent-1-2")
     session.git("switch", "-q", "--detach", cwd=agent_worktree(session, 1))
     session.git("switch", "-q", FIRST, cwd=worktree)
-    result = session.run("exec", "--agents=1", "s1", "--", "true")
+    result = session.run("exec", "--only=1", "s1", "--", "true")
     reason = f"another branch is checked out: '{FIRST}'"
     assert result == Result(1, "", f"error: '{worktree}': {reason}\nhint: {ADOPT}\n")
     assert session.call("sh", "-c", ADOPT).code == 0

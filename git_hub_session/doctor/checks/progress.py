@@ -93,7 +93,7 @@ def _continue_command(session: Session, name: str, hub: HubSnapshot) -> str:
     if status == AgentStatus.RESTORING:
         return f"git hub-session restore {session.id}"
     if number in interrupted_spawns(session) and session.state not in FINISHED:
-        return f"git hub-session spawn {session.id} --agents {number}"
+        return f"git hub-session spawn {session.id} --only {name}"
     return ""
 
 

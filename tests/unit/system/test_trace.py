@@ -162,7 +162,7 @@ def test_the_trace_of_a_session_from_init_to_merge(hub: Hub) -> None:
     assert [
         line.text
         for line in run_traced(
-            hub, "exec", "-q", "--agents", "2", "s1", "--", "sh", "-c", "exit 3", code=1
+            hub, "exec", "-q", "--only", "2", "s1", "--", "sh", "-c", "exit 3", code=1
         )
         if line.kind == "start"
     ][1:] == [f"cd {prefix}-2; sh -c 'exit 3'"]
