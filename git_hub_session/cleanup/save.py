@@ -27,6 +27,7 @@ from git_hub_session.stash.create import (
     write_trees,
 )
 from git_hub_session.stash.filtered import stash_message
+from git_hub_session.stash.permissions import describe_permissions, read_permissions
 from git_hub_session.system.directory import CannotWrite
 from git_hub_session.worktree.reason import CONTENTS_CHANGED, Reason
 
@@ -160,7 +161,11 @@ def _save_changes(
         if trees == StashTrees(head_tree, head_tree, ""):
             return []
         subject = f"On {short_name(plan.branch)}: saved by git hub-session cleanup"
-        message = stash_message(subject, filtered)
+        written = {*paths, *changes.staged, *changes.changed}
+        permissions = read_permissions(
+            changes.tree, worktree.path, written, changes.empty_directories
+        )
+        message = stash_message(subject + describe_permissions(permissions), filtered)
         for ref in project.repo.refs(prefix):
             stash = project.repo.find_stash(ref)
             if stash == (head, *trees) and project.repo.commit_message(ref) == message:

@@ -252,9 +252,10 @@ class IgnoreRules:
     def is_ignored(self, path: bytes) -> bool:
         """Return True if the file at `path` is ignored. The file must not be in the index."""
         parent = path.rpartition(b"/")[0]
-        return self._is_directory_ignored(parent) or self._match(path, is_directory=False)
+        return self.is_directory_ignored(parent) or self._match(path, is_directory=False)
 
-    def _is_directory_ignored(self, path: bytes) -> bool:
+    def is_directory_ignored(self, path: bytes) -> bool:
+        """Return True if the directory at `path` is ignored."""
         unknown: list[bytes] = []
         ancestor = path
         while ancestor not in self._ignored_directories:

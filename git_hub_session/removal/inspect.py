@@ -24,6 +24,7 @@ from git_hub_session.stash.create import IndexCopy
 from git_hub_session.system import procfs
 from git_hub_session.system.deletable import Undeletable, find_undeletable, find_unwritable
 from git_hub_session.system.tree import EMPTY_DIRECTORY, DirectoryTree, scan_directory
+from git_hub_session.util.databases import database_of
 from git_hub_session.util.paths import is_inside
 from git_hub_session.worktree.changes import (
     WorktreeChanges,
@@ -212,7 +213,7 @@ def _staged_only(worktree: Worktree, repo: GitRepo, index: Index) -> WorktreeCha
     """Return the staged files, the only contents of a worktree without a directory."""
     head = head_commit(worktree, repo)
     staged = staged_paths(head, repo, index) if index.entries else frozenset()
-    return WorktreeChanges(head, EMPTY_DIRECTORY, index, staged, frozenset(), (), (), (), (), ())
+    return WorktreeChanges(head, EMPTY_DIRECTORY, index, staged, frozenset())
 
 
 def paths_to_save(changes: WorktreeChanges, keep_ignored: Sequence[str]) -> tuple[bytes, ...]:
@@ -222,14 +223,20 @@ def paths_to_save(changes: WorktreeChanges, keep_ignored: Sequence[str]) -> tupl
         changes: the contents of the worktree.
         keep_ignored: the patterns of ignored files that are saved, from hubsession.keepIgnored.
             Files of a hub are always saved: git ignores them, but they may be posts of the agent.
+            So are the logs of saved and of tracked databases.
     """
-    ignored = tuple(
+    files = changes.tree.files
+    matching = {
+        path for path in changes.ignored if path.startswith(_HUB) or _matches(path, keep_ignored)
+    }
+    unsaved = set(changes.ignored) - matching
+    # A database is saved with its ignored log, also if git stores the database itself.
+    ignored = (
         path
         for path in changes.ignored
-        if can_git_store(changes.tree.files[path].st_mode)
-        and (path.startswith(_HUB) or _matches(path, keep_ignored))
+        if path in matching or (database_of(path) in files and database_of(path) not in unsaved)
     )
-    return changes.untracked + ignored
+    return changes.untracked + tuple(path for path in ignored if can_git_store(files[path].st_mode))
 
 
 def _matches(path: bytes, patterns: Sequence[str]) -> bool:

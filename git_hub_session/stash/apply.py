@@ -8,11 +8,14 @@ git has just created the worktree at the first parent of the stash. Write the tr
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Mapping
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.stash.create import STRICT_SETTINGS, StashTrees
 from git_hub_session.stash.filtered import FilteredFiles, checkout_paths, filtered_files
+from git_hub_session.stash.permissions import parse_permissions
+from git_hub_session.system.modes import create_directories, set_file_modes
 
 if TYPE_CHECKING:
     from git_hub_session.git.command import Git, GitAt
@@ -33,9 +36,24 @@ def apply_stash(worktree: Worktree, ref: str, git: Git, repo: GitRepo) -> list[b
     overwritten. Return the files that have other bytes than the saved ones, because git's filters
     have changed. Raises GitFailed, OSError.
     """
+    message = repo.commit_message(ref)
+    permissions = parse_permissions(message)
+    top_mode = stat.S_IMODE(os.stat(worktree.path).st_mode)
+    if permissions.files or permissions.directories:
+        # git writes a secret file with its usual permissions first. Keep other users out.
+        os.chmod(worktree.path, 0o700)
+    different = _write_trees(worktree, ref, filtered_files(message), git, repo)
+    set_file_modes(worktree.path, permissions.files)
+    create_directories(worktree.path, {b"": top_mode, **permissions.directories})
+    return different
+
+
+def _write_trees(
+    worktree: Worktree, ref: str, filtered: Mapping[bytes, str] | None, git: Git, repo: GitRepo
+) -> list[bytes]:
+    """Write the files of the stash and the index. Return the files with other bytes."""
     head, *trees = repo.find_stash(ref)
     work = StashTrees(*trees)
-    filtered = filtered_files(repo.commit_message(ref))
 
     def git_with(settings: Mapping[str, str], index: str = "") -> GitAt:
         settings = {**_SETTINGS, **settings}

@@ -7,7 +7,8 @@ attributes, sparse and split indexes are handled correctly. git works on a copy 
 changes nothing in the worktree.
 
 The bytes of a saved file are the bytes of its blob, or the output of git's filters for the blob.
-The message of W lists the files of the second kind (see filtered.py).
+The message of W lists the files of the second kind (see filtered.py), and the
+permissions of files and directories (see permissions.py).
 """
 
 from __future__ import annotations

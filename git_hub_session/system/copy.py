@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable
 
 from git_hub_session.system.io import write_all
+from git_hub_session.system.tree import path_and_parents
 
 _DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_DIRECTORY
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -21,13 +22,37 @@ def copy_files(source: str, target: str, paths: Iterable[bytes]) -> None:
 
     Skip a path that is missing in `source` or exists in `target`. Also skip it if one of its parent
     directories is a link or a file. Share the data with the source if the file system supports it
-    (copy-on-write). Raise OSError with the path.
+    (copy-on-write). A new directory gets the permissions of the source. Raise OSError with the path.
     """
+    created: set[bytes] = set()
     for path in paths:
         try:
+            created.update(_missing_parents(target, path))
             _copy_path(source, target, path)
         except OSError as error:
             raise OSError(error.errno, error.strerror, os.fsdecode(path)) from None
+    # Set the permissions last: a directory of the source may not be writable.
+    for path in sorted(created, reverse=True):
+        _copy_mode(source, target, path)
+
+
+def _missing_parents(top: str, path: bytes) -> list[bytes]:
+    """Return the parents of `path` that do not exist below `top`."""
+    parents = path_and_parents(path)[1:]
+    return [parent for parent in parents if not os.path.lexists(os.fsencode(top) + b"/" + parent)]
+
+
+def _copy_mode(source: str, target: str, path: bytes) -> None:
+    """Give the directory at `path` below `target` the permissions of the one below `source`."""
+    source_fd = open_parent(source, path, create=False)
+    target_fd = open_parent(target, path, create=False)
+    try:
+        if source_fd >= 0 and target_fd >= 0:
+            os.fchmod(target_fd, stat.S_IMODE(os.fstat(source_fd).st_mode) & 0o777)
+    finally:
+        for fd in (source_fd, target_fd):
+            if fd >= 0:
+                os.close(fd)
 
 
 def _copy_path(source: str, target: str, path: bytes) -> None:

@@ -27,6 +27,8 @@ class DirectoryTree(NamedTuple):
     """Repositories and worktrees. Their content is not listed, except that of b"."."""
     devices: list[bytes]
     """Directories on another file system. Their content is not listed."""
+    empty: list[bytes]
+    """Directories without any content."""
 
     def digest(self) -> int:
         """Return a hash of the files, with their status, and of the directories.
@@ -42,7 +44,7 @@ class DirectoryTree(NamedTuple):
         return hash((files, self.directories))
 
 
-EMPTY_DIRECTORY = DirectoryTree({}, frozenset(), [], [])
+EMPTY_DIRECTORY = DirectoryTree({}, frozenset(), [], [], [])
 
 
 def scan_directory(path: str, *, tracked: Container[bytes] = _NO_TRACKED) -> DirectoryTree:
@@ -63,7 +65,11 @@ def scan_directory(path: str, *, tracked: Container[bytes] = _NO_TRACKED) -> Dir
     finally:
         os.close(top)
     return DirectoryTree(
-        scanner.files, frozenset(scanner.directories), scanner.repositories, scanner.devices
+        scanner.files,
+        frozenset(scanner.directories),
+        scanner.repositories,
+        scanner.devices,
+        scanner.empty,
     )
 
 
@@ -75,6 +81,7 @@ class _Scanner:
         self.directories: list[bytes] = []
         self.repositories: list[bytes] = []
         self.devices: list[bytes] = []
+        self.empty: list[bytes] = []
         self._device = device
         self._tracked = tracked
 
@@ -115,6 +122,8 @@ class _Scanner:
             self.repositories.append(prefix[:-1] or b".")
             if prefix:
                 return []
+        if not files and not children and prefix:
+            self.empty.append(prefix[:-1])
         self.files.update(files)
         return children
 

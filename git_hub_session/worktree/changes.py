@@ -40,14 +40,16 @@ class WorktreeChanges(NamedTuple):
     """Paths that differ between HEAD and the index."""
     changed: frozenset[bytes]
     """Tracked paths whose file differs from the index, or may differ. Filters are not run."""
-    untracked: tuple[bytes, ...]
-    ignored: tuple[bytes, ...]
-    special_files: tuple[bytes, ...]
+    untracked: tuple[bytes, ...] = ()
+    ignored: tuple[bytes, ...] = ()
+    special_files: tuple[bytes, ...] = ()
     """Untracked FIFOs, sockets and devices."""
-    submodules: tuple[bytes, ...]
+    submodules: tuple[bytes, ...] = ()
     """Submodules that are checked out."""
-    repositories: tuple[bytes, ...]
+    repositories: tuple[bytes, ...] = ()
     """Nested repositories and worktrees, ignored or not."""
+    empty_directories: tuple[bytes, ...] = ()
+    """Empty directories that are not ignored. Git does not report them."""
 
     @property
     def change_count(self) -> int:
@@ -78,25 +80,37 @@ def read_changes(worktree: Worktree, repo: GitRepo, index: Index, written: int) 
     """
     entries = index.entries
     directory = tree.scan_directory(worktree.path, tracked=entries)
-    others = [
-        path for path in directory.files if path not in entries and path not in index.unmerged
-    ]
-    untracked, ignored = _split_ignored(others, worktree, directory, index, repo)
-    storable, special_files = _split_special(untracked, directory)
     head = head_commit(worktree, repo)
     # After `git worktree add --no-checkout`, do not report every file as deleted.
     never_checked_out = not entries and not index.unmerged and not written and not directory.files
-    return WorktreeChanges(
+    changes = WorktreeChanges(
         head,
         directory,
         index,
         frozenset() if never_checked_out else staged_paths(head, repo, index),
         _changed_paths(worktree, directory, index, written, repo),
-        storable,
-        tuple(ignored),
-        special_files,
-        tuple(path for path in directory.repositories if path in index.gitlinks),
-        tuple(path for path in directory.repositories if path not in index.gitlinks),
+        submodules=tuple(path for path in directory.repositories if path in index.gitlinks),
+        repositories=tuple(path for path in directory.repositories if path not in index.gitlinks),
+    )
+    return _with_untracked(changes, worktree, repo)
+
+
+def _with_untracked(changes: WorktreeChanges, worktree: Worktree, repo: GitRepo) -> WorktreeChanges:
+    """Return the changes with the files and the empty directories that git does not track."""
+    directory, index = changes.tree, changes.git_index
+    entries, unmerged = index.entries, index.unmerged
+    others = sorted(
+        path for path in directory.files if path not in entries and path not in unmerged
+    )
+    empty = [path for path in directory.empty if path not in index.gitlinks]
+    ignored = _find_ignored([*others, *empty], worktree, directory, index, repo)
+    untracked = [path for path in others if path not in ignored]
+    storable, special_files = _split_special(untracked, directory)
+    return changes._replace(
+        untracked=storable,
+        ignored=tuple(path for path in others if path in ignored),
+        special_files=special_files,
+        empty_directories=tuple(path for path in empty if path not in ignored),
     )
 
 
@@ -180,16 +194,16 @@ def can_git_store(mode: int) -> bool:
     return stat.S_ISREG(mode) or stat.S_ISLNK(mode)
 
 
-def _split_ignored(
-    others: list[bytes],
+def _find_ignored(
+    paths: list[bytes],
     worktree: Worktree,
     directory: tree.DirectoryTree,
     index: Index,
     repo: GitRepo,
-) -> tuple[list[bytes], list[bytes]]:
-    """Return the untracked and the ignored files among the paths that are not in the index."""
-    if not others:
-        return [], []
+) -> frozenset[bytes]:
+    """Return the ignored ones of untracked files and empty directories."""
+    if not paths:
+        return frozenset()
 
     def read(path: bytes) -> bytes:
         file = directory.files.get(path)
@@ -203,8 +217,9 @@ def _split_ignored(
 
     global_rules, ignore_case = repo.ignore_rules(worktree.git_dir, worktree.path)
     rules = IgnoreRules(read, global_rules, ignore_case=ignore_case)
-    untracked: list[bytes] = []
-    ignored: list[bytes] = []
-    for path in sorted(others):
-        (ignored if rules.is_ignored(path) else untracked).append(path)
-    return untracked, ignored
+    files = directory.files
+    return frozenset(
+        path
+        for path in paths
+        if (rules.is_ignored(path) if path in files else rules.is_directory_ignored(path))
+    )

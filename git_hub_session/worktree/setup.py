@@ -13,6 +13,7 @@ from git_hub_session.errors import GitFailed
 from git_hub_session.system.copy import copy_files
 from git_hub_session.system.tasks import Task, TaskCallbacks, TaskResult
 from git_hub_session.system.tree import path_and_parents
+from git_hub_session.util.databases import companions_of
 from git_hub_session.util.paths import is_inside
 
 if TYPE_CHECKING:
@@ -86,8 +87,8 @@ def _run_setup_command(task: Task, project: Project) -> str:
 def find_included_files(project: Project) -> list[bytes]:
     """Return the files of the main worktree that .worktreeinclude selects. Raises GitFailed.
 
-    The patterns have the syntax of .gitignore. Select only ignored files. Skip the files
-    of the hub and of other repositories.
+    The patterns have the syntax of .gitignore. Select only ignored files, and the ignored logs of
+    selected databases. Skip the files of the hub and of other repositories.
     """
     paths = project.paths
     top = paths.main_worktree
@@ -103,7 +104,14 @@ def find_included_files(project: Project) -> list[bytes]:
         if not path.endswith(b"/")  # another repository
         and not is_inside(os.path.join(top, os.fsdecode(path)), paths.hub)
     ]
-    return _filter_ignored(selected, git)
+    known = set(selected)
+    companions = [
+        companion
+        for path in selected
+        for companion in companions_of(path)
+        if companion not in known and os.path.isfile(os.path.join(os.fsencode(top), companion))
+    ]
+    return _filter_ignored([*selected, *companions], git)
 
 
 def _filter_ignored(paths: list[bytes], git: GitAt) -> list[bytes]:

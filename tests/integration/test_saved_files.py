@@ -1,0 +1,181 @@
+"""Saved files come back with their permissions, their databases and their empty directories."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.support.hub import Hub, Result
+
+RESTORE = ("restore", "-q", "s1", "--path", "../worktrees/{id}/agent-{n}")
+
+
+def modes(top: Path) -> dict[str, str]:
+    """Return the permissions of each file and directory below `top`, and of `top` itself."""
+    paths = [path for path in [top, *top.rglob("*")] if path.name != ".git"]
+    return {str(path.relative_to(top)): f"{stat.S_IMODE(path.stat().st_mode):o}" for path in paths}
+
+
+def clean_up_and_restore(hub: Hub) -> None:
+    assert hub.run("cleanup", "-q", "s1") == Result(0)
+    assert not hub.worktree(1).exists()
+    hub.git("gc", "-q", "--prune=now")
+    assert hub.run(*RESTORE) == Result(0)
+
+
+def test_permissions_of_files_and_directories(hub: Hub) -> None:
+    (hub.top / ".gitignore").write_text(".env*\n")
+    hub.git("add", ".")
+    hub.git("commit", "-q", "-m", "ignore")
+    worktree = hub.session("s1", agents=1).worktree(1)
+    (worktree / ".env").write_text("SECRET=1\n")
+    (worktree / ".env").chmod(0o600)
+    (worktree / "private").mkdir()
+    (worktree / "private" / "key").write_text("key\n")
+    (worktree / "private" / "key").chmod(0o400)
+    (worktree / "private" / "run").write_text("#!/bin/sh\n")
+    (worktree / "private" / "run").chmod(0o700)
+    (worktree / "private").chmod(0o500)
+    (worktree / "file").write_text("changed\n")
+    (worktree / "file").chmod(0o640)
+    (worktree / "sub" / "other").write_text("staged\n")
+    hub.git("add", "sub", cwd=worktree)
+    (worktree / "sub" / "other").chmod(0o660)
+    (worktree / "link").symlink_to("file")
+    worktree.chmod(0o750)
+    before = modes(worktree)
+    clean_up_and_restore(hub)
+    assert modes(worktree) == before
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_permissions_after_a_cleanup_with_another_umask(hub: Hub, umask: int) -> None:
+    worktree = hub.session("s1", agents=1).worktree(1)
+    (worktree / "secret").write_text("1\n")
+    (worktree / "secret").chmod(0o600)
+    (worktree / "program").write_text("1\n")
+    (worktree / "program").chmod(0o755)
+    old = os.umask(umask)
+    try:
+        assert hub.call("git", "hub-session", "cleanup", "-q", "s1") == Result(0)
+    finally:
+        os.umask(old)
+    assert hub.run(*RESTORE) == Result(0)
+    restored = modes(worktree)
+    assert (restored["secret"], restored["program"]) == ("600", "755")
+
+
+def test_empty_directories(hub: Hub) -> None:
+    """They are saved with other work. Ignored empty directories are not restored."""
+    (hub.top / ".gitignore").write_text("build/\n")
+    hub.git("add", ".")
+    hub.git("commit", "-q", "-m", "ignore")
+    worktree = hub.session("s1", agents=1).worktree(1)
+    for path in ("logs/old", "sub/empty", "build/empty"):
+        (worktree / path).mkdir(parents=True)
+    (worktree / "logs").chmod(0o700)
+    (worktree / "new").write_text("new\n")
+    clean_up_and_restore(hub)
+    restored = modes(worktree)
+    assert (restored["logs"], restored["logs/old"], restored["sub/empty"]) == ("700", "755", "755")
+    assert not (worktree / "build").exists()
+    assert hub.git("status", "--porcelain", cwd=worktree) == "?? new"
+
+
+def test_permissions_of_paths_outside_the_worktree(hub: Hub) -> None:
+    """Another user may have written the message of a rescue ref."""
+    worktree = hub.session("s1", agents=1).worktree(1)
+    (worktree / "new").write_text("new\n")
+    outside = worktree.parent / "outside"
+    outside.mkdir()
+    (outside / "file").write_text("1\n")
+    (worktree / "link").symlink_to(outside)
+    assert hub.run("cleanup", "-q", "s1") == Result(0)
+    [(ref, oid)] = hub.refs("refs/hub").items()
+    message = (
+        'On x\n\nModes: {"777": ["../outside/file", "link/file", "file"], "x": ["new"], "4755": []}\n'
+        'Directories: {"700": ["../made", "link/made", ".git", "file", 1], "755": "x"}\n'
+        "Filtered: [\n"
+    )
+    parents = hub.git("log", "-1", "--format=%P", oid).split()
+    words = [word for parent in parents for word in ("-p", parent)]
+    hub.git(
+        "update-ref", ref, hub.git("commit-tree", f"{oid}^{{tree}}", *words, "-m", message), oid
+    )
+    before = modes(outside)
+    assert hub.run(*RESTORE) == Result(0)
+    assert modes(outside) == before
+    assert sorted(path.name for path in worktree.parent.iterdir()) == ["agent-1", "outside"]
+    assert modes(worktree)["file"] == "777"
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """Return a connection to a database with 100 committed rows that only its log has."""
+    database = sqlite3.connect(path)
+    database.execute("pragma journal_mode=wal")
+    database.execute("create table rows (number)")
+    database.execute("pragma wal_checkpoint(truncate)")
+    database.executemany("insert into rows values (?)", [(number,) for number in range(100)])
+    database.commit()
+    return database
+
+
+def count_rows(path: Path) -> int:
+    database = sqlite3.connect(path)
+    [(count,)] = database.execute("select count(*) from rows")
+    database.close()
+    assert isinstance(count, int)
+    return count
+
+
+@pytest.mark.parametrize("state", ["ignored", "untracked", "tracked", "setting"])
+def test_log_of_a_database(hub: Hub, tmp_path: Path, state: str) -> None:
+    """The log is saved although git ignores it and no pattern of keepIgnored matches it."""
+    name = "app.data" if state == "setting" else "app.db"
+    patterns = {"ignored": "*.db*\n", "setting": "*.data*\n"}.get(state, "*-wal\n*-shm\n")
+    (hub.top / ".gitignore").write_text(patterns)
+    hub.git("add", ".")
+    hub.git("commit", "-q", "-m", "ignore")
+    if state == "setting":
+        hub.git("config", "hubsession.keepIgnored", "*.data")
+    worktree = hub.session("s1", agents=1).worktree(1)
+    database = open_database(tmp_path / name)
+    for path in tmp_path.glob(f"{name}*"):
+        (worktree / path.name).write_bytes(path.read_bytes())
+    database.close()
+    (worktree / "unrelated-wal").write_text("not saved\n")
+    if state == "tracked":
+        hub.git("add", name, cwd=worktree)
+        hub.git("commit", "-q", "-m", "database", cwd=worktree)
+    clean_up_and_restore(hub)
+    assert count_rows(worktree / name) == 100
+    assert (worktree / "unrelated-wal").exists() == (state in ("ignored", "setting"))
+
+
+def test_included_database_and_directory(hub: Hub) -> None:
+    """`spawn` copies a database with its log, and directories with their permissions."""
+    (hub.top / ".gitignore").write_text("*.db*\n/certs/\n")
+    (hub.top / ".worktreeinclude").write_text("*.db\n/certs/\n")
+    hub.git("add", ".")
+    hub.git("commit", "-q", "-m", "include")
+    database = open_database(hub.top / "app.db")
+    (hub.top / "certs" / "deep").mkdir(parents=True)
+    (hub.top / "certs" / "deep" / "key").write_text("key\n")
+    (hub.top / "certs" / "deep" / "key").chmod(0o600)
+    (hub.top / "certs" / "deep").chmod(0o500)
+    (hub.top / "certs").chmod(0o700)
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
+    assert hub.run("spawn", "-q", "s1", "--path", RESTORE[-1]).code == 0
+    database.close()
+    worktree = hub.worktree(1)
+    assert count_rows(worktree / "app.db") == 100
+    copied = modes(worktree)
+    assert [copied[path] for path in ("certs", "certs/deep", "certs/deep/key")] == [
+        "700",
+        "500",
+        "600",
+    ]
