@@ -76,6 +76,16 @@ class GitFailed(HubError):
         return self.status < 0 or self.status > GIT_FATAL
 
 
+class HookRefused(Refused):
+    """A hook that did not allow a change. Its output was shown on standard error."""
+
+    code = "hook-refused"
+
+    def __init__(self, hook: str, change: str) -> None:
+        super().__init__(f"the {hook} hook rejected {change}")
+        self.hook = hook
+
+
 def to_hub_error(error: HubError | OSError) -> HubError:
     """Return the error as a HubError, so that it has a message and a hint.
 

@@ -61,7 +61,7 @@ LAYERS = {
 OWNERS = {
     "pygit2": "git.libgit2",
     "yaml": "session.config_file",
-    "subprocess": "git.command system.processes",
+    "subprocess": "git.process system.processes",
     "fcntl": "system.directory",
     "pickle": "system.parallel",  # it reads only data that a fork of this process has written
     "threading": "",
@@ -108,6 +108,7 @@ LATE_IMPORTS = {
     ("session.config_file", "yaml"),
     ("session.project", "git.command"),
     ("session.project", "git.config_files"),
+    ("session.project", "git.process"),
     ("session.project", "git.repository"),
     ("session.project", "session.approvals"),
     ("session.project", "system.processes"),

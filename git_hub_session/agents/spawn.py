@@ -19,7 +19,7 @@ from functools import partial
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.agents.spawn_plan import PlannedAgent, SpawnOptions, SpawnResult, plan_spawn
 from git_hub_session.board.assignment import post_assignments
-from git_hub_session.errors import GitFailed, HubError, Refused
+from git_hub_session.errors import GitFailed, HookRefused, HubError, Refused
 from git_hub_session.git.ref_names import (
     SessionId,
     agent_name,
@@ -97,7 +97,7 @@ def spawn_agents(sid: SessionId, project: Project, options: SpawnOptions) -> Spa
         task_file = locked.ensure_task_file(session)
         try:
             _create_branches(plan, project.git)
-            _create_worktrees(plan, project, setup, task_file, jobs=options.jobs)
+            plan = _create_worktrees(plan, project, setup, task_file, jobs=options.jobs)
         except BaseException as error:
             remaining = run_uninterrupted(_undo_spawn, error, plan, project)
             # If something remains, keep the marks: the next call recognizes the rest by them.
@@ -130,9 +130,9 @@ def _post_assignments(plan: SpawnResult, project: Project) -> SpawnResult:
 
 def _undo_spawn(error: BaseException, plan: SpawnResult, project: Project) -> list[str]:
     """Remove the branches and worktrees of this call. Return the refs and paths that remain."""
-    if not isinstance(error, GitFailed):
+    if not isinstance(error, GitFailed | HookRefused):
         return _remove_created_agents(plan, project)
-    # Only the ref transaction raises GitFailed: no worktree was created. A branch exists only
+    # Only the ref transaction raises these errors: no worktree was created. A branch exists only
     # if git was killed during the transaction.
     new_refs = [agent.branch.ref for agent in plan.created if not agent.has_branch]
     return [ref for ref in new_refs if project.repo.tip(ref)]
@@ -187,18 +187,26 @@ def _start_fields(session: Session, branch: AgentBranch, start: str) -> dict[str
 
 def _create_branches(plan: SpawnResult, git: Git) -> None:
     missing = [agent for agent in plan.created if not agent.has_branch]
-    if missing:
+    if not missing:
+        return
+    try:
         git.update_refs([create_command(agent.branch.ref, agent.base) for agent in missing])
+    except HookRefused as error:
+        raise HookRefused(error.hook, "the new branches; nothing was changed") from None
 
 
 def _create_worktrees(
     plan: SpawnResult, project: Project, setup: WorktreeSetup, task_file: str, *, jobs: int | None
-) -> None:
+) -> SpawnResult:
+    """Add and set up the worktrees. Return the plan with the errors of hooks. Raise HubError."""
     show_progress = project.progress("Adding worktrees", len(plan.created))
     main_process = os.getpid()
 
-    def create(agent: PlannedAgent) -> str:
-        error = "" if agent.partial_worktree else _add_worktree(agent, project.git)
+    def create(agent: PlannedAgent) -> tuple[str, str]:
+        """Return the error, and the error of a hook."""
+        error, hook_error = "", ""
+        if not agent.partial_worktree:
+            error, hook_error = _add_worktree(agent, project.git)
         if not error:
             variables = agent_environment(
                 project.environ, plan.session, agent.branch, agent.base, task_file
@@ -206,23 +214,27 @@ def _create_worktrees(
             error = setup.apply(agent.path, agent.base, variables)
         if os.getpid() == main_process:
             show_progress(sum(os.path.lexists(f"{other.path}/.git") for other in plan.created))
-        return error
+        return error, hook_error
 
-    errors = parallel_map(create, plan.created, processes=jobs or cpu_count())
+    results = parallel_map(create, plan.created, processes=jobs or cpu_count())
     show_progress(len(plan.created))
-    for agent, error in zip(plan.created, errors, strict=True):
+    names = [agent_name(agent.branch.agent) for agent in plan.created]
+    for name, (error, _) in zip(names, results, strict=True):
         if error:
-            name = agent_name(agent.branch.agent)
             raise HubError(f"{name}: {error}", hint="nothing was changed")
+    pairs = zip(names, results, strict=True)
+    hook_errors = [f"{name}: {hook_error}" for name, (_, hook_error) in pairs if hook_error]
+    return plan._replace(hook_errors=tuple(hook_errors))
 
 
-def _add_worktree(agent: PlannedAgent, git: Git) -> str:
-    """Add the worktree. Return git's error message, or ''."""
+def _add_worktree(agent: PlannedAgent, git: Git) -> tuple[str, str]:
+    """Add the worktree. Return git's error message, or '', and the error of a hook, or ''."""
     try:
-        git.add_worktree(agent.path, short_name(agent.branch.ref))
+        return "", git.add_worktree(agent.path, short_name(agent.branch.ref))
     except GitFailed as error:
-        return error.stderr.strip() or error.message
-    return ""
+        return error.stderr.strip() or error.message, ""
+    except HubError as error:
+        return error.message, ""
 
 
 def _remove_partial_worktrees(plan: SpawnResult, project: Project) -> SpawnResult:

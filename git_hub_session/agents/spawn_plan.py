@@ -87,6 +87,8 @@ class SpawnResult(NamedTuple):
     state: State
     """The state of the session after the spawn."""
     notes: tuple[str, ...] = ()
+    hook_errors: tuple[str, ...] = ()
+    """The errors of the hooks of created agents. The agents are complete."""
 
 
 class _AgentHistory(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.errors import GitFailed, HubError
+from git_hub_session.errors import GitFailed, HookRefused, HubError
 from git_hub_session.git.ref_names import (
     AgentBranch,
     SessionId,
@@ -116,10 +116,16 @@ def _ref_commands(plan: ArchivePlan) -> list[str]:
 
 
 def check_reference_hook(sid: SessionId, repo: GitRepo, git: Git) -> None:
-    """Ask the reference-transaction hook about all branches. Raises GitFailed."""
+    """Ask the reference-transaction hook about all branches. Raise HookRefused."""
     plan = plan_archive(repo.branches(branch_prefix(sid)), (), repo.find_ref_target)
-    if plan.archived:
+    if not plan.archived:
+        return
+    try:
         git.update_refs(_ref_commands(plan), dry_run=True)
+    except HookRefused as error:
+        raise HookRefused(error.hook, "the archive; nothing was changed") from None
+    except HubError:
+        pass  # archive_branches() reports the error, and keeps the branches
 
 
 def archive_branches(
@@ -161,5 +167,6 @@ def archive_branches(
 
 def _rejected_branches(plan: ArchivePlan, error: HubError) -> list[SkippedBranch]:
     text = error.stderr if isinstance(error, GitFailed) else error.message
-    reason = "; ".join(text.split("\n")).strip("; ")
-    return [SkippedBranch(step.branch, f"git refused: {reason}") for step in plan.archived]
+    lines = "; ".join(text.split("\n")).strip("; ")
+    reason = lines if isinstance(error, HookRefused) else f"git refused: {lines}"
+    return [SkippedBranch(step.branch, reason) for step in plan.archived]

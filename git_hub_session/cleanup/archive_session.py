@@ -16,7 +16,6 @@ from git_hub_session.session.agents import refuse_if_evaluated
 from git_hub_session.session.record import with_transition
 from git_hub_session.session.state import IllegalTransition, State, transition_path
 from git_hub_session.util.clock import format_iso
-from git_hub_session.worktree.hooks import enabled_hooks
 
 if TYPE_CHECKING:
     from git_hub_session.cleanup.options import CleanupOptions
@@ -53,14 +52,13 @@ def archive_session(
         IllegalTransition: the session cannot be archived in its state.
         Refused: the session is being evaluated.
         LockHeld: another process has locked the session.
-        GitFailed: a hook rejects the archive.
+        HookRefused: a hook rejects the archive.
     """
     with project.store.lock_session(sid) as edit:
         session = edit.read()
         steps = _archive_steps(session)
         refuse_if_evaluated(sid, edit.directory)
-        if "reference-transaction" in enabled_hooks(project, project.paths.common_dir):
-            check_reference_hook(sid, project.repo, project.git)
+        check_reference_hook(sid, project.repo, project.git)
         report = clean_up_locked(edit, sid, project, options, archiving=True)
         if not report.is_finished:
             return ArchiveResult(session.state, (), report, is_finished=False)

@@ -70,7 +70,7 @@ class RestoreView(View):
 
     @property
     def exit_code(self) -> int:
-        return 1 if self.result.failed else 0
+        return 1 if self.result.failed or self.result.hook_errors else 0
 
     @property
     def changed(self) -> bool:
@@ -79,7 +79,7 @@ class RestoreView(View):
     @property
     def diagnostics(self) -> list[str]:
         errors = [line for failure in self.result.failed for line in _failure_lines(failure)]
-        return errors + warning_lines(self.result.notes)
+        return errors + warning_lines((*self.result.hook_errors, *self.result.notes))
 
     def document(self) -> dict[str, Any]:
         result = self.result

@@ -104,12 +104,16 @@ class SpawnView(View):
         self.dry_run = dry_run
 
     @property
+    def exit_code(self) -> int:
+        return 1 if self.result.hook_errors else 0
+
+    @property
     def changed(self) -> bool:
         return not self.dry_run
 
     @property
     def diagnostics(self) -> list[str]:
-        return warning_lines(self.result.notes)
+        return warning_lines((*self.result.hook_errors, *self.result.notes))
 
     def document(self) -> dict[str, Any]:
         return {

@@ -109,7 +109,7 @@ class EvalWorktrees:
     def _create(self, request: WorktreeRequest, setup: WorktreeSetup) -> EvalWorktree:
         path = self._path(request)
         options = ["--detach", "--lock", "--reason", EVAL_LOCK]
-        self._project.git.add_worktree(path, request.commit, options)
+        hook_error = self._project.git.add_worktree(path, request.commit, options)
         git_dir = linked_git_dir(path)
         with open(os.path.join(git_dir, "index"), "rb") as file:
             mtime_ns = os.fstat(file.fileno()).st_mtime_ns
@@ -120,7 +120,8 @@ class EvalWorktrees:
         )
         if self._guarded is not None:
             worktree = self._put_guarded_files(worktree, self._guarded)
-        error = setup.apply(path, request.commit, request.environ)
+        # A hook may prepare the worktree, like the setup command.
+        error = hook_error or setup.apply(path, request.commit, request.environ)
         if error:
             raise HubError(f"cannot set up the temporary worktree of {request.name}: {error}")
         if self._holdout is not None:

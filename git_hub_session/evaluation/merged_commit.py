@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import GitFailed, Refused
-from git_hub_session.git.command import GitTooOld
+from git_hub_session.git.process import GitTooOld
 from git_hub_session.session.agents import base_now, find_base_commit
 from git_hub_session.session.model import CONFLICTS
 from git_hub_session.util.text import quote_list
@@ -79,7 +79,8 @@ def baseline_commit(session: Session, project: Project) -> str:
             f" '{session.config.base_branch}' in {paths}",
             hint="give a number with --baseline <number>",
         )
-    return project.git.commit_tree(merge.tree, [base, start], _MESSAGE, environ=_AUTHOR)
+    git = project.git.at(project.paths.common_dir)
+    return git.commit_tree(merge.tree, [base, start], _MESSAGE, environ=_AUTHOR)
 
 
 def conflict_notes(candidates: Sequence[Candidate], session: Session) -> list[str]:
@@ -119,5 +120,6 @@ def _with_merged_commit(
         return candidate._replace(merge_problem=problem, has_conflicts=True)
     if dry_run:
         return candidate
-    commit = project.git.commit_tree(merge.tree, [base, tip], _MESSAGE, environ=_AUTHOR)
+    git = project.git.at(project.paths.common_dir)
+    commit = git.commit_tree(merge.tree, [base, tip], _MESSAGE, environ=_AUTHOR)
     return candidate._replace(merged_commit=commit)

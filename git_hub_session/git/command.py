@@ -1,50 +1,43 @@
-"""Run git for every change of refs, objects and worktrees. No other module runs git.
+"""Run git for every change of refs, objects and worktrees, as the user would run it.
 
-Every call names its repository, worktree and index. The variables that git exports to hooks and
-aliases (GIT_DIR, GIT_INDEX_FILE and others) are removed from the environment.
+`Git` is git on a repository. Its own commands only look: they have no hooks, and their messages are
+in English. `GitAt` is git in a worktree or in the directory of the user. Its commands may start
+hooks, filters, merge drivers and gpg, which get the same environment and directory as from git.
+So git starts in the worktree, without GIT_DIR if it finds the repository from there.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from time import monotonic, sleep
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from time import sleep
 
-from git_hub_session.errors import GitFailed, HubError
-from git_hub_session.git.environment import strip_local_variables
+from git_hub_session.errors import GitFailed, HookRefused, HubError
+from git_hub_session.git.config import parse_git_config
+from git_hub_session.git.environment import place_variables, strip_local_variables
+from git_hub_session.git.process import (
+    Surroundings,
+    missing_features,
+    run_git,
+    run_with_locked_ref,
+)
 from git_hub_session.git.ref_names import update_command
-from git_hub_session.system.signals import defer_signals
-from git_hub_session.util.numbers import MAX_COUNT, parse_int
+from git_hub_session.git.safe_open import MAX_BYTES, read_text
+from git_hub_session.git.worktrees import linked_git_dir
+from git_hub_session.system.io import write_all
+from git_hub_session.util.paths import is_same_path
 
 _UPDATE_REFS = ("update-ref", "-m", "git hub-session", "-z", "--stdin")
+# By default, git does not flush refs to the disk.
+_FLUSH_REFS = {"core.fsync": "all"}
+_REFUSED_BY_HOOK = r"^fatal: .*(by hook|reference-transaction hook).*$"
 
 # The number of tries of `git worktree add`. It can fail before it has created anything because
 # another process is creating a linked worktree at the same time.
 _ADD_TRIES = 20
-
-# The versions that introduced `worktree add --lock --reason`, `hook run` and
-# `merge-tree --write-tree`, according to git's release notes.
-_REQUIRED_VERSIONS = {"worktree": (2, 33), "hook": (2, 36), "merge-tree": (2, 38)}
-_USAGE_ERROR = 129
-_UNKNOWN_COMMAND = "is not a git command"
-
-_LOCKED = r"(\.lock'|packed-refs\.new'?): File exists"
-_REMOVE_LOCK = "remove the file manually to continue"
-
-
-class GitMissing(HubError):
-    """There is no git on PATH."""
-
-    code = "git-missing"
-
-
-class GitTooOld(HubError):
-    """git does not have a feature that the command needs."""
-
-    code = "git-too-old"
+_STANDARD_ERROR = 2
 
 
 class NoSuchCommit(HubError):
@@ -56,10 +49,33 @@ class NoSuchCommit(HubError):
 class Git:
     """git on one repository."""
 
-    def __init__(self, common_dir: str, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, common_dir: str, environ: Mapping[str, str], *, cwd: str = "", worktree: str = ""
+    ) -> None:
+        """Bind git to a repository.
+
+        Args:
+            common_dir: the common dir of the repository.
+            environ: the environment of the user.
+            cwd: the directory of the user, from which git finds the repository, or ''.
+            worktree: the worktree that contains `cwd`, or ''.
+        """
         self.common_dir = common_dir
-        self.environ = strip_local_variables(environ)
-        self.environ.update(LC_ALL="C", GIT_TERMINAL_PROMPT="0", GIT_OPTIONAL_LOCKS="0")
+        self._environ = strip_local_variables(environ)
+        self._cwd = cwd
+        self._worktree = worktree
+        self._looking = Surroundings(
+            None,
+            {
+                **self._environ,
+                "GIT_DIR": common_dir,
+                "LC_ALL": "C",
+                "GIT_TERMINAL_PROMPT": "0",
+                "GIT_OPTIONAL_LOCKS": "0",
+            },
+        )
+        variables = place_variables(environ) if cwd else {"GIT_DIR": common_dir}
+        self._here = GitAt(Surroundings(cwd or None, {**self._environ, **variables}))
 
     def at(
         self,
@@ -69,20 +85,113 @@ class Git:
         index: str = "",
         objects: str = "",
         settings: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
+        in_subdirectory: bool = False,
     ) -> GitAt:
-        """Bind git to a git dir, and to a worktree if it is given. Commands run in the worktree.
+        """Bind git to a git dir, and to a worktree if it is given. Commands run at its top.
 
-        `index` and `objects` replace the index of the git dir and the repository's directory for
-        new objects. `settings` are passed as -c to every command.
+        Args:
+            index: replaces the index of the git dir.
+            objects: replaces the repository's directory for new objects.
+            settings: passed as -c to every command.
+            variables: added to the environment.
+            in_subdirectory: run in the directory of the user if it is in the worktree, so that
+                hooks get GIT_PREFIX, and git does not remove that directory.
         """
-        variables = {
-            "GIT_DIR": git_dir,
-            "GIT_WORK_TREE": worktree,
-            "GIT_INDEX_FILE": index,
-            "GIT_OBJECT_DIRECTORY": objects,
+        directory = worktree or git_dir
+        if in_subdirectory and worktree and worktree == self._worktree:
+            directory = self._cwd
+        replaced = {"GIT_INDEX_FILE": index, "GIT_OBJECT_DIRECTORY": objects}
+        environ = {
+            **self._environ,
+            **_place_variables(git_dir, worktree, directory, self.common_dir),
+            **{name: value for name, value in replaced.items() if value},
+            **(variables or {}),
         }
-        environ = {name: value for name, value in variables.items() if value}
-        return GitAt(self, worktree or git_dir, environ, settings or {})
+        return GitAt(Surroundings(directory, environ), settings)
+
+    def run(self, command: Sequence[str]) -> bytes:
+        """Run a `git <command>` that only looks, and return its standard output.
+
+        Raises:
+            GitFailed: the exit status is not 0.
+            GitTooOld: git does not know the command or an option of it.
+            GitMissing: there is no git on PATH.
+        """
+        output, _ = run_git(command, self._looking)
+        return output
+
+    def missing_features(self) -> tuple[str, dict[str, str]]:
+        """Return git's version, and the unsupported commands as {command: required version}."""
+        return missing_features(self._looking)
+
+    def config_values(self, name: str) -> list[str]:
+        """Return all values of the setting `name`. The last one has the highest priority."""
+        return _config_values(self.run, name)
+
+    def resolve_commit(self, text: str, git_dir: str) -> str:
+        """Return the commit that `text` names in the worktree of `git_dir`. Raise NoSuchCommit."""
+        command = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{text}^{{commit}}"]
+        try:
+            return self.run(["--git-dir", git_dir, *command]).decode().strip()
+        except GitFailed:
+            raise NoSuchCommit(f"no such commit: '{text}'") from None
+
+    def add_worktree(self, path: str, commit: str, options: Sequence[str] = ()) -> str:
+        """Add a linked worktree on a branch, or on a commit with --detach.
+
+        git keeps the worktree if the post-checkout hook fails. Return the error of the hook, or ''.
+        Raise GitFailed.
+        """
+        command = ["worktree", "add", "--quiet", *options, "--", path, commit]
+        for attempt in range(1, _ADD_TRIES + 1):
+            try:
+                self._here.run(command)
+                return ""
+            except GitFailed as error:
+                if error.status > 0 and _is_complete(path):
+                    show_messages(os.fsencode(error.stderr))
+                    return f"the post-checkout hook failed (exit {error.status})"
+                if error.was_killed or not _is_unused(path) or attempt == _ADD_TRIES:
+                    raise
+            sleep(0.01 * attempt)
+        return ""
+
+    def unlock_worktree(self, path: str) -> None:
+        """Unlock the linked worktree at `path`. Raise GitFailed."""
+        self.run(["worktree", "unlock", "--", path])
+
+    def update_refs(self, commands: Iterable[str], *, dry_run: bool = False) -> None:
+        """Apply `git update-ref --stdin` commands in one transaction: all of them or none.
+
+        git runs the user's reference-transaction hook. A dry run calls the hook too, but changes
+        nothing.
+
+        Raises:
+            HookRefused: the hook refused.
+            GitFailed: git failed.
+        """
+        changes = list(commands)
+        lines = [os.fsencode(command) for command in changes]
+        end = b"abort" if dry_run else b"commit"
+        stdin = b"\0".join([b"start", *lines, b"prepare", end, b""])
+        self._here.run(_UPDATE_REFS, stdin=stdin, settings=_FLUSH_REFS)
+        sys.audit("git_hub_session.refs", [] if dry_run else changes)
+
+
+class GitAt:
+    """git in a worktree, or in the directory of the user (Git.at)."""
+
+    def __init__(
+        self, surroundings: Surroundings, settings: Mapping[str, str] | None = None
+    ) -> None:
+        self._surroundings = surroundings
+        self._settings = settings or {}
+
+    @property
+    def directory(self) -> str:
+        """The directory in which git starts."""
+        return self._surroundings.directory or os.curdir
 
     def run(
         self,
@@ -91,94 +200,44 @@ class Git:
         stdin: bytes = b"",
         settings: Mapping[str, str] | None = None,
         environ: Mapping[str, str] | None = None,
-        cwd: str | None = None,
     ) -> bytes:
         """Run `git <command>` and return its standard output.
 
-        `settings` are passed as -c. `environ` is added to the environment.
+        Show the messages of git and of the programs that git starts, unless git fails. `environ` is
+        added to the environment.
 
         Raises:
-            GitFailed: the exit status is not 0.
-            GitTooOld: git does not know the command or an option of it.
-            GitMissing: there is no git on PATH.
+            GitFailed, GitTooOld, GitMissing: as Git.run.
+            HookRefused: the reference-transaction hook refused. Its output was shown.
         """
-        arguments = ["git", *_setting_options(settings), *command]
-        # Always wait for git: a killed git leaves *.lock files, and temporary files that nothing
-        # removes. Ctrl-C in a terminal reaches git as well, and so ends the wait.
-        release_signals = defer_signals()
-        start = monotonic()
+        surroundings = self._surroundings
+        if environ:
+            surroundings = Surroundings(surroundings.directory, {**surroundings.environ, **environ})
         try:
-            process = subprocess.run(
-                arguments,
-                input=stdin,
-                capture_output=True,
-                env={**self.environ, "GIT_DIR": self.common_dir, **(environ or {})},
-                cwd=cwd,
-                check=False,
+            output, messages = run_git(
+                command, surroundings, stdin=stdin, settings={**self._settings, **(settings or {})}
             )
-        except FileNotFoundError:
-            raise _not_found_error(cwd) from None
-        finally:
-            release_signals()
-        sys.audit("git_hub_session.end", arguments, process.returncode, monotonic() - start)
-        if process.returncode:
-            raise self._make_error(command[0], process)
-        return process.stdout
+        except GitFailed as error:
+            _raise_if_refused(error)
+            raise
+        show_messages(messages)
+        return output
 
-    def _make_error(self, name: str, process: subprocess.CompletedProcess[bytes]) -> HubError:
-        """Return the error for a `git <name>` that failed, possibly because git is too old."""
-        stderr = os.fsdecode(process.stderr)
-        if process.returncode == _USAGE_ERROR or _UNKNOWN_COMMAND in stderr:
-            version, missing = self.missing_features()
-            if name in missing:
-                return GitTooOld(
-                    f"'git {name}' needs git {missing[name]} or later (this is git {version})",
-                    hint="put a newer git on PATH",
-                )
-        return GitFailed(name, process.returncode, _add_lock_hint(stderr), process.stdout)
+    def run_hook(self, hook: str, *arguments: str) -> int:
+        """Run a hook and return its exit status. The hook writes on standard error itself.
 
-    def missing_features(self) -> tuple[str, dict[str, str]]:
-        """Return git's version, and the unsupported commands as {command: required version}."""
-        [version] = os.fsdecode(self.run(["version"])).split()[2:3] or ["?"]
-        numbers = _version_numbers(version)
-        missing = {
-            name: ".".join(map(str, required))
-            for name, required in _REQUIRED_VERSIONS.items()
-            if (0, 0) < numbers < required
-        }
-        return version, missing
+        The status is 0 if there is no such hook. Raise GitTooOld.
+        """
+        command = ["hook", "run", "--ignore-missing", hook, "--", *arguments]
+        try:
+            run_git(command, self._surroundings, settings=self._settings, shows_messages=True)
+        except GitFailed as error:
+            return error.status
+        return 0
 
     def config_values(self, name: str) -> list[str]:
-        """Return all values of the setting `name`. The last one has the highest priority."""
-        try:
-            return os.fsdecode(self.run(["config", "-z", "--get-all", name])).split("\0")[:-1]
-        except GitFailed as error:
-            if error.status == 1:
-                return []
-            raise
-
-    def resolve_commit(self, text: str, git_dir: str) -> str:
-        """Return the commit that `text` names in the worktree of `git_dir`. Raise NoSuchCommit."""
-        command = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{text}^{{commit}}"]
-        try:
-            return self.run(command, environ={"GIT_DIR": git_dir}).decode().strip()
-        except GitFailed:
-            raise NoSuchCommit(f"no such commit: '{text}'") from None
-
-    def add_worktree(self, path: str, commit: str, options: Sequence[str] = ()) -> None:
-        """Add a linked worktree on a branch, or on a commit with --detach. Raise GitFailed."""
-        for attempt in range(1, _ADD_TRIES + 1):
-            try:
-                self.run(["worktree", "add", "--quiet", *options, "--", path, commit])
-                return
-            except GitFailed as error:
-                if error.was_killed or not _is_unused(path) or attempt == _ADD_TRIES:
-                    raise
-            sleep(0.01 * attempt)
-
-    def unlock_worktree(self, path: str) -> None:
-        """Unlock the linked worktree at `path`. Raise GitFailed."""
-        self.run(["worktree", "unlock", "--", path])
+        """Return all values of the setting `name` here. A worktree can have its own settings."""
+        return _config_values(self.run, name)
 
     def commit_tree(
         self,
@@ -200,114 +259,85 @@ class Git:
         settings = {"i18n.commitEncoding": "utf-8", **(settings or {})}
         return self.run(command, stdin=message, settings=settings, environ=environ).decode().strip()
 
-    def update_refs(self, commands: Iterable[str], *, dry_run: bool = False) -> None:
-        """Apply `git update-ref --stdin` commands in one transaction: all of them or none.
-
-        git runs the user's reference-transaction hook. A dry run calls the hook too, but changes
-        nothing. Raise GitFailed.
-        """
-        changes = list(commands)
-        lines = [os.fsencode(command) for command in changes]
-        end = b"abort" if dry_run else b"commit"
-        stdin = b"\0".join([b"start", *lines, b"prepare", end, b""])
-        # By default, git does not flush refs to the disk.
-        self.run(_UPDATE_REFS, stdin=stdin, settings={"core.fsync": "all"})
-        sys.audit("git_hub_session.refs", [] if dry_run else changes)
-
-
-class GitAt:
-    """git bound to a git dir, a worktree and an index (Git.at)."""
-
-    def __init__(
-        self, git: Git, directory: str, environ: Mapping[str, str], settings: Mapping[str, str]
+    def run_with_locked_ref(
+        self, script: str, arguments: Sequence[str], ref: str, new: str, old: str
     ) -> None:
-        self.directory = directory
-        """The directory in which git runs: the top of the worktree, or else the git dir."""
-        self._git = git
-        self._environ = environ
-        self._settings = settings
-
-    def run(self, command: Sequence[str], *, stdin: bytes = b"") -> bytes:
-        """Run `git <command>` and return its standard output, as Git.run."""
-        return self._git.run(
-            command,
-            stdin=stdin,
-            settings=self._settings,
-            environ=self._environ,
-            cwd=self.directory,
-        )
-
-    def run_with_locked_ref(self, script: str, ref: str, new: str, old: str) -> None:
         """Run a shell script that moves `ref` from the commit `old` to `new`, with `ref` locked.
 
-        The script has the arguments `ref`, `new` and `old`. Its standard input and output belong to
-        `git update-ref --stdin`, which waits for "commit". The script and git each run in their own
-        setsid(2) session: Ctrl-C does not reach them, and they finish if this program is killed. If
-        the script, git or a hook fails, raise GitFailed. The ref then does not move.
+        The arguments of the script are `arguments`, `ref`, `new` and `old`. Its standard input and
+        output belong to `git update-ref --stdin`, which waits for "commit". The script and git each
+        run in their own setsid(2) session: Ctrl-C does not reach them, and they finish if this
+        program is killed. If the script, git or a hook fails, raise GitFailed or HookRefused. The
+        ref then does not move.
         """
-        environ = {**self._git.environ, **self._environ}
-        arguments = ["/bin/sh", script, ref, new, old]
-        release_signals = defer_signals()
-        start = monotonic()
+        update = update_command(ref, new, old)
+        shell_command = ["/bin/sh", script, *arguments, ref, new, old]
         try:
-            with self._start_transaction(environ, update_command(ref, new, old)) as transaction:
-                process = subprocess.run(
-                    arguments,
-                    stdin=transaction.stdout,
-                    stdout=transaction.stdin,
-                    stderr=subprocess.PIPE,
-                    env=environ,
-                    cwd=self.directory,
-                    check=False,
-                    start_new_session=True,
-                )
-        finally:
-            release_signals()
-        seconds = monotonic() - start
-        sys.audit("git_hub_session.end", arguments, process.returncode, seconds)
-        sys.audit("git_hub_session.end", transaction.args, transaction.returncode, seconds)
-        if process.returncode:
-            stderr = _add_lock_hint(os.fsdecode(process.stderr))
-            raise GitFailed("read-tree", process.returncode, stderr)
-        sys.audit("git_hub_session.refs", [update_command(ref, new, old)])
-
-    def _start_transaction(
-        self, environ: Mapping[str, str], command: str
-    ) -> subprocess.Popen[bytes]:
-        """Start a `git update-ref` that locks the ref of `command` and waits. Raise GitFailed."""
-        process = subprocess.Popen(
-            ["git", *_UPDATE_REFS],
-            bufsize=0,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=environ,
-            cwd=self.directory,
-            start_new_session=True,
-        )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(b"\0".join([b"start", os.fsencode(command), b"prepare", b""]))
-        output = b""
-        while not output.endswith(b"prepare: ok\n"):
-            data = process.stdout.read(4096)
-            if not data:
-                with process:
-                    message = _add_lock_hint(os.fsdecode(output.removeprefix(b"start: ok\n")))
-                raise GitFailed("update-ref", process.returncode, message)
-            output += data
-        return process
+            messages = run_with_locked_ref(shell_command, _UPDATE_REFS, update, self._surroundings)
+        except GitFailed as error:
+            _raise_if_refused(error)
+            raise
+        show_messages(messages)
+        sys.audit("git_hub_session.refs", [update])
 
 
-def _setting_options(settings: Mapping[str, str] | None) -> list[str]:
-    items = (settings or {}).items()
-    return [word for name, value in items for word in ("-c", f"{name}={value}")]
+def show_messages(messages: bytes) -> None:
+    """Write the messages of git and of the programs that it starts, as they are."""
+    try:
+        write_all(_STANDARD_ERROR, messages)
+    except OSError:
+        pass  # as git: nobody reads the messages
 
 
-def _not_found_error(cwd: str | None) -> HubError:
-    if cwd is not None and not os.path.isdir(cwd):
-        return HubError(f"directory '{cwd}' is missing", hint="try again")
-    return GitMissing("cannot find 'git'", hint="put git on PATH")
+def _raise_if_refused(error: GitFailed) -> None:
+    """Show the output of the reference-transaction hook and raise HookRefused if it refused."""
+    refusal = re.search(_REFUSED_BY_HOOK, error.stderr, re.MULTILINE)
+    if refusal:
+        show_messages(os.fsencode(error.stderr[: refusal.start()]))
+        raise HookRefused("reference-transaction", "the change of the refs") from None
+
+
+def _config_values(run: Callable[[Sequence[str]], bytes], name: str) -> list[str]:
+    try:
+        return os.fsdecode(run(["config", "-z", "--get-all", name])).split("\0")[:-1]
+    except GitFailed as error:
+        if error.status == 1:
+            return []
+        raise
+
+
+def _place_variables(
+    git_dir: str, worktree: str, directory: str, common_dir: str
+) -> dict[str, str]:
+    """Return the variables that name a repository to git in `directory`, as git sets them."""
+    if not worktree:
+        return {"GIT_DIR": ".", "GIT_IMPLICIT_WORK_TREE": "0"}
+    is_linked = git_dir != common_dir
+    if is_linked and directory == worktree and not _has_worktree_setting(git_dir):
+        return {"GIT_DIR": git_dir}
+    if _leads_to(worktree, git_dir):
+        return {}
+    return {"GIT_DIR": git_dir, "GIT_WORK_TREE": worktree}
+
+
+def _has_worktree_setting(git_dir: str) -> bool:
+    """Return True if core.worktree of a linked worktree names another directory."""
+    text = read_text(os.path.join(git_dir, "config.worktree"), limit=MAX_BYTES)
+    return "core.worktree" in parse_git_config(text)
+
+
+def _leads_to(worktree: str, git_dir: str) -> bool:
+    """Return True if git finds the git dir from the top of the worktree."""
+    dot_git = os.path.join(worktree, ".git")
+    if os.path.isdir(dot_git):
+        return os.path.realpath(dot_git) == git_dir
+    return is_same_path(linked_git_dir(worktree), git_dir)
+
+
+def _is_complete(path: str) -> bool:
+    """Return True if git has written all files of a new worktree. It writes the index last."""
+    git_dir = linked_git_dir(path)
+    return bool(git_dir) and os.path.exists(os.path.join(git_dir, "index"))
 
 
 def _is_unused(path: str) -> bool:
@@ -318,33 +348,3 @@ def _is_unused(path: str) -> bool:
         return not os.path.lexists(path)
     except OSError:
         return False
-
-
-def _add_lock_hint(stderr: str) -> str:
-    """Add the advice to remove a stale lock if git leaves it out.
-
-    git gives no advice for packed-refs.new, and since 2.55 for no lock.
-    """
-    if re.search(_LOCKED, stderr) and _REMOVE_LOCK not in stderr:
-        return f"{stderr.rstrip()}\na git process may have crashed earlier: {_REMOVE_LOCK}\n"
-    return stderr
-
-
-def _version_numbers(version: str) -> tuple[int, ...]:
-    """Return the first two numbers of a version: (2, 39) for "2.39.5" and "2.39.0.rc1"."""
-    parts = version.split(".")[:2]
-    return tuple(parse_int(part, MAX_COUNT) or 0 for part in parts)
-
-
-def is_safe_directory(cwd: str, environ: Mapping[str, str]) -> bool:
-    """Return True if git accepts the repository at `cwd`: safe.directory, safe.bareRepository."""
-    arguments = ["git", "rev-parse", "--git-dir"]
-    start = monotonic()
-    try:
-        process = subprocess.run(
-            arguments, cwd=cwd, env=dict(environ), capture_output=True, check=False
-        )
-    except FileNotFoundError:
-        return False
-    sys.audit("git_hub_session.end", arguments, process.returncode, monotonic() - start)
-    return process.returncode == 0

@@ -6,8 +6,8 @@ renames than git. `git hub-session merge` asks git itself.
 
 from __future__ import annotations
 
+from git_hub_session.git.diff import paths_changed
 from git_hub_session.git.libgit2 import pygit2
-from git_hub_session.git.trees import paths_changed
 from git_hub_session.system.tree import path_and_parents
 
 

@@ -33,7 +33,14 @@ _LOCAL_VARIABLES = frozenset(
     ]
 )
 
+_PLACE_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_IMPLICIT_WORK_TREE", "GIT_COMMON_DIR")
+
 
 def strip_local_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """Return `environ` without the variables that name a repository, a worktree or an index."""
     return {name: value for name, value in environ.items() if name not in _LOCAL_VARIABLES}
+
+
+def place_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables with which the user names a repository and a worktree."""
+    return {name: environ[name] for name in _PLACE_VARIABLES if name in environ}

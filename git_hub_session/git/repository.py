@@ -14,6 +14,7 @@ from functools import cached_property
 
 from git_hub_session._typing import NamedTuple
 from git_hub_session.errors import HubError
+from git_hub_session.git import diff as diffs
 from git_hub_session.git.conflicts import has_conflicts
 from git_hub_session.git.diff import DiffStat, diff_stat, file_patches, patch_text, summary_lines
 from git_hub_session.git.libgit2 import SortMode, decode_message, open_for_diffs, pygit2
@@ -25,7 +26,6 @@ from git_hub_session.git.libgit2_config import (
 from git_hub_session.git.ref_names import MIGRATE_REFTABLE_HINT, REFS
 from git_hub_session.git.refs import read_consistently
 from git_hub_session.git.safe_open import MAX_BYTES, read_bytes
-from git_hub_session.git.trees import flatten_tree, paths_added, paths_changed
 
 _LOOKUP_ERRORS = (pygit2.GitError, ValueError, KeyError, OSError)
 
@@ -312,7 +312,7 @@ class GitRepo:
     @_translate_errors()
     def changed_paths(self, tip: str, base: str) -> set[bytes]:
         """Return the paths of the files that differ between the merge base of both and `tip`."""
-        return paths_changed(self._diff(tip, base))
+        return diffs.paths_changed(self._diff(tip, base))
 
     @_translate_errors()
     def patches(self, tip: str, base: str) -> dict[bytes, bytes]:
@@ -356,14 +356,14 @@ class GitRepo:
         if not tree:
             return {}
         if tree not in self._trees:
-            self._trees[tree] = flatten_tree(self._repo[tree.hex()].peel(pygit2.Tree))
+            self._trees[tree] = diffs.flatten_tree(self._repo[tree.hex()].peel(pygit2.Tree))
         return self._trees[tree]
 
     @_translate_errors()
     def paths_added(self, old: str, new: str) -> list[bytes]:
         """Return the paths of the files that the commit `new` has and the commit `old` has not."""
         trees = [self._repo[commit].peel(pygit2.Tree) for commit in (old, new)]
-        return paths_added(*trees)
+        return diffs.paths_added(*trees)
 
     @staticmethod
     def blob_id(data: bytes) -> bytes:

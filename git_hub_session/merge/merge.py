@@ -32,6 +32,7 @@ from git_hub_session.merge.move_branch import InterruptedUpdate, move_branch
 from git_hub_session.merge.options import MergeKind, merge_command
 from git_hub_session.merge.plan import MergePlan, resolve_plan
 from git_hub_session.merge.replay import commit_replay
+from git_hub_session.merge.surroundings import git_at_target, merge_variables
 from git_hub_session.merge.undo import undo_interrupted_update
 from git_hub_session.session.model import MergeRecord, Session
 from git_hub_session.session.record import with_merge, with_transition, without_change
@@ -69,7 +70,7 @@ def merge_winner(
 
     Raises:
         Refused: the session or its branches changed after the plan, or git cannot move the branch.
-        GitFailed: a hook rejected the merge. Nothing was changed.
+        HookRefused: a hook rejected the merge. Nothing was changed.
     """
     with project.store.lock_session(sid) as locked:
         new_plan = resolve_plan(locked.read(), locked.directory, project, options)
@@ -113,9 +114,17 @@ def _commit_and_move_branch(
             hint=f"git hub-session status {plan.session.id}",
         )
     locked.update(with_record)
+    variables = merge_variables(plan, project.environ)
     try:
         move_branch(
-            project, plan.into, plan.checkout, old=plan.base, new=commit, sid=winner.session
+            project,
+            plan.into,
+            plan.checkout,
+            variables,
+            old=plan.base,
+            new=commit,
+            sid=winner.session,
+            is_squash=plan.kind is MergeKind.SQUASH,
         )
     except BaseException as error:
         # If git was killed while it updated files, keep the record. The next call needs it to
@@ -132,12 +141,14 @@ def _create_commit(plan: MergePlan, project: Project, options: MergeOptions) -> 
     """Create the commits of the merge. Return the commit to move the branch to."""
     if plan.kind is MergeKind.FAST_FORWARD:
         return plan.tip
+    variables = merge_variables(plan, project.environ)
     if plan.replay is not None:
-        return commit_replay(project, plan.replay, sign=plan.settings.signs)
+        git = git_at_target(project, plan.checkout, variables)
+        return commit_replay(git, project.repo, plan.replay, sign=plan.settings.signs)
     signs_off = options.signs_off or plan.settings.signs_off
     signer = read_signer(plan.checkout, project) if signs_off else ""
     message = merge_message(plan, options.message, describe_rounds(plan.rounds), signer)
-    return commit_merge(plan, message, project)
+    return commit_merge(plan, message, project, variables)
 
 
 def _undo_interrupted_merge(session: Session, project: Project) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.errors import GitFailed, HubError, Refused
+from git_hub_session.errors import GitFailed, HookRefused, HubError, Refused
 from git_hub_session.git.ref_names import SessionId, short_name, update_command
+from git_hub_session.merge.hooks import run_hooks_after_merge
+from git_hub_session.merge.surroundings import git_at_target
 from git_hub_session.system.tree import path_and_parents
 from git_hub_session.worktree.checkouts import find_checkout
-from git_hub_session.worktree.hooks import enabled_hooks
 
 if TYPE_CHECKING:
     from git_hub_session.session.project import Project
@@ -26,9 +28,20 @@ class InterruptedUpdate(HubError):
 
 
 def move_branch(
-    project: Project, ref: str, checkout: Checkout | None, *, old: str, new: str, sid: SessionId
+    project: Project,
+    ref: str,
+    checkout: Checkout | None,
+    variables: Mapping[str, str],
+    *,
+    old: str,
+    new: str,
+    sid: SessionId,
+    is_squash: bool,
 ) -> None:
     """Move the branch `ref` from the commit `old` to `new`, and update its checkout.
+
+    Args:
+        variables: the variables of `git merge` for the hooks and filters.
 
     Raises:
         Refused: nothing was changed, or another process moved the branch during the update.
@@ -44,22 +57,34 @@ def move_branch(
     if checkout is None:
         try:
             project.git.update_refs([update_command(ref, new, old)])
+        except HookRefused as error:
+            raise HookRefused(error.hook, "the merge; nothing was changed") from None
         except GitFailed as error:
             raise Refused(f"git cannot move '{name}'", hint=error.stderr.strip()) from None
         return
     _refuse_if_ignored_files_lost(project, checkout, old, new)
-    _move_with_files(project, ref, checkout, old=old, new=new, sid=sid)
-    _run_post_merge_hook(project, checkout)
+    _move_with_files(project, ref, checkout, variables, old=old, new=new, sid=sid)
+    run_hooks_after_merge(git_at_target(project, checkout, variables), is_squash=is_squash)
     if not project.repo.is_ancestor(project.repo.tip(ref), new):
         raise Refused(f"git updated '{checkout.path}', but '{name}' is not at {new[:12]}")
 
 
 def _move_with_files(
-    project: Project, ref: str, checkout: Checkout, *, old: str, new: str, sid: SessionId
+    project: Project,
+    ref: str,
+    checkout: Checkout,
+    variables: Mapping[str, str],
+    *,
+    old: str,
+    new: str,
+    sid: SessionId,
 ) -> None:
+    git = git_at_target(project, checkout, variables)
     try:
         with project.store.lock_hub():  # exclude merges of other sessions
-            checkout.git(project).run_with_locked_ref(_SCRIPT, ref, new, old)
+            git.run_with_locked_ref(_SCRIPT, [checkout.git_dir], ref, new, old)
+    except HookRefused as error:
+        raise HookRefused(error.hook, "the merge; nothing was changed") from None
     except GitFailed as error:
         if error.was_killed:
             raise InterruptedUpdate(
@@ -70,16 +95,6 @@ def _move_with_files(
             f"git cannot update '{checkout.path}', where '{short_name(ref)}' is checked out",
             hint=error.stderr.strip(),
         ) from None
-
-
-def _run_post_merge_hook(project: Project, checkout: Checkout) -> None:
-    """Run the hook post-merge with the argument 0: no squash. As in git, ignore its exit status."""
-    if "post-merge" in enabled_hooks(project, checkout.path):
-        command = ["hook", "run", "--ignore-missing", "post-merge", "--", "0"]
-        try:
-            checkout.git(project).run(command)
-        except GitFailed:
-            pass
 
 
 def _refuse_if_ignored_files_lost(project: Project, checkout: Checkout, old: str, new: str) -> None:

@@ -1,15 +1,15 @@
 # Move a checked-out branch together with its files and its index, or change nothing.
 #
-# Usage: move_branch.sh <ref> <new commit> <old commit>
+# Usage: move_branch.sh <git dir> <ref> <new commit> <old commit>
 #
-# GIT_DIR and GIT_WORK_TREE name the worktree. Standard input and output belong to a
+# The script runs in the worktree of the git dir. Standard input and output belong to a
 # `git update-ref --stdin` that has locked the ref and HEAD, and waits for "commit".
 #
 # index.lock is held as git holds it: no `git commit` can begin in the meantime. The index is
 # replaced before the branch moves. `git commit` reads the branch first, so in the other order it
 # could read the new branch and the old index, and revert the merge.
 
-ref=$1 new=$2 old=$3 index=$GIT_DIR/index next=$GIT_DIR/hub-session-merge.tmp
+git_dir=$1 ref=$2 new=$3 old=$4 index=$git_dir/index next=$git_dir/hub-session-merge.tmp
 
 for try in 1 2 3 4 5 6 7 8 9 10; do # another git process may hold the lock for a moment
 	(set -C && : >"$index.lock") 2>/dev/null && break
@@ -26,7 +26,7 @@ trap : PIPE
 trap 'rm -f "$next" "$next.lock" "$index.lock"' EXIT
 test ! -e "$next.lock" || rm "$next.lock" # left by a merge that was killed
 
-read -r head <"$GIT_DIR/HEAD"
+read -r head <"$git_dir/HEAD"
 test "$head" = "ref: $ref" || {
 	echo "HEAD is on another branch" >&2
 	exit 1

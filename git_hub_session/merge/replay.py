@@ -19,7 +19,6 @@ from git_hub_session.worktree.merge_tree import MergeTreeResult, run_merge_tree
 if TYPE_CHECKING:
     from git_hub_session.git.command import GitAt
     from git_hub_session.git.repository import GitRepo
-    from git_hub_session.session.project import Project
 
 _COMMITS = (
     *("rev-list", "--reverse", "--topo-order", "--no-merges"),
@@ -104,14 +103,14 @@ def _write_counterpart(git: GitAt, tree: str, parent: str) -> str:
     return git.run(command, stdin=text.encode()).decode().strip()
 
 
-def commit_replay(project: Project, replay: Replay, *, sign: bool) -> str:
+def commit_replay(git: GitAt, repo: GitRepo, replay: Replay, *, sign: bool) -> str:
     """Create the commits of the replay. Return the last one. Raise Refused or GitFailed.
 
     Keep the authors and the messages. The user is the committer.
     """
     head = replay.start
     for oid, tree in replay.commits:
-        text = parse_commit(project.repo.commit_data(oid))
+        text = parse_commit(repo.commit_data(oid))
         if text is None:
             raise Refused(
                 f"cannot copy commit {oid[:12]}: its author is not valid", hint=_NO_REBASE
@@ -123,7 +122,7 @@ def commit_replay(project: Project, replay: Replay, *, sign: bool) -> str:
             for name, value in zip(names, values, strict=True)
         }
         settings = {"i18n.commitEncoding": text.encoding}
-        head = project.git.commit_tree(
+        head = git.commit_tree(
             tree, [head], text.message, sign=sign, settings=settings, environ=author
         )
     return head

@@ -12,10 +12,10 @@ from git_hub_session.errors import Refused
 from git_hub_session.git.config import is_true
 from git_hub_session.git.ref_names import short_name
 from git_hub_session.merge.options import MergeKind, MergeOptions, merge_command
+from git_hub_session.merge.surroundings import git_at_target
 from git_hub_session.util.shell import quote_word, split_words
 
 if TYPE_CHECKING:
-    from git_hub_session.git.command import GitAt
     from git_hub_session.git.ref_names import SessionId
     from git_hub_session.session.project import Project
     from git_hub_session.worktree.checkouts import Checkout
@@ -75,14 +75,9 @@ class MergeSettings(NamedTuple):
     """A setting with an option that this program does not have, and its value, or two ''."""
 
 
-def git_of(checkout: Checkout | None, project: Project) -> GitAt:
-    """Return the git that commits: in the checkout of the branch, or else in the repository."""
-    return checkout.git(project) if checkout else project.git.at(project.paths.common_dir)
-
-
 def read_merge_settings(into: str, checkout: Checkout | None, project: Project) -> MergeSettings:
     """Return the settings for a merge into the branch `into` (a full ref). Raise GitFailed."""
-    output = git_of(checkout, project).run(["config", "-z", "--list"])
+    output = git_at_target(project, checkout).run(["config", "-z", "--list"])
     entries = (entry.partition("\n") for entry in os.fsdecode(output).split("\0")[:-1])
     values = {name: value if separator else "true" for name, separator, value in entries}
     strategy = values.get("pull.twohead", "")

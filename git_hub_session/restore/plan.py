@@ -102,6 +102,8 @@ class RestoreResult(NamedTuple):
     present: tuple[ExistingWorktree, ...]
     failed: tuple[RestoreFailure, ...]
     notes: tuple[str, ...] = ()
+    hook_errors: tuple[str, ...] = ()
+    """The errors of the hooks of restored worktrees. The worktrees are complete."""
 
 
 def plan_restore(

@@ -79,6 +79,7 @@ class _ItemResult(NamedTuple):
     failure: RestoreFailure | None
     """None if the worktree was restored."""
     notes: list[str]
+    hook_error: str = ""
 
 
 def preview_restore(sid: SessionId, project: Project, options: RestoreOptions) -> RestoreResult:
@@ -157,7 +158,10 @@ def _apply_plan(plan: RestoreResult, project: Project) -> RestoreResult:
     failed = tuple(result.failure for result in results if result.failure is not None)
     notes = tuple(note for result in results for note in result.notes)
     return plan._replace(
-        restored=restored, failed=(*plan.failed, *failed), notes=(*plan.notes, *notes)
+        restored=restored,
+        failed=(*plan.failed, *failed),
+        notes=(*plan.notes, *notes),
+        hook_errors=tuple(filter(None, (result.hook_error for result in results))),
     )
 
 
@@ -174,13 +178,14 @@ def _restore_one(item: RestoreItem, project: Project) -> _ItemResult:
             project.git.update_refs([create_command(item.branch.ref, item.commit)])
             has_created_branch = True
         try:
-            notes += _add_locked_worktree(item, project)
+            hook_error, warnings = _add_locked_worktree(item, project)
+            notes += warnings
         except BaseException:
             notes += run_uninterrupted(_undo_one, item, project, delete_branch=has_created_branch)
             raise
     except _RESTORE_ERRORS as error:
         return _ItemResult(_failure_from_error(item.branch, error), notes)
-    return _ItemResult(None, notes)
+    return _ItemResult(None, notes, f"{item.agent}: {hook_error}" if hook_error else "")
 
 
 def _failure_from_error(branch: AgentBranch, error: Exception) -> RestoreFailure:
@@ -219,18 +224,19 @@ def _remove_partial(item: RestoreItem, project: Project) -> list[str]:
     return []
 
 
-def _add_locked_worktree(item: RestoreItem, project: Project) -> list[str]:
-    """Create the worktree with the saved work. Return warnings."""
+def _add_locked_worktree(item: RestoreItem, project: Project) -> tuple[str, list[str]]:
+    """Add the worktree with the saved work. Return the error of a hook, or '', and warnings."""
     options = ("--lock", "--reason", RESTORE_LOCK)
-    project.git.add_worktree(item.path, short_name(item.branch.ref), options)
+    hook_error = project.git.add_worktree(item.path, short_name(item.branch.ref), options)
     worktree = _find_worktree(item, project)
     if worktree is None or project.repo.tip(item.branch.ref) != item.commit:
         raise Refused("its branch moved during the restore", hint="try again")
     different = item.work and apply_stash(worktree, item.work, project.git, project.repo)
     if not different:
-        return []
+        return hook_error, []
     paths = quote_list([os.fsdecode(path) for path in different])
-    return [f"{item.agent} has other bytes than before in {paths}: git's filters have changed"]
+    warning = f"{item.agent} has other bytes than before in {paths}: git's filters have changed"
+    return hook_error, [warning]
 
 
 def _undo_one(item: RestoreItem, project: Project, *, delete_branch: bool) -> list[str]:

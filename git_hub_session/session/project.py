@@ -81,7 +81,7 @@ class Project:
         paths = find_repository(self.cwd, self.environ)
         foreign_path = find_foreign_path(paths, self.environ)
         if foreign_path or paths.is_inside_git_dir:
-            from git_hub_session.git.command import is_safe_directory
+            from git_hub_session.git.process import is_safe_directory
 
             # Ask git itself: it knows all sources of the settings safe.*.
             if not is_safe_directory(self.cwd, self.environ):
@@ -105,7 +105,8 @@ class Project:
         """The git program, for changes to the repository."""
         from git_hub_session.git.command import Git  # 12 ms
 
-        return Git(self._checked_common_dir, self.environ)
+        common_dir = self._checked_common_dir
+        return Git(common_dir, self.environ, cwd=self.cwd, worktree=self.paths.worktree)
 
     @cached_property
     def _checked_common_dir(self) -> str:

@@ -25,7 +25,7 @@ from git_hub_session.git.safe_open import open_regular
 from git_hub_session.system.tree import read_file_or_link
 
 if TYPE_CHECKING:
-    from git_hub_session.git.command import Git
+    from git_hub_session.git.command import Git, GitAt
     from git_hub_session.git.repository import GitRepo
     from git_hub_session.git.worktrees import Worktree
     from git_hub_session.worktree.changes import WorktreeChanges
@@ -109,11 +109,13 @@ class IndexCopy:
                 pass
 
     def _run(self, *command: str, stdin: bytes = b"") -> bytes:
+        return self._git_at(self._index).run(command, stdin=stdin)
+
+    def _git_at(self, index: str = "") -> GitAt:
         # git needs a current directory even if the worktree's directory is missing.
         git_dir = self._worktree.git_dir
         top = self._worktree.path if os.path.isdir(self._worktree.path) else git_dir
-        git = self._git.at(git_dir, top, index=self._index, settings=STRICT_SETTINGS)
-        return git.run(command, stdin=stdin)
+        return self._git.at(git_dir, top, index=index, settings=STRICT_SETTINGS)
 
     def read_full_index(self) -> Index:
         """Return all entries of a split or sparse index, without stat data."""
@@ -238,7 +240,7 @@ class IndexCopy:
         self, tree: str, parents: Sequence[str], message: str, author: Mapping[str, str]
     ) -> str:
         text = message.encode("utf-8", "surrogateescape")
-        return self._git.commit_tree(tree, parents, text, settings=STRICT_SETTINGS, environ=author)
+        return self._git_at().commit_tree(tree, parents, text, environ=author)
 
     def _author_environment(self) -> dict[str, str]:
         try:

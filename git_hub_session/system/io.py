@@ -13,6 +13,14 @@ def read_up_to(fd: int, size: int) -> bytes:
     return data
 
 
+def read_from_start(fd: int) -> bytes:
+    """Return the whole content of a file. Do not move the offset: a process may be writing."""
+    data = bytearray()
+    while part := os.pread(fd, 1 << 20, len(data)):
+        data += part
+    return bytes(data)
+
+
 def write_all(fd: int, data: bytes) -> None:
     """Write `data` completely: one call of `os.write` may write only a part of it.
 

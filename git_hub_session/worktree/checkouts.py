@@ -25,7 +25,7 @@ class Checkout(NamedTuple):
     path: str
 
     def git(self, project: Project) -> GitAt:
-        """Return git bound to this worktree."""
+        """Return git at the top of this worktree."""
         return project.git.at(self.git_dir, self.path)
 
 

@@ -262,14 +262,13 @@ def test_archive_with_a_hook_that_rejects_a_branch(hub: Hub, worktree: Path) -> 
     )
     hook.chmod(0o755)
     before = hub.refs()
-    messages = hub.call("git", "update-ref", "refs/agent-2", "main").err.strip().splitlines()
-    reason = f"git refused: {'; '.join(messages)}"
-    assert "agent-2 is sacred; fatal: " in reason
+    reason = "the reference-transaction hook rejected the change of the refs"
     assert hub.run("cleanup", "--archive", "s1") == Result(
         1,
         f"agent-1: removed {shown_path(worktree)}, kept branch: {reason}\n"
         f"agent-2: kept branch: {reason}\n"
         "Cleaned up 1 worktree for session s1\n",
+        "agent-2 is sacred\n",
     )
     assert hub.refs() == before
 

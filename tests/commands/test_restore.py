@@ -440,13 +440,16 @@ def test_hook_that_rejects_the_branch(hub: Hub) -> None:
     change_files(hub, worktree)
     hub.run("archive", "-q", "s1")
     hook = hub.top / ".git" / "hooks" / "reference-transaction"
-    hook.write_text('#!/bin/sh\necho "not today" >&2\ntest "$1" != prepared\n')
+    hook.write_text('#!/bin/sh\ntest "$1" != prepared || { echo "not today" >&2; exit 1; }\n')
     hook.chmod(0o755)
     refs = hub.refs()
     agents = hub.state()["agents"]
     result = hub.run("restore", "s1")
-    assert (result.code, result.out) == (1, "")
-    assert result.err.startswith("error: agent-1: not today; ")
+    assert result == Result(
+        1,
+        "",
+        "not today\nerror: agent-1: the reference-transaction hook rejected the change of the refs\n",
+    )
     assert (hub.refs(), hub.state()["agents"], git_dirs(hub)) == (refs, agents, [])
     assert not worktree.exists()
     hook.unlink()

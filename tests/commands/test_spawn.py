@@ -486,12 +486,16 @@ def test_hook_that_rejects_the_branches(hub: Hub) -> None:
     """The output of the reference-transaction hook is shown. No branch or worktree is created."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     hook = hub.top / ".git" / "hooks" / "reference-transaction"
-    hook.write_text('#!/bin/sh\necho "not today" >&2\ntest "$1" != prepared\n')
+    hook.write_text('#!/bin/sh\ntest "$1" != prepared || { echo "not today" >&2; exit 1; }\n')
     hook.chmod(0o755)
     state = hub.state()
     result = hub.run("spawn", "s1")
-    assert (result.code, result.out) == (128, "")
-    assert "not today" in result.err
+    assert result == Result(
+        1,
+        "",
+        "not today\n"
+        "error: the reference-transaction hook rejected the new branches; nothing was changed\n",
+    )
     assert (git_dirs(hub), hub.state()) == ([], state)
     assert not worktree_path(hub, 1).exists()
 

@@ -186,7 +186,10 @@ def test_hooks_of_a_merge_with_a_git_that_is_too_old(session: Hub) -> None:
     before = session.refs()
     result = session.call("git-hub-session", "merge", "-q", "--yes", "s1", environ=environ)
     assert result == Result(
-        128, "", f"fatal: {version_error('hook', '2.36')}\nhint: put a newer git on PATH\n"
+        128,
+        "",
+        "git: 'hook' is not a git command. See 'git --help'.\n"
+        f"fatal: {version_error('hook', '2.36')}\nhint: put a newer git on PATH\n",
     )
     assert session.refs() == before
 

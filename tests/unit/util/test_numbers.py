@@ -95,7 +95,7 @@ def test_no_other_module_parses_integers_from_text() -> None:
         ("git.ref_names", "int(match[2])"),
         ("git.ref_names", "int(match[3])"),
         ("git.ref_names", "int(match[3] or 0)"),
-        ("git.trees", "int(entry.filemode)"),
+        ("git.diff", "int(entry.filemode)"),
         ("stash.create", "int(mode, 8)"),
         ("stash.create", "int(stage)"),
         ("system.procfs", "int(match[1], 8)"),

@@ -1,0 +1,242 @@
+"""Start git and collect its output. No other module starts git.
+
+The output goes to files in memory, not to pipes: a hook, a filter or a merge driver may leave a
+process in the background that keeps a pipe open. git does not wait for such a process either.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from time import monotonic
+
+from git_hub_session._typing import NamedTuple
+from git_hub_session.errors import GitFailed, HubError
+from git_hub_session.system.io import read_from_start
+from git_hub_session.system.signals import defer_signals
+from git_hub_session.system.temporary import memory_file
+from git_hub_session.util.numbers import MAX_COUNT, parse_int
+
+# The versions that introduced `worktree add --lock --reason`, `hook run` and
+# `merge-tree --write-tree`, according to git's release notes.
+_REQUIRED_VERSIONS = {"worktree": (2, 33), "hook": (2, 36), "merge-tree": (2, 38)}
+# The exit statuses of git if it does not know a command, or an option of it. git's message about
+# an unknown command may be in any language.
+_UNKNOWN_COMMAND, _USAGE_ERROR = 1, 129
+
+_LOCKED = r"(\.lock'|packed-refs\.new'?): File exists"
+_REMOVE_LOCK = "remove the file manually to continue"
+
+
+class GitMissing(HubError):
+    """There is no git on PATH."""
+
+    code = "git-missing"
+
+
+class GitTooOld(HubError):
+    """git does not have a feature that the command needs."""
+
+    code = "git-too-old"
+
+
+class Surroundings(NamedTuple):
+    """The directory and the environment in which git starts."""
+
+    directory: str | None
+    """None is the current directory."""
+    environ: Mapping[str, str]
+
+
+def run_git(
+    command: Sequence[str],
+    surroundings: Surroundings,
+    *,
+    stdin: bytes = b"",
+    settings: Mapping[str, str] | None = None,
+    shows_messages: bool = False,
+) -> tuple[bytes, bytes]:
+    """Run `git <command>` and return its standard output and its standard error.
+
+    Args:
+        settings: passed as -c.
+        shows_messages: let git write its standard error on that of this process.
+
+    Raises:
+        GitFailed: the exit status is not 0.
+        GitTooOld: git does not know the command or an option of it.
+        GitMissing: there is no git on PATH.
+    """
+    arguments = ["git", *_setting_options(settings), *command]
+    with memory_file() as stdout, memory_file() as stderr:
+        target = None if shows_messages else stderr
+        status = _wait_for(arguments, surroundings, stdin=stdin, stdout=stdout, stderr=target)
+        output, messages = read_from_start(stdout), read_from_start(stderr)
+    if status:
+        raise _make_error(command[0], status, output, messages, surroundings)
+    return output, messages
+
+
+def _wait_for(
+    arguments: Sequence[str],
+    surroundings: Surroundings,
+    *,
+    stdin: bytes,
+    stdout: int,
+    stderr: int | None,
+) -> int:
+    """Run git and return its exit status. Raise HubError if it cannot start."""
+    # Always wait for git: a killed git leaves *.lock files, and temporary files that nothing
+    # removes. Ctrl-C in a terminal reaches git as well, and so ends the wait.
+    release_signals = defer_signals()
+    start = monotonic()
+    try:
+        process = subprocess.run(
+            arguments,
+            input=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            env=surroundings.environ,
+            cwd=surroundings.directory,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise _not_found_error(surroundings.directory) from None
+    finally:
+        release_signals()
+    sys.audit("git_hub_session.end", arguments, process.returncode, monotonic() - start)
+    return process.returncode
+
+
+def run_with_locked_ref(
+    arguments: Sequence[str],
+    update_refs: Sequence[str],
+    update: str,
+    surroundings: Surroundings,
+) -> bytes:
+    """Run a program while `git update-ref` holds the lock of a ref. Return their messages.
+
+    The standard input and output of the program belong to `git <update_refs>`, which has prepared
+    the command `update` and waits for "commit". Both run in their own setsid(2) session: Ctrl-C
+    does not reach them, and they finish if this program is killed. Raise GitFailed.
+    """
+    release_signals = defer_signals()
+    start = monotonic()
+    try:
+        with memory_file() as messages:
+            with _start_transaction(update_refs, update, surroundings, messages) as transaction:
+                process = subprocess.run(
+                    arguments,
+                    stdin=transaction.stdout,
+                    stdout=transaction.stdin,
+                    stderr=messages,
+                    env=surroundings.environ,
+                    cwd=surroundings.directory,
+                    check=False,
+                    start_new_session=True,
+                )
+            text = read_from_start(messages)
+    finally:
+        release_signals()
+    seconds = monotonic() - start
+    sys.audit("git_hub_session.end", arguments, process.returncode, seconds)
+    sys.audit("git_hub_session.end", transaction.args, transaction.returncode, seconds)
+    if process.returncode:
+        raise GitFailed("read-tree", process.returncode, _add_lock_hint(os.fsdecode(text)))
+    return text
+
+
+def _start_transaction(
+    update_refs: Sequence[str], update: str, surroundings: Surroundings, messages: int
+) -> subprocess.Popen[bytes]:
+    """Start a `git update-ref` that locks the ref of `update` and waits. Raise GitFailed."""
+    process = subprocess.Popen(
+        ["git", *update_refs],
+        bufsize=0,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=messages,
+        env=surroundings.environ,
+        cwd=surroundings.directory,
+        start_new_session=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(b"\0".join([b"start", os.fsencode(update), b"prepare", b""]))
+    output = b""
+    while not output.endswith(b"prepare: ok\n"):
+        data = process.stdout.read(4096)
+        if not data:
+            with process:
+                pass
+            message = _add_lock_hint(os.fsdecode(read_from_start(messages)))
+            raise GitFailed("update-ref", process.returncode, message)
+        output += data
+    return process
+
+
+def missing_features(surroundings: Surroundings) -> tuple[str, dict[str, str]]:
+    """Return git's version, and the unsupported commands as {command: required version}."""
+    output, _ = run_git(["version"], surroundings)
+    [version] = os.fsdecode(output).split()[2:3] or ["?"]
+    numbers = _version_numbers(version)
+    missing = {
+        name: ".".join(map(str, required))
+        for name, required in _REQUIRED_VERSIONS.items()
+        if (0, 0) < numbers < required
+    }
+    return version, missing
+
+
+def _make_error(
+    name: str, status: int, output: bytes, messages: bytes, surroundings: Surroundings
+) -> HubError:
+    """Return the error for a `git <name>` that failed, possibly because git is too old."""
+    is_unknown = status == _USAGE_ERROR or (status == _UNKNOWN_COMMAND and not output)
+    if is_unknown and name in _REQUIRED_VERSIONS:
+        version, missing = missing_features(surroundings)
+        if name in missing:
+            return GitTooOld(
+                f"'git {name}' needs git {missing[name]} or later (this is git {version})",
+                hint="put a newer git on PATH",
+            )
+    return GitFailed(name, status, _add_lock_hint(os.fsdecode(messages)), output)
+
+
+def _setting_options(settings: Mapping[str, str] | None) -> list[str]:
+    items = (settings or {}).items()
+    return [word for name, value in items for word in ("-c", f"{name}={value}")]
+
+
+def _not_found_error(directory: str | None) -> HubError:
+    if directory is not None and not os.path.isdir(directory):
+        return HubError(f"directory '{directory}' is missing", hint="try again")
+    return GitMissing("cannot find 'git'", hint="put git on PATH")
+
+
+def _add_lock_hint(stderr: str) -> str:
+    """Add the advice to remove a stale lock if git leaves it out.
+
+    git gives no advice for packed-refs.new, and since 2.55 for no lock.
+    """
+    if re.search(_LOCKED, stderr) and _REMOVE_LOCK not in stderr:
+        return f"{stderr.rstrip()}\na git process may have crashed earlier: {_REMOVE_LOCK}\n"
+    return stderr
+
+
+def _version_numbers(version: str) -> tuple[int, ...]:
+    """Return the first two numbers of a version: (2, 39) for "2.39.5" and "2.39.0.rc1"."""
+    parts = version.split(".")[:2]
+    return tuple(parse_int(part, MAX_COUNT) or 0 for part in parts)
+
+
+def is_safe_directory(cwd: str, environ: Mapping[str, str]) -> bool:
+    """Return True if git accepts the repository at `cwd`: safe.directory, safe.bareRepository."""
+    try:
+        run_git(["rev-parse", "--git-dir"], Surroundings(cwd, environ))
+    except HubError:
+        return False
+    return True
