@@ -112,6 +112,7 @@ LATE_IMPORTS = {
     ("session.project", "git.repository"),
     ("session.project", "session.approvals"),
     ("session.project", "system.processes"),
+    ("session.runs", "system.procfs"),
     ("session.store", "system.parallel"),
     ("session.store", "system.procfs"),
     ("system.io", "select"),

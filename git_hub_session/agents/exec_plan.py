@@ -126,8 +126,13 @@ def _find_skipped(
     worktrees: Mapping[int, tuple[AgentBranch, Worktree]],
     numbers: Sequence[int],
 ) -> Iterator[AgentRun]:
-    """Yield the agents without a usable worktree, by number."""
+    """Yield the agents without a usable worktree, and those with a running process, by number.
+
+    A second command must not run beside a process that a killed `exec` has left.
+    """
     attempts = attempts_by_agent(session.id, project.repo)
+    with project.store.open_directory(session.id) as directory:
+        remaining = runs.remaining_processes(directory)
     for number in numbers:
         if number not in worktrees:
             branch = AgentBranch(session.id, number, max(attempts[number]))
@@ -136,6 +141,9 @@ def _find_skipped(
             continue
         branch, worktree = worktrees[number]
         reason, hint = unusable_reason(worktree, branch, project) or ("", "")
+        if agent_name(number) in remaining:
+            processes = remaining[agent_name(number)]
+            reason, hint = f"still running: {processes}", processes.end_command
         if reason:
             yield AgentRun(branch, worktree.path, reason=reason, hint=hint)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container
+from collections.abc import Container, Mapping
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.cleanup.rules import CHANGES_RULES, USAGE_RULES, first_reason
+from git_hub_session.errors import HubError
+from git_hub_session.git.ref_names import agent_name, parse_agent_branch
 from git_hub_session.removal.inspect import (
     Fingerprint,
     WorktreeState,
@@ -15,6 +17,7 @@ from git_hub_session.removal.inspect import (
     state_fingerprint,
 )
 from git_hub_session.session import runs
+from git_hub_session.session.agents import running_agents
 from git_hub_session.system.parallel import parallel_map
 from git_hub_session.worktree.owner import session_worktrees
 
@@ -74,12 +77,11 @@ def plan_cleanup(
     def plan(pair: tuple[Worktree, str]) -> WorktreePlan:
         worktree, branch = pair
         state = inspect_usage(worktree, branch, sid, project, neighbors)
-        # `eval --in-place` uses the worktree also while no process is in it.
-        state = state._replace(usage=state.usage._replace(evaluations=evaluations))
+        state = state._replace(usage=state.usage._replace(runs=active_runs.of_worktree(branch)))
         return plan_worktree(state, project, options)
 
     pairs = session_worktrees(sid, project, neighbors.worktrees)
-    evaluations = _active_evaluations(sid, project) if pairs else ()
+    active_runs = _read_active_runs(sid, project) if pairs else _NO_RUNS
     plans = parallel_map(
         plan, [pair for pair in pairs if git_dirs is None or pair[0].git_dir in git_dirs]
     )
@@ -87,9 +89,47 @@ def plan_cleanup(
     return [plan for plan in plans if os.path.lexists(plan.worktree.git_dir)]
 
 
-def _active_evaluations(sid: SessionId, project: Project) -> tuple[str, ...]:
+class _ActiveRuns(NamedTuple):
+    """The active runs of a session, as text."""
+
+    everywhere: tuple[str, ...]
+    """The runs that may use every worktree."""
+    agents: Mapping[str, str]
+    """The run that uses the worktrees of an agent, by the agent's name."""
+
+    def of_worktree(self, branch: str) -> tuple[str, ...]:
+        """Return the runs that use the worktree of a branch (a full ref)."""
+        attempt = parse_agent_branch(branch)
+        agent = self.agents.get(agent_name(attempt.agent)) if attempt else None
+        return (*([agent] if agent else []), *self.everywhere)
+
+
+_NO_RUNS = _ActiveRuns((), {})
+
+
+def _read_active_runs(sid: SessionId, project: Project) -> _ActiveRuns:
+    """Return the runs that use worktrees, also while no process is in them.
+
+    `eval --in-place` starts one command after the other, and an agent may change its directory.
+    """
     with project.store.open_directory(sid) as directory:
-        return tuple(runs.active_runs(directory, runs.EVAL))
+        everywhere = [
+            f"the evaluation {run} is running" for run in runs.active_runs(directory, runs.EVAL)
+        ]
+        try:
+            running = running_agents(project.store.read(sid), directory)
+        except (
+            HubError,
+            OSError,
+        ):  # Without state.json, each agent may be the one that is running.
+            active = runs.active_runs(directory, runs.EXEC)
+            return _ActiveRuns((*everywhere, *(f"{run} is running" for run in active)), {})
+    agents = {
+        name: f"in use by {agent.remaining}" if agent.remaining else f"{agent.run} is running"
+        for name, agent in running.items()
+        if agent.run or agent.remaining
+    }
+    return _ActiveRuns(tuple(everywhere), agents)
 
 
 def plan_worktree(state: WorktreeState, project: Project, options: CleanupOptions) -> WorktreePlan:

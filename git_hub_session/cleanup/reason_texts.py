@@ -19,6 +19,28 @@ def list_some(paths: Sequence[bytes]) -> str:
     return quote_list([os.fsdecode(path) for path in paths])
 
 
+def operation_message(operation: str) -> str:
+    """Return the reason that an operation is unfinished."""
+    return f"in the middle of {'an' if operation == 'am' else 'a'} {operation}"
+
+
+def abort_command(path: str, operation: str) -> str:
+    """Return the command that aborts an operation in the worktree at `path`."""
+    words = "bisect reset" if operation == "bisect" else f"{operation} --abort"
+    return f"git -C {quote_word(path)} {words}"
+
+
+def rescue_limit_message(size: int, limit: int) -> str:
+    """Return the reason that files of this size are not saved."""
+    return f"{size:,} bytes of untracked files exceed hubsession.rescueLimit ({limit:,})"
+
+
+def rescue_limit_hint(size: int, session: str) -> str:
+    """Return the command that saves files of this size."""
+    command = f"git -c hubsession.rescueLimit={size} hub-session cleanup {session}"
+    return f"{command}, or use --discard"
+
+
 def undeletable_message(undeletable: Undeletable) -> str:
     """Return the reason that the path cannot be deleted."""
     path = undeletable.path

@@ -10,7 +10,11 @@ from collections.abc import Callable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.cleanup.reason_texts import (
+    abort_command,
     list_some,
+    operation_message,
+    rescue_limit_hint,
+    rescue_limit_message,
     undeletable_hint,
     undeletable_message,
 )
@@ -109,18 +113,16 @@ def _moved_hint(state: WorktreeState) -> str:
     return doctor_command(state)
 
 
-def _operation_message(state: WorktreeState) -> str:
-    operation = state.worktree.operation
-    article = "an" if operation == "am" else "a"
-    return f"in the middle of {article} {operation}"
-
-
 def _operation_hint(state: WorktreeState) -> str:
     worktree = state.worktree
     if worktree.is_missing:  # Without the directory, the operation cannot be aborted.
         return f"{force_command(state)}, or: {doctor_command(state)}"
-    abort = "bisect reset" if worktree.operation == "bisect" else f"{worktree.operation} --abort"
-    return f"git -C {quote_word(worktree.path)} {abort}, or: {force_command(state)}"
+    return f"{abort_command(worktree.path, worktree.operation)}, or: {force_command(state)}"
+
+
+def _am_hint(state: WorktreeState) -> str:
+    worktree = state.worktree
+    return doctor_command(state) if worktree.is_missing else abort_command(worktree.path, "am")
 
 
 def _unmerged_hint(state: WorktreeState) -> str:
@@ -161,16 +163,6 @@ def _error(state: WorktreeState) -> HubError:
 
 def _size_to_save(state: WorktreeState) -> int:
     return state.scan.size(state.paths_to_save)
-
-
-def _rescue_limit_message(state: WorktreeState) -> str:
-    size, limit = _size_to_save(state), state.rescue_limit
-    return f"{size:,} bytes of untracked files exceed hubsession.rescueLimit ({limit:,})"
-
-
-def _rescue_limit_hint(state: WorktreeState) -> str:
-    setting = f"hubsession.rescueLimit={_size_to_save(state)}"
-    return f"git -c {setting} hub-session cleanup {state.session}, or use --discard"
 
 
 # --- The rules ------------------------------------------------------------------------------------
@@ -223,8 +215,8 @@ USAGE_RULES = (
     IN_USE,
     Rule(
         "in-use",
-        lambda state: state.usage.evaluations,
-        lambda state: f"the evaluation {state.usage.evaluations[0]} is running",
+        lambda state: state.usage.runs,
+        lambda state: state.usage.runs[0],
         lambda state: f"wait for it to end, or: {force_command(state)}",
         overridden_by=FORCE,
     ),
@@ -252,10 +244,16 @@ USAGE_RULES = (
         lambda state: f"has repositories of submodules: '{state.worktree.submodule_dir}'",
         lambda state: f"push their commits, then delete {quote_word(state.worktree.submodule_dir)}",
     ),
+    Rule(  # The patches that wait are only in the git dir. No ref can keep them.
+        "operation",
+        lambda state: state.worktree.operation == "am",
+        lambda state: operation_message(state.worktree.operation),
+        _am_hint,
+    ),
     Rule(
         "operation",
         lambda state: state.worktree.operation,
-        _operation_message,
+        lambda state: operation_message(state.worktree.operation),
         _operation_hint,
         overridden_by=FORCE,
     ),
@@ -339,8 +337,8 @@ CHANGES_RULES = (
     Rule(
         "too-large",
         lambda state: _size_to_save(state) > state.rescue_limit,
-        _rescue_limit_message,
-        _rescue_limit_hint,
+        lambda state: rescue_limit_message(_size_to_save(state), state.rescue_limit),
+        lambda state: rescue_limit_hint(_size_to_save(state), state.session),
         overridden_by=DISCARD,
     ),
 )

@@ -53,7 +53,7 @@ def run(context: Context, args: Arguments) -> StatusView:
     sid = context.find_session(args.argument)
     project = context.project
     session = project.store.read(sid)
-    status = read_session_status(session, project, procfs.processes())
+    status = read_session_status(session, project, procfs.processes(open_files=False))
     agents = read_agent_progress(status, project)
     posts, error = _read_posts(project, session)
     return StatusView(status, agents, posts, project.cwd, project.now(), board_error=error)

@@ -70,7 +70,7 @@ class HubSnapshot(NamedTuple):
     """The rescue refs."""
     ref_files: Sequence[str]
     """The files of the sessions' refs and of their locks, relative to the common dir."""
-    processes: Sequence[procfs.Process]
+    processes: procfs.ProcessList
 
     def worktrees_of(self, sid: SessionId) -> list[Worktree]:
         """Return the worktrees of a session."""

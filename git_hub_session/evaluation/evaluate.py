@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterator, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.errors import Refused
 from git_hub_session.evaluation.candidates import (
     Candidate,
     find_candidates,
@@ -212,7 +211,6 @@ def _list_unranked(candidates: Sequence[Candidate]) -> tuple[RankedCandidate, ..
 def _refuse_if_busy(session: Session, locked: LockedSession, *, force: bool) -> None:
     running = running_agents(session, locked.directory)
     if running and not force:
-        raise Refused(
-            f"{next(iter(running))} is still running", hint="wait for it to end, or use --force"
-        )
+        name, agent = next(iter(running.items()))
+        raise agent.refusal(name, force_hint="use --force")
     refuse_if_evaluated(session.id, locked.directory)

@@ -7,6 +7,7 @@ git's wt-status.c, and git's reflog format.
 from __future__ import annotations
 
 import os
+import re
 
 from git_hub_session._typing import NamedTuple
 from git_hub_session.git.ref_names import HEADS, REFS, is_object_id
@@ -85,10 +86,47 @@ def _operation_files(git_dir: str) -> set[str]:
         return {file for file, path in paths.items() if os.path.lexists(path)}
 
 
+# The files of an unfinished operation that name commits.
+_FILES_WITH_COMMITS = {
+    "rebase-merge": (
+        *("orig-head", "onto", "squash-onto", "autostash", "stopped-sha", "amend"),
+        *("git-rebase-todo", "git-rebase-todo.backup", "done"),
+        *("rewritten-list", "rewritten-pending"),
+    ),
+    "rebase-apply": ("orig-head", "onto", "autostash", "original-commit", "rewritten"),
+    "sequencer": ("head", "abort-safety", "todo"),
+}
+
+
+def operation_commits(git_dir: str) -> list[str]:
+    """Return the ids of the commits that an unfinished operation names. They may be abbreviated.
+
+    The list of a cherry-pick or a rebase can be the only place that names a commit.
+    """
+    commits: dict[str, None] = {}
+    for directory in _operation_files(git_dir) & _FILES_WITH_COMMITS.keys():
+        for name in _FILES_WITH_COMMITS[directory]:
+            text = read_text(os.path.join(git_dir, directory, name), limit=_MAX_OPERATION_FILE)
+            for line in text.splitlines():
+                commits.update(dict.fromkeys(_ids_in(line.split())))
+    return list(commits)
+
+
+def _ids_in(words: list[str]) -> list[str]:
+    """Return the object ids in a line such as `<id> <id>`, `pick <id> <subject>` or `fixup -C <id>`."""
+    if len(words) == 1 or (words and is_object_id(words[0])):
+        candidates = words[:2]
+    else:
+        # The command of a list can have an option. A later word belongs to the subject.
+        candidates = words[2:3] if words[1:2] and words[1].startswith("-") else words[1:2]
+    return [word for word in candidates if re.fullmatch("[0-9a-f]{4,64}", word)]
+
+
 def _branches_only(refs: list[str]) -> tuple[str, ...]:
     return tuple(ref for ref in refs if ref.startswith(HEADS) and "\0" not in ref)
 
 
+_MAX_OPERATION_FILE = 1 << 24  # bytes
 _MAX_REFLOG = 1 << 24  # bytes, from the end, where the newest entries are
 _CHECKOUT_MESSAGE = "checkout: moving from "  # of `git checkout` and `git switch`
 _RENAME_MESSAGE = f"Branch: renamed {HEADS}"  # of `git branch -m`

@@ -219,10 +219,10 @@ class GitRepo:
     def unreachable(self, oids: Iterable[str]) -> list[str]:
         """Return the objects that neither a ref nor another of the objects reaches.
 
-        A tag object or a blob is reachable only if a ref points to it: no tree is searched. Trees
+        The ids may be abbreviated. A tag object or a blob is reachable only if a ref points to it: no tree is searched. Trees
         are left out, because they contain no work: git's merges leave one behind (AUTO_MERGE).
         """
-        objects = {oid: self._find(oid) for oid in oids}
+        objects = {str(obj.id): obj for obj in map(self._find, oids) if obj is not None}
         commits = [oid for oid, obj in objects.items() if isinstance(obj, pygit2.Commit)]
         others = self._without_ref(objects)
         reached = {self._peel_tag(objects[oid]) for oid in others} - {""}
@@ -261,7 +261,9 @@ class GitRepo:
     def _find(self, oid: str) -> pygit2.Object | None:
         try:
             return self._repo[oid]
-        except (KeyError, ValueError):
+        except (KeyError, ValueError) as error:
+            if "ambiguous" in str(error):
+                raise HubError(f"ambiguous object id: '{oid}'") from None
             return None
 
     @staticmethod

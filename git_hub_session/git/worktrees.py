@@ -14,6 +14,7 @@ from time import sleep
 
 from git_hub_session._typing import NamedTuple
 from git_hub_session.git.head import (
+    operation_commits,
     previous_branches,
     read_head,
     read_operation,
@@ -98,9 +99,9 @@ class Worktree(NamedTuple):
     def own_commits(self) -> list[str]:
         """Return the object ids to which only the files of this worktree may refer.
 
-        These are the ids in HEAD, in pseudo-refs and per-worktree refs, in an unfinished rebase
-        and its autostash, and in HEAD's reflog. Leave out ids in the reflogs of its branches, but
-        not the id of a detached HEAD.
+        These are the ids in HEAD, in pseudo-refs and per-worktree refs, in the files of an
+        unfinished operation, and in HEAD's reflog. Leave out ids in the reflogs of its branches,
+        but not the id of a detached HEAD. The ids of an operation may be abbreviated.
         """
         return _own_commits(self)
 
@@ -216,12 +217,6 @@ def linked_git_dir(path: str) -> str:
 # HEAD, ORIG_HEAD, MERGE_AUTOSTASH and other refs that are files in the git dir itself.
 # FETCH_HEAD (fetched commits) and AUTO_MERGE (git's last merge of the files) contain no work.
 _PSEUDO_REF = re.compile("(?!FETCH_HEAD$|AUTO_MERGE$)[A-Z][A-Z_-]*")
-_OPERATION_REFS = (
-    "rebase-merge/orig-head",
-    "rebase-merge/autostash",
-    "rebase-apply/orig-head",
-    "rebase-apply/autostash",
-)
 
 
 def _own_commits(worktree: Worktree) -> list[str]:
@@ -230,20 +225,19 @@ def _own_commits(worktree: Worktree) -> list[str]:
         reflog = read_reflog(worktree.git_dir, name.removeprefix("logs/"))
         texts += [line[41:81] for line in reflog]
     candidates = dict.fromkeys(word for text in texts for word in text.split())
+    named = operation_commits(worktree.git_dir)
     known: set[str] = set()
     for ref in worktree.branches:
         known.update(reflog_commits(worktree.common_dir, ref))
     known.discard(worktree.detached)
-    return [oid for oid in candidates if is_object_id(oid) and oid not in known]
+    oids = [*(oid for oid in candidates if is_object_id(oid)), *named]
+    return [oid for oid in dict.fromkeys(oids) if oid not in known]
 
 
 def _own_refs(git_dir: str) -> list[str]:
     """Return the files in the git dir that can contain object ids, without the reflogs."""
-    present = os.listdir(git_dir)
-    pseudo_refs = [name for name in present if _PSEUDO_REF.fullmatch(name)]
-    # Usually there is no operation. Do not open files that cannot exist.
-    operation_refs = [name for name in _OPERATION_REFS if name.partition("/")[0] in present]
-    return [*pseudo_refs, *operation_refs, *list_files_below(git_dir, "refs")]
+    pseudo_refs = [name for name in os.listdir(git_dir) if _PSEUDO_REF.fullmatch(name)]
+    return [*pseudo_refs, *list_files_below(git_dir, "refs")]
 
 
 def list_files_below(top: str, name: str) -> list[str]:

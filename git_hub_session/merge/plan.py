@@ -36,6 +36,7 @@ from git_hub_session.session.attempts import describe_attempt
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.guarded import describe_guarded
 from git_hub_session.session.state import State
+from git_hub_session.system.procfs import NO_PROCESSES
 from git_hub_session.worktree.agent_progress import read_last_run_of
 from git_hub_session.worktree.checkouts import Checkout, find_checkout
 from git_hub_session.worktree.git_settings import settings_warning
@@ -334,6 +335,6 @@ def _worktree_warnings(session: Session, project: Project, winner: AgentBranch) 
     reason = detached_reason(worktree)
     if reason:
         yield f"the worktree of {name}: {reason}; later commits are not merged"
-    status = read_worktree_status(worktree, winner.ref, project.repo, ())
+    status = read_worktree_status(worktree, winner.ref, project.repo, NO_PROCESSES)
     if status.changed or status.untracked:
         yield f"the worktree of {name} has uncommitted changes, which are not merged"

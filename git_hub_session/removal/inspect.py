@@ -63,8 +63,8 @@ class WorktreeUsage(NamedTuple):
     """The mount points at the worktree or in it."""
     nested: tuple[str, ...]
     """The other worktrees, the repository and the hub, if they are in the worktree."""
-    evaluations: tuple[str, ...] = ()
-    """The active evaluations of the session, such as "eval-2"."""
+    runs: tuple[str, ...] = ()
+    """The runs that use the worktree, also from another directory: "exec-1 is running"."""
 
 
 class Location(NamedTuple):
@@ -145,7 +145,7 @@ def inspect_usage(
     )
 
 
-def _processes_in(top: str, processes: Sequence[procfs.Process]) -> tuple[str, ...]:
+def _processes_in(top: str, processes: procfs.ProcessList) -> tuple[str, ...]:
     return procfs.describe_processes(procfs.processes_in(top, processes))
 
 

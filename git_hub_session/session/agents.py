@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterable, Sequence
 
-from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import HubError, Refused, UsageError
 from git_hub_session.git.ref_names import (
     HEADS,
@@ -220,22 +220,43 @@ def base_now(session: Session, repo: GitRepo) -> str:
     return repo.tip(HEADS + session.config.base_branch) or find_base_commit(session, repo)
 
 
-def running_agents(session: Session, directory: SafeDirectory) -> dict[str, bool]:
-    """Return the running agents. The value is True if a run of this program is active.
+class RunningAgent(NamedTuple):
+    """An agent for which a command is running."""
+
+    run: str = ""
+    """The active run of this program, or '' if another program has marked the agent."""
+    remaining: runs.RemainingProcesses | None = None
+    """The processes of a run that was killed."""
+
+    def refusal(self, name: str, *, force_hint: str) -> Refused:
+        """Return the error that the agent called `name` is running."""
+        if self.remaining:
+            return Refused(
+                f"{name} is still running: {self.remaining}", hint=self.remaining.end_command
+            )
+        return Refused(f"{name} is still running", hint=f"wait for it, or {force_hint}")
+
+
+def running_agents(session: Session, directory: SafeDirectory) -> dict[str, RunningAgent]:
+    """Return the running agents by their names.
 
     Accept a status that another program has set. An agent whose run of this program was interrupted
-    is not running.
+    is running only while a process of the run is left.
 
     Args:
+        session: the session.
         directory: the open directory of the session.
     """
     active = runs.active_runs(directory, runs.EXEC)
-    running = {}
+    running = {
+        name: RunningAgent(remaining=remaining)
+        for name, remaining in runs.remaining_processes(directory).items()
+    }
     for name in session.agents:
         record = session.agent_record(name)
         is_marked = record.status in (AgentStatus.RUNNING, AgentStatus.WAITING)
         if is_marked and (record.run is None or record.run in active):
-            running[name] = record.run is not None
+            running[name] = RunningAgent(record.run or "")
     return running
 
 
@@ -247,10 +268,10 @@ def refuse_if_running(
     Args:
         force: ignore agents that only another program has marked as running.
     """
-    for name, is_active_run in running_agents(session, directory).items():
-        if name in among and (is_active_run or not force):
-            alternative = "end it" if is_active_run else "use --force"
-            raise Refused(f"{name} is still running", hint=f"wait for it, or {alternative}")
+    for name, agent in running_agents(session, directory).items():
+        has_process = bool(agent.run or agent.remaining)
+        if name in among and (has_process or not force):
+            raise agent.refusal(name, force_hint="end it" if has_process else "use --force")
 
 
 def refuse_if_evaluated(sid: SessionId, directory: SafeDirectory) -> None:

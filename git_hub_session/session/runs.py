@@ -126,6 +126,44 @@ def active_runs(session: SafeDirectory, kind: str) -> list[str]:
         return []
 
 
+class RemainingProcesses(NamedTuple):
+    """The processes that a killed run of `exec` has left for one agent."""
+
+    run: str
+    pids: tuple[int, ...]
+
+    @property
+    def end_command(self) -> str:
+        """The command that ends the processes."""
+        return " ".join(["kill", *map(str, self.pids)])
+
+    def __str__(self) -> str:
+        from git_hub_session.system import procfs
+
+        names = ", ".join(procfs.describe_processes(self.pids))
+        word = "process" if len(self.pids) == 1 else "processes"
+        return f"{word} {names} of {self.run}, which has ended"
+
+
+def remaining_processes(session: SafeDirectory) -> dict[str, RemainingProcesses]:
+    """Return the processes that killed runs of `exec` have left, by the agent's name.
+
+    The kernel ends no process with `exec`. They are found by the variables that `exec` has set.
+    """
+    from git_hub_session.system import procfs
+
+    remaining: dict[str, RemainingProcesses] = {}
+    active = active_runs(session, EXEC)
+    for pid, variables in procfs.environments(("HUB_RUN", "HUB_AGENT")):
+        directory, _, run = variables.get("HUB_RUN", "").rpartition("/")
+        agent = variables.get("HUB_AGENT", "")
+        is_own_run = directory == f"{session.path}/{_OUTPUT}" and _run_number(run, EXEC)
+        if is_own_run and agent and run not in active:
+            pids = remaining[agent].pids if agent in remaining else ()
+            remaining[agent] = RemainingProcesses(run, (*pids, pid))
+    return remaining
+
+
 def _is_active(output: SafeDirectory, name: str) -> bool:
     try:
         with output.open_child(name) as run:

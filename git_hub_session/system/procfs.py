@@ -6,22 +6,56 @@ Without /proc every list is empty, and no process is found.
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from git_hub_session._typing import NamedTuple
+from git_hub_session.system.mount_table import MountTable
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.util.paths import is_inside
 
-# A string, not a compiled pattern: most commands never use it.
-_OCTAL = r"\\([0-7]{3})"
-
 
 class Process(NamedTuple):
-    """A running process: its id and its current directory."""
+    """A running process, and the places of the files and directories that it uses.
+
+    These are its current directory, its root directory, its program and its open files. If it runs
+    in a container, they are also the directories that are mounted there.
+    """
 
     pid: int
     cwd: str
+    """The current directory, or '' if it is not known."""
+    places: frozenset[str]
+
+
+class ProcessList:
+    """The running processes at one moment."""
+
+    def __init__(self, processes: Iterable[Process], mounts: MountTable) -> None:
+        """Use the `mounts` of this process to find the place of a directory."""
+        self._processes = tuple(processes)
+        self._mounts = mounts
+
+    @property
+    def current_directories(self) -> list[str]:
+        """The current directories of the processes, as they see them."""
+        return [process.cwd for process in self._processes if process.cwd]
+
+    def find_users(self, directory: str) -> list[int]:
+        """Return the sorted ids of the processes that use `directory` or something in it.
+
+        Symbolic links in `directory` are resolved. The result for '' is empty.
+        """
+        if not directory:
+            return []
+        prefix = self._mounts.find_place(os.path.realpath(directory)).rstrip("/") + "/"
+        return sorted(
+            process.pid
+            for process in self._processes
+            if any(f"{place}/".startswith(prefix) for place in process.places)
+        )
+
+
+NO_PROCESSES = ProcessList((), MountTable())
 
 
 def is_unavailable() -> bool:
@@ -29,45 +63,69 @@ def is_unavailable() -> bool:
     return not _list_directory("/proc/self")
 
 
-def processes() -> list[Process]:
-    """Return the processes with a visible current directory, sorted by id.
+def processes(*, open_files: bool = True) -> ProcessList:
+    """Return the processes whose directories are visible.
 
     This process, and the git process that started it, are left out.
+
+    Args:
+        open_files: read the open files too. A browser alone can have thousands.
     """
     own = [os.getpid()]
     if process_name(os.getppid()) == "git":
         own.append(os.getppid())
-    visible = []
-    for pid in _pids():
-        if pid in own:
-            continue
-        try:
-            cwd = os.readlink(f"/proc/{pid}/cwd")
-        except OSError:
-            continue  # a finished process, a kernel thread, or one of another user
-        visible.append(Process(pid, cwd))
-    return sorted(visible)
+    tables = _MountTables()
+    pids = [pid for pid in _pids() if pid not in own]
+    found = [_read_process(pid, tables, open_files=open_files) for pid in pids]
+    return ProcessList([process for process in found if process.cwd], tables.own)
 
 
-def processes_in(directory: str, snapshot: Sequence[Process] | None = None) -> list[int]:
-    """Return the ids of the processes whose current directory is `directory` or below it.
+class _MountTables:
+    """The tables of all mount namespaces, each read once."""
 
-    Symbolic links in `directory` are resolved: /proc names each current directory by its real path.
+    def __init__(self) -> None:
+        self.own = MountTable(_read("/proc/self/mountinfo"))
+        self._tables = {_read_link("/proc/self/ns/mnt"): self.own}
+
+    def find_table(self, pid: int) -> MountTable:
+        """Return the table of the namespace in which a process runs."""
+        namespace = _read_link(f"/proc/{pid}/ns/mnt")
+        if namespace not in self._tables:
+            self._tables[namespace] = MountTable(_read(f"/proc/{pid}/mountinfo"))
+        return self._tables[namespace]
+
+
+def _read_process(pid: int, tables: _MountTables, *, open_files: bool) -> Process:
+    """Return a process. It has no directory if it has ended, or if another user owns it."""
+    top = f"/proc/{pid}"
+    cwd = _read_link(f"{top}/cwd")
+    if not cwd:
+        return Process(pid, "", frozenset())
+    links = [f"{top}/root"]
+    if open_files:
+        links += [f"{top}/exe", *(f"{top}/fd/{fd}" for fd in _list_directory(f"{top}/fd"))]
+    # A pipe or a socket has no path.
+    paths = {cwd, *(path for path in map(_read_link, links) if path.startswith("/"))}
+    table = tables.find_table(pid)
+    places = frozenset(map(table.find_place, paths))
+    if table is not tables.own:
+        places |= table.places - tables.own.places
+    return Process(pid, cwd, places)
+
+
+def processes_in(directory: str, snapshot: ProcessList | None = None) -> list[int]:
+    """Return the sorted ids of the processes that use `directory` or something in it.
 
     Args:
         directory: the path of the directory. The result for '' is empty.
         snapshot: the processes to choose from. Without it, read /proc again, and include processes
             with `directory` in GIT_WORK_TREE: `git worktree add` fills it from another directory.
     """
-    if not directory:
-        return []
-    real = os.path.realpath(directory)
-    prefix = real.rstrip("/") + "/"  # is_inside would compute it again for each process
-    candidates = processes() if snapshot is None else snapshot
-    pids = {process.pid for process in candidates if f"{process.cwd}/".startswith(prefix)}
-    if snapshot is None:
-        for path in {directory, real}:
-            pids.update(pids_with_environment({"GIT_WORK_TREE": path}))
+    if snapshot is not None or not directory:
+        return snapshot.find_users(directory) if snapshot else []
+    pids = set(processes().find_users(directory))
+    for path in {directory, os.path.realpath(directory)}:
+        pids.update(pids_with_environment({"GIT_WORK_TREE": path}))
     return sorted(pids)
 
 
@@ -80,6 +138,14 @@ def pids_with_environment(variables: Mapping[str, str]) -> list[int]:
     """Return the ids of the other processes that were started with all these variables."""
     wanted = {os.fsencode(f"{name}={value}") for name, value in variables.items()}
     return [pid for pid in _pids() if pid != os.getpid() and wanted.issubset(_environment(pid))]
+
+
+def environments(names: Container[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the id of each other process, with those of the variables that it was started with."""
+    for pid in _pids():
+        if pid != os.getpid():
+            pairs = (os.fsdecode(pair).partition("=") for pair in _environment(pid))
+            yield pid, {name: value for name, _, value in pairs if name in names}
 
 
 def _environment(pid: int) -> list[bytes]:
@@ -111,12 +177,7 @@ def pids_with_open_directory(directory: str) -> list[int]:
 
 def mount_points() -> list[str]:
     """Return the directories on which a file system is mounted, bind mounts included."""
-    points = []
-    for line in _read("/proc/self/mountinfo").splitlines():
-        fields = line.split(" ")
-        if len(fields) > 4:
-            points.append(re.sub(_OCTAL, lambda match: chr(int(match[1], 8)), fields[4]))
-    return points
+    return MountTable(_read("/proc/self/mountinfo")).points
 
 
 def mounts_in(directory: str, points: Sequence[str] | None = None) -> tuple[str, ...]:
@@ -154,6 +215,13 @@ def _read(path: str) -> str:
     try:
         with open(path, "rb") as file:
             return os.fsdecode(file.read())
+    except OSError:
+        return ""
+
+
+def _read_link(path: str) -> str:
+    try:
+        return os.readlink(path)
     except OSError:
         return ""
 

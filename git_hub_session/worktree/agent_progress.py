@@ -113,6 +113,9 @@ def read_agent_progress(status: SessionStatus, project: Project) -> tuple[AgentP
     with project.store.open_directory(session.id) as directory:
         active_runs = runs.active_runs(directory, runs.EXEC)
         path = directory.path
+        remaining: Mapping[str, runs.RemainingProcesses] = {}
+        if _has_interrupted_run(session, active_runs):
+            remaining = runs.remaining_processes(directory)
     return tuple(
         _read_one(
             number,
@@ -120,11 +123,29 @@ def read_agent_progress(status: SessionStatus, project: Project) -> tuple[AgentP
             session,
             project,
             result=results.get(number),
-            active_runs=active_runs,
+            active_runs=_with_remaining(active_runs, remaining.get(agent_name(number))),
             directory=path,
         )
         for number in sorted(numbers)
     )
+
+
+def _has_interrupted_run(session: Session, active_runs: Container[str]) -> bool:
+    """Return True if an agent is marked as running, but its run has ended."""
+    records = map(session.agent_record, session.agents)
+    return any(
+        record.status in (AgentStatus.RUNNING, AgentStatus.WAITING)
+        and record.run is not None
+        and record.run not in active_runs
+        for record in records
+    )
+
+
+def _with_remaining(
+    active_runs: list[str], remaining: runs.RemainingProcesses | None
+) -> Container[str]:
+    """Return the active runs, and the killed run that has left processes for an agent."""
+    return [*active_runs, remaining.run] if remaining else active_runs
 
 
 def _last_attempts(status: SessionStatus) -> dict[int, _LastAttempt]:

@@ -36,7 +36,7 @@ class Neighbors:
         return linked_worktrees(self._project.paths.common_dir)
 
     @cached_property
-    def processes(self) -> Sequence[procfs.Process]:
+    def processes(self) -> procfs.ProcessList:
         """The processes whose current directory is known."""
         return procfs.processes()
 

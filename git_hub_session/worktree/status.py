@@ -118,7 +118,7 @@ class SessionStatus(NamedTuple):
 
 
 def read_session_status(
-    session: Session, project: Project, processes: Sequence[procfs.Process]
+    session: Session, project: Project, processes: procfs.ProcessList
 ) -> SessionStatus:
     """Read the branches and the worktrees of a session."""
     repo = project.repo
@@ -137,7 +137,7 @@ def read_session_status(
 
 
 def _read_worktrees(
-    session: Session, project: Project, processes: Sequence[procfs.Process]
+    session: Session, project: Project, processes: procfs.ProcessList
 ) -> list[WorktreeStatus]:
     def read(pair: tuple[Worktree, str]) -> WorktreeStatus:
         return read_worktree_status(*pair, project.repo, processes)
@@ -234,7 +234,7 @@ def read_worktree_changes(worktree: Worktree, repo: GitRepo) -> WorktreeChanges 
 
 
 def read_worktree_status(
-    worktree: Worktree, branch: str, repo: GitRepo, processes: Sequence[procfs.Process]
+    worktree: Worktree, branch: str, repo: GitRepo, processes: procfs.ProcessList
 ) -> WorktreeStatus:
     """Count the uncommitted changes in a worktree, and find the processes that use it."""
     changes = read_worktree_changes(worktree, repo)

@@ -421,10 +421,10 @@ def test_agent_that_is_still_running(hub: Hub) -> None:
     )
     wait_for(lambda: hub.state()["agents"]["agent-2"]["status"] == "running")
     assert hub.run("eval", *MEASURE, "s1") == Result(
-        1, "", "error: agent-2 is still running\nhint: wait for it to end, or use --force\n"
+        1, "", "error: agent-2 is still running\nhint: wait for it, or use --force\n"
     )
     assert hub.run("eval", "--ranking", "1,2", "s1") == Result(
-        1, "", "error: agent-2 is still running\nhint: wait for it to end, or use --force\n"
+        1, "", "error: agent-2 is still running\nhint: wait for it, or use --force\n"
     )
     assert hub.state()["state"] == "running"
     assert hub.run("eval", "-q", "--force", *MEASURE, "s1") == Result(0)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 from typing import Any
 
 import pexpect
 import pytest
 
-from tests.support.hub import NOW, Hub, snapshot, wait_for
+from git_hub_session.system.procfs import pids_with_environment
+from tests.support.hub import NOW, Hub, is_alive, snapshot, wait_for
 from tests.support.measured_sessions import (
     MEASURE,
     agent_worktree,
@@ -114,7 +117,7 @@ def test_evaluated_session(hub: Hub) -> None:
 
 
 def test_running_and_waiting_agents(hub: Hub) -> None:
-    """One command runs, the other waits for it. After a kill both are interrupted."""
+    """One command runs, the other waits for it. After kills both are interrupted."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     hub.run("spawn", "-q", "s1")
     process = subprocess.Popen(
@@ -135,7 +138,11 @@ def test_running_and_waiting_agents(hub: Hub) -> None:
         process.kill()
         process.wait()
     states = [agent_fields(hub, agent)["status"] for agent in (1, 2)]
-    assert states == ["interrupted", "interrupted"]
+    assert states == ["running", "interrupted"]  # Only `exec` was killed.
+    [pid] = pids_with_environment({"HUB_RUN": f"{hub.directory()}/output/exec-1"})
+    os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: not is_alive(pid))
+    assert agent_fields(hub, 1)["status"] == "interrupted"
 
 
 def test_command_that_was_cut_off(hub: Hub) -> None:

@@ -156,7 +156,10 @@ def _current_paths(worktree: Worktree, hub: HubSnapshot) -> list[str]:
     to which the directory may have been moved together with the repository.
     """
     expected = expected_paths(worktree, hub.project)
-    candidates = [*expected, *(path for process in hub.processes for path in _parents(process.cwd))]
+    candidates = [
+        *expected,
+        *(path for cwd in hub.processes.current_directories for path in _parents(cwd)),
+    ]
     linked = [
         path
         for path in dict.fromkeys(candidates)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from git_hub_session.system import procfs
-from tests.support.hub import process_in
+from git_hub_session.system.mount_table import MountTable
+from tests.support.hub import process_in, wait_for
 
 
 @pytest.mark.parametrize("path", ["real", "link", "real/../link/."])
@@ -22,7 +26,7 @@ def test_processes_are_found_by_any_path_of_the_directory(tmp_path: Path, path: 
         directory = f"{tmp_path}/{path}"
         assert procfs.processes_in(directory) == [pid]
         assert procfs.processes_in(directory, procfs.processes()) == [pid]
-        assert procfs.processes_in(directory, []) == []
+        assert procfs.processes_in(directory, procfs.NO_PROCESSES) == []
         assert procfs.describe_processes([pid]) == (f"{pid} (sleep)",)
 
 
@@ -43,3 +47,117 @@ def test_a_git_process_is_found_before_it_enters_the_worktree(tmp_path: Path) ->
                 assert procfs.processes_in(str(tmp_path / "link")) == [process.pid]
             finally:
                 process.kill()
+
+
+@contextmanager
+def process_with_mount(source: Path, point: Path, script: str) -> Iterator[int]:
+    """Run a script in a mount namespace in which `source` is mounted at `point` too."""
+    setup = 'mount --bind "$1" "$2" && exec sh -c "$3"'
+    command = ["unshare", "--mount", "sh", "-c", setup, "sh", str(source), str(point), script]
+    with subprocess.Popen(command, cwd="/", stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            if not process.stdout.readline():
+                pytest.skip("nothing may be mounted here")
+            yield process.pid
+        finally:
+            process.kill()
+
+
+SLEEP = "echo ready; exec sleep 600"
+
+
+@pytest.mark.parametrize("script", [f"cd point/sub; {SLEEP}", f"cd point; {SLEEP}", SLEEP])
+def test_process_in_a_container(tmp_path: Path, script: str) -> None:
+    """The directory has another path there. A container may also use it from another directory."""
+    for name in ("real/sub", "real-2/sub", "point"):
+        (tmp_path / name).mkdir(parents=True)
+    script = script.replace("point", str(tmp_path / "point"))
+    with process_with_mount(tmp_path / "real", tmp_path / "point", script) as pid:
+        assert procfs.processes_in(str(tmp_path / "real")) == [pid]
+        assert procfs.processes_in(str(tmp_path / "real-2")) == []
+        assert procfs.processes_in(str(tmp_path / "point")) == []
+        (tmp_path / "real").rename(tmp_path / "renamed")
+        assert procfs.processes_in(str(tmp_path / "renamed")) == [pid]
+
+
+def test_container_with_a_part_of_the_directory(tmp_path: Path) -> None:
+    for name in ("real/sub", "real/other", "point"):
+        (tmp_path / name).mkdir(parents=True)
+    script = f"cd {tmp_path}/point; {SLEEP}"
+    with process_with_mount(tmp_path / "real" / "sub", tmp_path / "point", script) as pid:
+        assert procfs.processes_in(str(tmp_path / "real")) == [pid]
+        assert procfs.processes_in(str(tmp_path / "real" / "other")) == []
+
+
+def test_container_with_a_parent_of_the_directory(tmp_path: Path) -> None:
+    """The container may not use the directory at all. Its processes in the directory count."""
+    for name in ("real/sub/below", "real/other", "point"):
+        (tmp_path / name).mkdir(parents=True)
+    files = f"exec <{tmp_path}/point/sub/file; {SLEEP}"
+    (tmp_path / "real" / "sub" / "file").write_text("")
+    for script, is_found in (
+        (SLEEP, False),
+        (f"cd {tmp_path}/point/sub; {SLEEP}", True),
+        (files, True),
+    ):
+        with process_with_mount(tmp_path / "real", tmp_path / "point", script) as pid:
+            expected = [pid] if is_found else []
+            assert procfs.processes_in(str(tmp_path / "real" / "sub")) == expected
+            assert procfs.processes_in(str(tmp_path / "real" / "other")) == []
+
+
+def test_mount_in_the_same_namespace(tmp_path: Path) -> None:
+    for name in ("real/sub", "point"):
+        (tmp_path / name).mkdir(parents=True)
+    mount = ["mount", "--bind", str(tmp_path / "real"), str(tmp_path / "point")]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("nothing may be mounted here")
+    try:
+        with process_in(tmp_path / "point" / "sub") as pid:
+            assert procfs.processes_in(str(tmp_path / "real")) == [pid]
+    finally:
+        subprocess.run(["umount", "--lazy", tmp_path / "point"], check=True)
+
+
+def test_open_files_and_programs(tmp_path: Path) -> None:
+    """A process that stands elsewhere can write to an open file, or run from the directory."""
+    (tmp_path / "used").mkdir()
+    shutil.copy("/bin/sleep", tmp_path / "used" / "program")
+    with (tmp_path / "used" / "log").open("w") as log:
+        writer = subprocess.Popen(["sleep", "600"], cwd="/", stdout=log)
+    program = subprocess.Popen([tmp_path / "used" / "program", "600"], cwd="/")
+    try:
+        pids = sorted([writer.pid, program.pid])
+        wait_for(lambda: procfs.processes_in(str(tmp_path / "used")) == pids)
+        directories = procfs.processes(open_files=False)
+        assert procfs.processes_in(str(tmp_path / "used"), directories) == []
+    finally:
+        for process in (writer, program):
+            process.kill()
+            process.wait()
+
+
+def test_place_of_a_path() -> None:
+    table = MountTable(
+        "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
+        "23 22 8:2 /@home /home rw shared:1 - btrfs /dev/sda2 rw\n"
+        "24 22 8:1 /srv/work /mnt/with\\040space rw - ext4 /dev/sda1 rw\n"
+        "25 22 0:5 / /home/tmp rw - tmpfs none rw\n"
+        "26 22 0:6 / /home/tmp rw - tmpfs none rw\n"
+        "broken\n"
+    )
+    assert table.points == ["/", "/home", "/mnt/with space", "/home/tmp"]
+    places = {
+        "/": "8:1:/",
+        "/usr/bin": "8:1:/usr/bin",
+        "/home": "8:2:/@home",
+        "/home/ada": "8:2:/@home/ada",
+        "/homes": "8:1:/homes",
+        "/mnt/with space/x": "8:1:/srv/work/x",
+        "/srv/work/x": "8:1:/srv/work/x",
+        "/home/tmp/x": "0:6:/x",
+    }
+    assert {path: table.find_place(path) for path in places} == places
+    assert MountTable().find_place("/usr/bin") == "/usr/bin"
+    assert MountTable().points == []

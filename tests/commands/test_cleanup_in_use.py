@@ -1,0 +1,65 @@
+"""Worktrees that a process uses although its current directory is elsewhere, as seen from here."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.cleanup import everything, kept, removed
+from tests.support.hub import Hub, process_in
+
+HINT = "end the process, or: git hub-session cleanup --force s1"
+
+
+def assert_in_use(hub: Hub, worktree: Path, process: str) -> None:
+    """Assert that `cleanup` and `archive` keep the worktree and name the process."""
+    before = everything(hub)
+    assert hub.run("cleanup", "-n", "s1").code == 1
+    assert hub.run("cleanup", "s1") == kept(worktree, f"in use by process {process}", HINT)
+    assert everything(hub) == before
+    result = hub.run("archive", "s1")
+    assert result.code == 1
+    assert f"  in use by process {process}\n" in result.out + result.err
+    assert worktree.exists()
+
+
+@pytest.mark.parametrize("directory", ["/container", "/container/sub", "/"])
+def test_container(hub: Hub, tmp_path: Path, directory: str) -> None:
+    """A container has mounted the worktree. Its process may have any current directory."""
+    worktree = hub.session("s1", agents=1).worktree(1)
+    point = tmp_path / "container"
+    point.mkdir()
+    script = f"mount --bind {worktree} {point} && cd {directory.replace('/container', str(point))}"
+    command = ["unshare", "--mount", "sh", "-c", f"{script} && echo ready && exec sleep 600"]
+    with subprocess.Popen(command, cwd="/", stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            if not process.stdout.readline():
+                pytest.skip("nothing may be mounted here")
+            assert_in_use(hub, worktree, f"{process.pid} (sleep)")
+            assert hub.run("cleanup", "--force", "s1") == removed(worktree)
+        finally:
+            process.kill()
+
+
+def test_open_file(hub: Hub) -> None:
+    """A process in another directory still writes a file."""
+    worktree = hub.session("s1", agents=1).worktree(1)
+    with (worktree / "log").open("w") as log:
+        process = subprocess.Popen(["sleep", "600"], cwd="/", stdout=log)
+    try:
+        assert_in_use(hub, worktree, f"{process.pid} (sleep)")
+    finally:
+        process.kill()
+        process.wait()
+    assert hub.run("cleanup", "-q", "s1").code == 0
+
+
+def test_process_in_a_directory_with_a_longer_name(hub: Hub) -> None:
+    worktree = hub.session("s1", agents=1).worktree(1)
+    longer = worktree.with_name("agent-1-notes")
+    longer.mkdir()
+    with process_in(longer):
+        assert hub.run("cleanup", "s1") == removed(worktree)
