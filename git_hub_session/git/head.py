@@ -113,7 +113,7 @@ def operation_commits(git_dir: str) -> list[str]:
 
 
 def _ids_in(words: list[str]) -> list[str]:
-    """Return the object ids in a line such as `<id> <id>`, `pick <id> <subject>` or `fixup -C <id>`."""
+    """Return the object ids in a line: `<id> <id>`, `pick <id> <subject>` or `fixup -C <id>`."""
     if len(words) == 1 or (words and is_object_id(words[0])):
         candidates = words[:2]
     else:
