@@ -23,6 +23,7 @@ from git_hub_session.merge.hub_files import refuse_hub_files
 from git_hub_session.merge.options import MergeKind, merge_command, parse_kind
 from git_hub_session.merge.replay import plan_replay
 from git_hub_session.merge.settings import MergeSettings, apply_settings, read_merge_settings
+from git_hub_session.merge.signature import refuse_unverified_tip
 from git_hub_session.merge.winner import (
     check_measured_tree,
     choose_winner,
@@ -145,6 +146,7 @@ def plan_merge(
     if plan.existing_commit:
         return plan
     refuse_hub_files(plan.winner, plan.base, plan.tip, project)
+    refuse_unverified_tip(plan, options, project)
     with open_merge_git(project, plan.base, dry_run=dry_run) as merging:
         git = merging.git
         plan = plan._replace(merge_tree=run_merge_tree(git, plan.base, plan.tip))

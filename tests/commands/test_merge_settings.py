@@ -290,3 +290,55 @@ def test_preview_of_the_changes_that_the_branch_does_not_have(hub: Hub) -> None:
     hub.run("merge", "-q", "--yes", "--unmeasured", "s1")
     changed = hub.git("diff", "--numstat", "main^", "main")
     assert changed == f"{document['insertions']}\t{document['deletions']}\tfile"
+
+
+def sign_with(hub: Hub, name: str) -> str:
+    """Create a key that git signs with. Return its line for gpg.ssh.allowedSignersFile."""
+    key = hub.top.parent / name
+    hub.call("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
+    hub.git("config", "--global", "gpg.format", "ssh")
+    hub.git("config", "--global", "user.signingKey", key)
+    return f"ada@example.com {key.with_suffix('.pub').read_text()}"
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("merge.verifySignatures", "true"),
+        ("branch.main.mergeOptions", "--verify-signatures"),
+    ],
+)
+@pytest.mark.parametrize("signature", ["none", "unknown", "valid"])
+def test_signature_of_the_winner(hub: Hub, setting: str, value: str, signature: str) -> None:
+    """`git merge` refuses the same tips. The second hint merges without a verification."""
+    create_evaluated_session(hub)
+    winner = agent_worktree(hub, 2)
+    allowed = sign_with(hub, "key")
+    (hub.top.parent / "allowed").write_text(allowed)
+    hub.git("config", "--global", "gpg.ssh.allowedSignersFile", hub.top.parent / "allowed")
+    if signature == "unknown":
+        sign_with(hub, "another")
+    if signature != "none":
+        hub.git("commit", "-q", "--amend", "--no-edit", "-S", cwd=winner)
+        assert hub.run("eval", "-q", "--ranking", "2,1", "s1") == Result(0)
+    tip = hub.git("rev-parse", "HEAD", cwd=winner)
+    hub.git("config", setting, value)
+    before = protected_state(hub)
+    theirs = hub.call("git", "merge", "-q", "--no-ff", "--no-commit", tip)
+    hub.call("git", "merge", "--abort")
+    if signature == "valid":
+        assert theirs.code == 0, theirs
+        assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+        return
+    assert theirs.code == 128, theirs
+    unverified = "git -c branch.main.mergeOptions=--no-verify-signatures hub-session merge --yes s1"
+    refused = Result(
+        1,
+        "",
+        "error: the last commit of agent-2 has no valid signature (merge.verifySignatures)\n"
+        f"hint: git log -1 --show-signature {tip[:12]}\nhint: {unverified}\n",
+    )
+    assert hub.run("merge", "--yes", "s1") == refused
+    assert hub.run("merge", "--yes", "-n", "s1") == refused
+    assert protected_state(hub) == before
+    assert hub.call("sh", "-c", f"{unverified} -q") == Result(0)
