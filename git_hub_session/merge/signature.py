@@ -6,7 +6,7 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import GitFailed, Refused
 from git_hub_session.git.ref_names import short_name
 from git_hub_session.merge.options import merge_command
-from git_hub_session.merge.settings import git_of
+from git_hub_session.merge.surroundings import git_at_target
 from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
@@ -20,9 +20,11 @@ def refuse_unverified_tip(plan: MergePlan, options: MergeOptions, project: Proje
     if not plan.settings.verifies:
         return
     # `git merge` wants more trust than `git verify-commit`, unless gpg.minTrustLevel is set.
-    trust = f"gpg.minTrustLevel={plan.settings.min_trust}"
     try:
-        git_of(plan.checkout, project).run(["-c", trust, "verify-commit", plan.tip])
+        git = git_at_target(project, plan.checkout)
+        git.run(
+            ["verify-commit", plan.tip], settings={"gpg.minTrustLevel": plan.settings.min_trust}
+        )
     except GitFailed:
         command = merge_command(plan.session.id, options).removeprefix("git ")
         # This setting comes after merge.verifySignatures.
