@@ -29,6 +29,7 @@ from git_hub_session.stash.create import (
 from git_hub_session.stash.filtered import stash_message
 from git_hub_session.stash.permissions import describe_permissions, read_permissions
 from git_hub_session.system.directory import CannotWrite
+from git_hub_session.temporary.objects import NewObjects
 from git_hub_session.worktree.reason import CONTENTS_CHANGED, Reason
 
 if TYPE_CHECKING:
@@ -149,7 +150,10 @@ def _save_changes(
 ) -> list[str]:
     """Save the uncommitted changes. Return the rescue ref, or nothing if git finds no change."""
     worktree, head = plan.worktree, plan.head
-    with IndexCopy(project.git, worktree) as index_copy:
+    with (
+        NewObjects(project.git) as objects,
+        IndexCopy(project.git, worktree, objects=objects.directory) as index_copy,
+    ):
         changes = scan_changes(worktree, project)
         if plan.fingerprint is None or changes.tree.digest() != plan.fingerprint.contents:
             raise CannotSave(CONTENTS_CHANGED)
@@ -171,6 +175,7 @@ def _save_changes(
             if stash == (head, *trees) and project.repo.commit_message(ref) == message:
                 return [ref]  # An interrupted cleanup has saved the same work.
         oid = index_copy.write_stash_commit(trees, head, message)
+        objects.keep([oid], [head])
         return [_create_rescue_ref(prefix, oid, project)]
 
 

@@ -70,7 +70,7 @@ def run(context: Context, args: Arguments) -> MergeView:
     dry_run = args.is_set("dry-run")
     # Compute the list of changes only if it is printed: for large changes it takes a long time.
     described = not args.is_set("quiet") or args.value("format") not in (None, "text")
-    plan = plan_merge(sid, project, options, dry_run=dry_run, described=described)
+    plan = plan_merge(sid, project, options, described=described)
     if plan.conflicts or dry_run:
         return MergeView(plan, None, None, dry_run=dry_run)
     _confirm(context, plan, options)

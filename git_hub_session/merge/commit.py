@@ -9,7 +9,9 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Refused
 from git_hub_session.merge.hooks import run_commit_hooks
 from git_hub_session.merge.options import MergeKind
+from git_hub_session.merge.replay import plan_replay
 from git_hub_session.merge.surroundings import git_at_target
+from git_hub_session.worktree.merge_tree import open_merge_git, run_merge_tree
 
 if TYPE_CHECKING:
     from git_hub_session.git.command import GitAt
@@ -18,13 +20,37 @@ if TYPE_CHECKING:
     from git_hub_session.worktree.checkouts import Checkout
 
 
+def write_merge(plan: MergePlan, project: Project, objects: str) -> None:
+    """Compute the planned merge again, and write its objects into the directory `objects`.
+
+    Raises:
+        Refused: git computes another merge than the planned one.
+        GitFailed: git could not compute the merge.
+    """
+    with open_merge_git(project, plan.base, objects=objects) as merging:
+        merge_tree = run_merge_tree(merging.git, plan.base, plan.tip)
+        replay = plan.replay
+        if replay is not None:
+            replay = plan_replay(merging.git, project.repo, plan.base, plan.tip)
+    if (merge_tree, replay) != (plan.merge_tree, plan.replay):
+        raise Refused(
+            "the merge is not the planned one: settings of git have changed",
+            hint=f"git hub-session merge {plan.session.id}",
+        )
+
+
 def commit_merge(
-    plan: MergePlan, message: str, project: Project, variables: Mapping[str, str]
+    plan: MergePlan,
+    message: str,
+    project: Project,
+    variables: Mapping[str, str],
+    objects: Mapping[str, str],
 ) -> str:
     """Commit the merged tree with the user's identity, signature and hooks.
 
     Args:
         variables: the variables of `git merge` for the hooks and gpg.
+        objects: the variables that name the directory for new objects.
 
     Raises:
         HookRefused: a hook failed.
@@ -48,7 +74,7 @@ def commit_merge(
     if not text.strip():
         raise Refused("the merge message is empty", hint="give a message with -m <text>")
     parents = [plan.base] if is_squash else [plan.base, plan.tip]
-    return git.commit_tree(tree, parents, text, sign=settings.signs, environ=author)
+    return git.commit_tree(tree, parents, text, sign=settings.signs, environ={**author, **objects})
 
 
 def read_signer(checkout: Checkout | None, project: Project) -> str:

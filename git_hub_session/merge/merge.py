@@ -26,7 +26,7 @@ from git_hub_session.git.ref_names import (
     short_name,
 )
 from git_hub_session.lineage.parent import describe_rounds
-from git_hub_session.merge.commit import commit_merge, read_signer
+from git_hub_session.merge.commit import commit_merge, read_signer, write_merge
 from git_hub_session.merge.message import merge_message
 from git_hub_session.merge.move_branch import InterruptedUpdate, move_branch
 from git_hub_session.merge.options import MergeKind, merge_command
@@ -37,6 +37,7 @@ from git_hub_session.merge.undo import undo_interrupted_update
 from git_hub_session.session.model import MergeRecord, Session
 from git_hub_session.session.record import with_merge, with_transition, without_change
 from git_hub_session.session.state import State
+from git_hub_session.temporary.objects import NewObjects
 from git_hub_session.util.clock import format_iso
 from git_hub_session.util.text import escape_control
 from git_hub_session.worktree.checkouts import find_checkout
@@ -101,7 +102,15 @@ def _commit_and_move_branch(
 ) -> str:
     """Commit the merge, record the commit, and move the branch to it. Return the commit."""
     _undo_interrupted_merge(plan.session, project)
-    commit = _create_commit(plan, project, options)
+    with NewObjects(project.git) as objects:
+        commit = _create_commit(plan, project, options, objects)
+        _record_and_move_branch(locked, plan, project, commit)
+    return commit
+
+
+def _record_and_move_branch(
+    locked: LockedSession, plan: MergePlan, project: Project, commit: str
+) -> None:
     winner = plan.winner
     into = short_name(plan.into)
     record = MergeRecord(
@@ -134,21 +143,32 @@ def _commit_and_move_branch(
             merged = with_record(plan.session)
             locked.update(partial(without_change, changed=merged, original=plan.session))
         raise
-    return commit
 
 
-def _create_commit(plan: MergePlan, project: Project, options: MergeOptions) -> str:
-    """Create the commits of the merge. Return the commit to move the branch to."""
+def _create_commit(
+    plan: MergePlan, project: Project, options: MergeOptions, objects: NewObjects
+) -> str:
+    """Create the commits of the merge. Return the commit to move the branch to.
+
+    git cannot delete its objects before `objects` is closed.
+    """
     if plan.kind is MergeKind.FAST_FORWARD:
         return plan.tip
     variables = merge_variables(plan, project.environ)
+    reached = [plan.base, plan.tip]
+    write_merge(plan, project, objects.directory)
     if plan.replay is not None:
-        git = git_at_target(project, plan.checkout, variables)
-        return commit_replay(git, project.repo, plan.replay, sign=plan.settings.signs)
+        git = git_at_target(project, plan.checkout, {**variables, **objects.environ})
+        commit = commit_replay(git, project.repo, plan.replay, sign=plan.settings.signs)
+        objects.keep([commit], reached)
+        return commit
+    objects.keep([plan.final_tree], reached)  # the hooks get an index of the merged tree
     signs_off = options.signs_off or plan.settings.signs_off
     signer = read_signer(plan.checkout, project) if signs_off else ""
     message = merge_message(plan, options.message, describe_rounds(plan.rounds), signer)
-    return commit_merge(plan, message, project, variables)
+    commit = commit_merge(plan, message, project, variables, objects.environ)
+    objects.keep([commit], reached)
+    return commit
 
 
 def _undo_interrupted_merge(session: Session, project: Project) -> None:

@@ -130,9 +130,9 @@ class MergePlan(NamedTuple):
 
 
 def plan_merge(
-    sid: SessionId, project: Project, options: MergeOptions, *, dry_run: bool, described: bool
+    sid: SessionId, project: Project, options: MergeOptions, *, described: bool
 ) -> MergePlan:
-    """Compute the merge. Change no ref and no file of a worktree.
+    """Compute the merge. Write nothing into the repository.
 
     Args:
         described: read the list of changes too.
@@ -147,7 +147,7 @@ def plan_merge(
         return plan
     refuse_hub_files(plan.winner, plan.base, plan.tip, project)
     refuse_unverified_tip(plan, options, project)
-    with open_merge_git(project, plan.base, dry_run=dry_run) as merging:
+    with open_merge_git(project, plan.base, dry_run=True) as merging:
         git = merging.git
         plan = plan._replace(merge_tree=run_merge_tree(git, plan.base, plan.tip))
         if plan.kind is MergeKind.REBASE:

@@ -72,11 +72,13 @@ class IndexCopy:
     """git in one worktree, on a temporary copy of its index.
 
     `with` creates the copy and removes it. Without `with`, only reading methods may be called.
-    The copy always has the same name: hold the session lock.
+    The copy always has the same name: hold the session lock. `objects` is the directory for new
+    objects, or '' for the repository.
     """
 
-    def __init__(self, git: Git, worktree: Worktree) -> None:
+    def __init__(self, git: Git, worktree: Worktree, *, objects: str = "") -> None:
         self._git = git
+        self._objects = objects
         self._worktree = worktree
         self._index = os.path.join(worktree.git_dir, "index")
 
@@ -115,7 +117,9 @@ class IndexCopy:
         # git needs a current directory even if the worktree's directory is missing.
         git_dir = self._worktree.git_dir
         top = self._worktree.path if os.path.isdir(self._worktree.path) else git_dir
-        return self._git.at(git_dir, top, index=index, settings=STRICT_SETTINGS)
+        return self._git.at(
+            git_dir, top, index=index, objects=self._objects, settings=STRICT_SETTINGS
+        )
 
     def read_full_index(self) -> Index:
         """Return all entries of a split or sparse index, without stat data."""

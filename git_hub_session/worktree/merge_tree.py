@@ -56,22 +56,24 @@ class MergeGit(NamedTuple):
 
     git: GitAt
     objects: str
-    """The temporary directory of the new objects, or '' if they are in the repository."""
+    """The directory of the new objects, or '' if they are in the repository."""
 
 
 @contextmanager
-def open_merge_git(project: Project, ours: str, *, dry_run: bool) -> Iterator[MergeGit]:
+def open_merge_git(
+    project: Project, ours: str, *, dry_run: bool = False, objects: str = ""
+) -> Iterator[MergeGit]:
     """Yield the git that merges into the commit `ours`. It has the attributes of `ours`.
 
     Uncommitted attributes do not count, so that `eval` and `merge` compute the same merge.
 
     Args:
         dry_run: write the new objects into a temporary directory.
+        objects: the directory for new objects, or '' for the repository.
     """
     common_dir = project.paths.common_dir
     with temporary_directory() as scratch:
         _write_attributes(project.repo, ours, scratch)
-        objects = ""
         if dry_run:
             objects = os.path.join(scratch, ".objects")
             os.makedirs(os.path.join(objects, "info"))

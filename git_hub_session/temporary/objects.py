@@ -1,0 +1,126 @@
+"""Keep new objects until a ref reaches them.
+
+`git gc --prune=now` and `git prune` delete an object that no ref reaches, also if it is a moment
+old. So git writes new objects into a temporary directory first, as `git receive-pack` does. Then
+they become a pack of the repository. No garbage collection deletes a pack with a .keep file. When a
+ref reaches the objects, the .keep file is deleted.
+
+The process id in a .keep file shows if a killed process left it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from time import sleep
+
+from git_hub_session._typing import TYPE_CHECKING, Self
+from git_hub_session.errors import GitFailed
+from git_hub_session.git.safe_open import read_text
+from git_hub_session.system.temporary import temporary_directory
+from git_hub_session.util.numbers import MAX_COUNT, parse_int
+
+if TYPE_CHECKING:
+    from git_hub_session.git.command import Git
+
+# `git prune` deletes the temporary file of `git index-pack`. In a loop of `git prune`, three tries
+# were enough.
+_TRIES = 50
+_KEEP = "git hub-session "
+
+
+class NewObjects:
+    """A directory for new objects, and the packs that keep them."""
+
+    def __init__(self, git: Git) -> None:
+        self._git = git
+        self._packs = os.path.join(git.common_dir, "objects", "pack")
+        self._temporary = temporary_directory()
+        self._keep_text = ""
+        self.directory = ""
+        """The directory, for GIT_OBJECT_DIRECTORY, or '' if git cannot use another directory."""
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The variables with which git writes its objects into the directory."""
+        return {"GIT_OBJECT_DIRECTORY": self.directory} if self.directory else {}
+
+    def __enter__(self) -> Self:
+        scratch = self._temporary.__enter__()
+        self._keep_text = f"{_KEEP}{os.getpid()} {os.path.basename(scratch)}"
+        if "\n" not in self._git.common_dir:  # git reads one path from each line
+            self.directory = os.path.join(scratch, "objects")
+            os.makedirs(os.path.join(self.directory, "info"))
+            with open(os.path.join(self.directory, "info", "alternates"), "wb") as file:
+                file.write(os.fsencode(f"{self._git.common_dir}/objects\n"))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        try:
+            self._delete_keep_files()
+        finally:
+            self._temporary.__exit__(None, None, None)
+
+    def keep(self, tips: Sequence[str], reached: Sequence[str]) -> None:
+        """Write a pack of all objects that `tips` reach, except those that `reached` reach.
+
+        git cannot delete these objects before the end of the `with` block.
+
+        Args:
+            tips: the ids of new commits or trees.
+            reached: the ids of commits that refs reach.
+
+        Raises:
+            GitFailed: an object is missing.
+        """
+        revisions = "".join(f"{oid}\n" for oid in [*tips, *(f"^{oid}" for oid in reached)])
+        git = self._git.at(self._git.common_dir, objects=self.directory)
+        command = ["pack-objects", "--revs", "--stdout", "--quiet", "--delta-base-offset"]
+        pack = git.run(command, stdin=revisions.encode())
+        self._index_pack(pack)
+
+    def _index_pack(self, pack: bytes) -> None:
+        command = ["index-pack", "--stdin", f"--keep={self._keep_text}"]
+        for attempt in range(1, _TRIES + 1):
+            try:
+                self._git.at(self._git.common_dir).run(command, stdin=pack)
+                return
+            except GitFailed as error:
+                if error.was_killed or attempt == _TRIES:
+                    raise
+            sleep(0.001 * attempt)
+
+    def _delete_keep_files(self) -> None:
+        """Delete the .keep files of this object, and those that killed processes left."""
+        try:
+            names = os.listdir(self._packs)
+        except FileNotFoundError:
+            return
+        for name in names:
+            path = os.path.join(self._packs, name)
+            if not name.endswith(".keep"):
+                continue
+            text = read_text(path, limit=200).strip()
+            if text == self._keep_text or _is_stale(text):
+                _delete_file(path)
+
+
+def _is_stale(text: str) -> bool:
+    """Return True if a process of this program wrote the text, and has ended."""
+    pid = parse_int(text.removeprefix(_KEEP).partition(" ")[0], MAX_COUNT)
+    if not text.startswith(_KEEP) or not pid:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
+def _delete_file(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
