@@ -11,7 +11,6 @@ from git_hub_session.git.ref_names import (
     AgentBranch,
     SessionId,
     agent_name,
-    archive_prefix,
     short_name,
 )
 from git_hub_session.removal.partial_add import find_partial
@@ -23,7 +22,7 @@ from git_hub_session.session.agents import (
     find_base_commit,
     interrupted_spawns,
 )
-from git_hub_session.session.attempts import session_archived_attempts
+from git_hub_session.session.attempts import archived_refs, session_archived_attempts
 from git_hub_session.session.state import FINISHED, AgentStatus, State
 from git_hub_session.util.paths import is_same_path
 from git_hub_session.util.shell import quote_word
@@ -269,7 +268,7 @@ def _refuse_if_occupied(
 
 
 def _last_archived_attempts(session: Session, repo: GitRepo) -> dict[int, int]:
-    tags = session_archived_attempts(session, repo.refs(archive_prefix(session.id)))
+    tags = session_archived_attempts(session, archived_refs(session.id, repo))
     return {branch.agent: branch.attempt for branch in sorted(tags)}
 
 

@@ -1,37 +1,50 @@
-"""Turn branches into archive tags in one ref transaction."""
+"""Turn branches into archive refs and archive tags in one ref transaction."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import GitFailed, HookRefused, HubError
 from git_hub_session.git.ref_names import (
     AgentBranch,
     SessionId,
+    archive_prefixes,
     branch_prefix,
     create_command,
     delete_command,
     parse_agent_branch,
+    rescue_number,
+    short_name,
     verify_command,
 )
+from git_hub_session.session.agents import base_now, find_base_commit
 
 if TYPE_CHECKING:
     from git_hub_session.git.command import Git
     from git_hub_session.git.repository import Branch, GitRepo
+    from git_hub_session.session.model import Session
 
 
 _MAX_TRIES = 5
 
 
 class ArchivedBranch(NamedTuple):
-    """A branch that is replaced with a tag."""
+    """A branch that is replaced with an archive ref, and with a tag if it has work of its own."""
 
     branch: str
-    tag: str
     oid: str
-    tagged_before: bool
-    """True if the tag exists and points to the tip of the branch."""
+    ref: str
+    """The archive ref."""
+    tag: str
+    """The archive tag, or '' if the base contains the commit or other commits have the tags."""
+    existing: tuple[str, ...]
+    """The refs among these two that exist and point to the tip of the branch."""
+
+    @property
+    def name(self) -> str:
+        """The name of the tag, or of the archive ref if there is no tag."""
+        return short_name(self.tag or self.ref)
 
 
 class SkippedBranch(NamedTuple):
@@ -48,39 +61,81 @@ class ArchivePlan(NamedTuple):
     skipped: tuple[SkippedBranch, ...]
 
 
-def plan_archive(
-    branches: Sequence[Branch], in_use: Collection[str], target: Callable[[str], str]
-) -> ArchivePlan:
-    """Plan an archive tag for each agent's branch that is not checked out.
+class ArchiveContext(NamedTuple):
+    """The session whose branches are archived, and the repository."""
 
-    The tag is refs/tags/hub/archive/<id>/agent-<N>[-attempt-<M>]. The first attempt of an agent
-    gets the short tag, or its last attempt if the branch of the first one is missing.
+    sid: SessionId
+    session: Session | None
+    """None if the session cannot be read: each branch then gets a tag."""
+    repo: GitRepo
+
+    def is_in_base(self, agent: AgentBranch, oid: str) -> bool:
+        """Return True if the base branch or the start of the attempt contains the commit."""
+        if self.session is None:
+            return False
+        bases = {base_now(self.session, self.repo)}
+        bases.add(find_base_commit(self.session, self.repo, agent))
+        return any(self.repo.is_ancestor(base, oid) for base in bases)
+
+
+def plan_archive(
+    context: ArchiveContext, branches: Sequence[Branch], in_use: Collection[str]
+) -> ArchivePlan:
+    """Plan an archive ref and a tag for each agent's branch that is not checked out.
+
+    The ref is refs/hub/archive/<id>/agent-<N>/attempt-<M>/<n>. The tag is
+    refs/tags/hub/archive/<id>/agent-<N>[-attempt-<M>]. The first attempt of an agent gets the short
+    tag, or its last attempt if the branch of the first one is missing. There is no tag in the
+    history of the base: `git describe` would use it.
 
     Args:
         branches: the branches of the session.
         in_use: the full refs that worktrees have checked out.
-        target: returns the object id of a ref, or ''.
     """
     archived: list[ArchivedBranch] = []
     skipped: list[SkippedBranch] = []
     agents = {branch.ref: parse_agent_branch(branch.ref) for branch in branches}
     short_tagged = _short_tagged(filter(None, agents.values()))
+    repo = context.repo
+    refs = {ref: repo.find_ref_target(ref) for ref in repo.refs(*archive_prefixes(context.sid))}
     for branch in branches:
         agent = agents[branch.ref]
         reason = _skip_reason(branch, agent, in_use)
         if reason or agent is None:
             skipped.append(SkippedBranch(branch.ref, reason))
             continue
-        tags = [agent.archive_tag] if agent in short_tagged else []
-        tags.append(agent.attempt_tag)
-        for tag in tags:
-            oid = target(tag)
-            if oid in ("", branch.oid):
-                archived.append(ArchivedBranch(branch.ref, tag, branch.oid, bool(oid)))
-                break
-        else:
-            skipped.append(SkippedBranch(branch.ref, f"'{tags[-1]}' exists and points elsewhere"))
+        ref = _choose_ref(agent, branch.oid, refs)
+        tag = choose_tag(context, agent, branch.oid, refs, is_short=agent in short_tagged)
+        existing = tuple(name for name in (ref, tag) if name in refs)
+        archived.append(ArchivedBranch(branch.ref, branch.oid, ref, tag, existing))
     return ArchivePlan(tuple(archived), tuple(skipped))
+
+
+def _choose_ref(agent: AgentBranch, oid: str, refs: Mapping[str, str]) -> str:
+    """Return the newest archive ref of the attempt if it points to `oid`, or the next free one."""
+    prefix = agent.archive_prefix
+    numbers = [rescue_number(ref, prefix) or 0 for ref in refs if ref.startswith(prefix)]
+    last = max(numbers, default=0)
+    return f"{prefix}{last if refs.get(f'{prefix}{last}') == oid else last + 1}"
+
+
+def choose_tag(
+    context: ArchiveContext,
+    agent: AgentBranch,
+    oid: str,
+    refs: Mapping[str, str],
+    *,
+    is_short: bool,
+) -> str:
+    """Return the tag for a commit of an attempt, or '' if there must be none.
+
+    Args:
+        refs: the archive tags and the archive refs of the session with their targets.
+        is_short: True if the attempt gets the short tag, unless another commit has it.
+    """
+    names = [agent.archive_tag, agent.attempt_tag] if is_short else [agent.attempt_tag]
+    tag = next((name for name in names if refs.get(name, oid) == oid), "")
+    return "" if tag not in refs and context.is_in_base(agent, oid) else tag
 
 
 def _short_tagged(agents: Iterable[AgentBranch]) -> set[AgentBranch]:
@@ -105,19 +160,19 @@ def _skip_reason(branch: Branch, agent: AgentBranch | None, in_use: Collection[s
 
 
 def _ref_commands(plan: ArchivePlan) -> list[str]:
-    return [
-        command
-        for step in plan.archived
-        for command in (
-            (verify_command if step.tagged_before else create_command)(step.tag, step.oid),
-            delete_command(step.branch, step.oid),
-        )
-    ]
+    commands = []
+    for step in plan.archived:
+        for ref in filter(None, (step.ref, step.tag)):
+            command = verify_command if ref in step.existing else create_command
+            commands.append(command(ref, step.oid))
+        commands.append(delete_command(step.branch, step.oid))
+    return commands
 
 
-def check_reference_hook(sid: SessionId, repo: GitRepo, git: Git) -> None:
+def check_reference_hook(session: Session, repo: GitRepo, git: Git) -> None:
     """Ask the reference-transaction hook about all branches. Raise HookRefused."""
-    plan = plan_archive(repo.branches(branch_prefix(sid)), (), repo.find_ref_target)
+    context = ArchiveContext(session.id, session, repo)
+    plan = plan_archive(context, repo.branches(branch_prefix(session.id)), ())
     if not plan.archived:
         return
     try:
@@ -129,30 +184,30 @@ def check_reference_hook(sid: SessionId, repo: GitRepo, git: Git) -> None:
 
 
 def archive_branches(
-    sid: SessionId,
-    repo: GitRepo,
+    context: ArchiveContext,
     git: Git,
     in_use: Callable[[], Collection[str]],
     *,
     keep_branch: str = "",
 ) -> ArchivePlan:
-    """Replace the session's branches with tags in one transaction, except the ref `keep_branch`.
+    """Replace the session's branches in one transaction, except the ref `keep_branch`.
 
     If a branch moves in the meantime, git rejects the whole transaction. Skip that branch and try
     again with the others. If git rejects the transaction for another reason, skip all branches.
     """
-    branches = repo.branches(branch_prefix(sid))
-    candidates = {branch.ref: branch for branch in branches if branch.ref != keep_branch}
+    repo, prefix = context.repo, branch_prefix(context.sid)
+    candidates = {branch.ref: branch for branch in repo.branches(prefix)}
+    candidates.pop(keep_branch, None)
     skipped: list[SkippedBranch] = []
     for attempt in range(_MAX_TRIES):
-        plan = plan_archive(list(candidates.values()), in_use(), repo.find_ref_target)
+        plan = plan_archive(context, list(candidates.values()), in_use())
         if not plan.archived:
             break
         try:
             git.update_refs(_ref_commands(plan))
             break
         except HubError as error:
-            current = {branch.ref: branch.oid for branch in repo.branches(branch_prefix(sid))}
+            current = {branch.ref: branch.oid for branch in repo.branches(prefix)}
             moved = [step.branch for step in plan.archived if current.get(step.branch) != step.oid]
             if not moved or attempt == _MAX_TRIES - 1:
                 skipped += _rejected_branches(plan, error)

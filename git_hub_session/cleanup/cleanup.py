@@ -11,7 +11,13 @@ import os
 from collections.abc import Iterable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.cleanup.archive_branches import ArchivePlan, archive_branches, plan_archive
+from git_hub_session.cleanup.archive_branches import (
+    ArchiveContext,
+    ArchivePlan,
+    archive_branches,
+    plan_archive,
+)
+from git_hub_session.cleanup.exposed_refs import exposed_ref_warnings
 from git_hub_session.cleanup.plan import WorktreePlan, plan_cleanup
 from git_hub_session.cleanup.report import (
     CleanupReport,
@@ -82,9 +88,8 @@ def preview_cleanup(
     if archiving:
         git_dirs = {plan.worktree.git_dir for plan in removed}
         in_use = neighbors.branches_in_use(git_dirs) | _branches_to_keep(kept)
-        branches = plan_archive(
-            project.repo.branches(branch_prefix(sid)), in_use, project.repo.find_ref_target
-        )
+        context = _archive_context(sid, project)
+        branches = plan_archive(context, project.repo.branches(branch_prefix(sid)), in_use)
     notes: list[str] = []
     if _has_eval_worktrees(neighbors.worktrees):
         notes = preview_leftover_worktrees(sid, project, neighbors.worktrees)
@@ -144,7 +149,11 @@ def clean_up_locked(
     report = _save_and_remove(edit, sid, project, plans, options)
     kept = (*report.kept, *_kept_main_worktree(sid, project.paths))
     report = report._replace(kept=kept, notes=(*notes, *report.notes))
-    return _archive(edit, report, project, keep_branch) if archiving else report
+    if archiving:
+        report = _archive(edit, report, project, keep_branch)
+    if report.branches.archived or any(outcome.saved for outcome in report.outcomes):
+        report = report._replace(notes=(*report.notes, *exposed_ref_warnings(project)))
+    return report
 
 
 def _archive(
@@ -157,8 +166,7 @@ def _archive(
         branches = _archivable_branches(sid, project, {*off_branch, keep_branch})
         notes += _save_and_record_reflogs(edit, sid, project, branches)
         archived = archive_branches(
-            sid,
-            project.repo,
+            _archive_context(sid, project),
             project.git,
             in_use=lambda: branches_in_use(project.paths) | off_branch,
             keep_branch=keep_branch,
@@ -167,6 +175,13 @@ def _archive(
         notes.append(f"cannot archive the branches: {error.message}")
         return report._replace(notes=tuple(notes), failed=True)
     return report._replace(branches=archived, notes=tuple(notes))
+
+
+def _archive_context(sid: SessionId, project: Project) -> ArchiveContext:
+    try:
+        return ArchiveContext(sid, project.store.read(sid), project.repo)
+    except (HubError, OSError):
+        return ArchiveContext(sid, None, project.repo)
 
 
 def _save_and_record_reflogs(

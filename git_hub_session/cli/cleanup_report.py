@@ -78,8 +78,9 @@ class ReportOutput:
             "archived": [
                 {
                     "branch": short_name(archived.branch),
-                    "tag": short_name(archived.tag),
+                    "tag": short_name(archived.tag) or None,
                     "oid": archived.oid,
+                    "ref": archived.ref,
                 }
                 for archived in report.branches.archived
             ],
@@ -122,9 +123,9 @@ class ReportOutput:
         for kept in report.kept:
             parts[kept.branch].append(self._kept_part(kept, style))
             details[kept.branch] += _reason_lines(kept)
-        tag = "would tag" if self._dry_run else "tagged"
         for archived in report.branches.archived:
-            parts[archived.branch].append(f"{tag} as {escape_control(short_name(archived.tag))}")
+            verbs = ("would tag", "tagged") if archived.tag else ("would archive", "archived")
+            parts[archived.branch].append(f"{verbs[not self._dry_run]} as {archived.name}")
         for skipped in report.branches.skipped:
             reason = escape_control(skipped.reason)
             parts[skipped.branch].append(f"{style.paint('kept', 'red')} branch: {reason}")

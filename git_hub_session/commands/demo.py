@@ -163,7 +163,7 @@ def _show_results(runner: _DemoRunner) -> None:
 
     runner.explain("The other branches are tags now. A ref keeps the uncommitted work of agent 3.")
     runner.run_command("git tag")
-    runner.run_command("git for-each-ref --format='%(refname)' refs/hub")
+    runner.run_command("git for-each-ref --format='%(refname)' refs/hub/rescue")
 
 
 def _restore_and_clean_up(runner: _DemoRunner) -> None:

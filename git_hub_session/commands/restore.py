@@ -15,7 +15,7 @@ from git_hub_session.cli.view import (
     relative_path,
     warning_lines,
 )
-from git_hub_session.git.ref_names import agent_name, short_name
+from git_hub_session.git.ref_names import agent_name, parse_archive_tag, short_name
 from git_hub_session.restore.plan import RestoreOptions
 from git_hub_session.restore.restore import preview_restore, restore_worktrees
 from git_hub_session.session.agents import parse_attempt
@@ -120,8 +120,9 @@ class RestoreView(View):
         verb = "Would restore" if self.dry_run else "Restored"
         path = escape_control(relative_path(item.path, self.cwd))
         out = [f"{verb} {item.agent} in {path} on {short_name(item.branch.ref)}"]
-        if item.tag:
-            out.append(f"  branch from tag {short_name(item.tag)}")
+        if item.archive:
+            kind = "tag " if parse_archive_tag(item.archive) else ""
+            out.append(f"  branch from {kind}{short_name(item.archive)}")
         if item.work:
             out.append(f"  work from {escape_control(item.work)}")
         return out + [_unapplied_line(rescue, item.path) for rescue in item.unapplied]
@@ -144,7 +145,8 @@ def _item_fields(item: RestoreItem) -> dict[str, Any]:
     return {
         **agent_fields(item.branch),
         "path": item.path,
-        "tag": short_name(item.tag) or None,
+        "tag": short_name(item.archive) if parse_archive_tag(item.archive) else None,
         "work": item.work or None,
         "unapplied": [rescue.ref for rescue in item.unapplied],
+        "archive": item.archive or None,
     }

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.doctor.checks.archives import archive_findings, exposed_findings
 from git_hub_session.doctor.checks.eval_worktrees import eval_worktree_findings
 from git_hub_session.doctor.checks.hub import hidden_hub_findings, hub_findings
 from git_hub_session.doctor.checks.interrupted import trash_findings
@@ -36,10 +37,18 @@ CHECKS = (
     eval_worktree_findings,
     trash_findings,
     ref_findings,
+    archive_findings,
+    exposed_findings,
 )
 """The groups of checks, in the order in which their findings are printed."""
 
-SESSION_CHECKS = (session_findings, worktree_findings, eval_worktree_findings, rescue_ref_findings)
+SESSION_CHECKS = (
+    session_findings,
+    worktree_findings,
+    eval_worktree_findings,
+    rescue_ref_findings,
+    archive_findings,
+)
 """The groups of checks whose findings `--fix` can fix under the lock of a session."""
 
 _HUB_WIDE_CODES = {"git-missing", "git-too-old", "git-lock-left", "cannot-open", "hub-damaged"}

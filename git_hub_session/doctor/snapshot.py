@@ -10,12 +10,14 @@ from git_hub_session.git.ref_names import (
     ALL_ARCHIVES,
     ALL_BRANCHES,
     ALL_RESCUES,
+    ALL_TAGS,
     AgentBranch,
     SessionId,
-    archive_prefix,
+    archive_prefixes,
     branch_prefix,
     is_session_id,
     rescue_prefix,
+    tag_prefix,
 )
 from git_hub_session.git.refs import read_consistently
 from git_hub_session.git.worktrees import (
@@ -66,6 +68,8 @@ class HubSnapshot(NamedTuple):
     """The branches of all agents."""
     tags: Mapping[str, str]
     """The commit of each archive tag, or ''."""
+    archives: Mapping[str, str]
+    """The commit of each archive ref, or ''."""
     rescues: Sequence[str]
     """The rescue refs."""
     ref_files: Sequence[str]
@@ -94,7 +98,12 @@ class HubSnapshot(NamedTuple):
 
     def archive_tags(self, sid: SessionId) -> dict[str, str]:
         """Return the archive tags of a session with the commits that they point to."""
-        return {tag: oid for tag, oid in self.tags.items() if tag.startswith(archive_prefix(sid))}
+        return {ref: oid for ref, oid in self.tags.items() if ref.startswith(tag_prefix(sid))}
+
+    def archived_refs(self, sid: SessionId) -> dict[str, str]:
+        """Return the archive tags and the archive refs of a session with their commits."""
+        refs = {**self.tags, **self.archives}
+        return {ref: oid for ref, oid in refs.items() if ref.startswith(archive_prefixes(sid))}
 
     def readable_sessions(self) -> list[Session]:
         """Return the readable sessions that no other process is changing."""
@@ -119,7 +128,7 @@ def take_snapshot(project: Project) -> HubSnapshot:
     sessions = {SessionId(entry.id): entry for entry in entries if is_session_id(entry.id)}
     worktrees = linked_worktrees(project.paths.common_dir)
     off_branch = off_branch_attempts(_readable(sessions), worktrees)
-    branches, tags, rescues, open_error = _read_refs(project)
+    refs, open_error = _read_refs(project)
     locked = {**locked_before, **_locked_sessions(project)}
     # A session that was changed in the meantime can differ from the worktrees and refs read here.
     entries_after = {entry.id: entry for entry in _read_sessions(project)[0]}
@@ -135,11 +144,12 @@ def take_snapshot(project: Project) -> HubSnapshot:
         worktrees=worktrees,
         session_by_git_dir=_find_owners(worktrees, sessions, off_branch, project),
         off_branch=off_branch,
-        branches=branches,
-        tags=tags,
-        rescues=rescues,
+        branches=refs.branches,
+        tags=refs.tags,
+        archives=refs.archives,
+        rescues=refs.rescues,
         ref_files=_list_ref_files(
-            project.paths.common_dir, (ALL_BRANCHES, ALL_ARCHIVES, ALL_RESCUES)
+            project.paths.common_dir, (ALL_BRANCHES, ALL_TAGS, ALL_ARCHIVES, ALL_RESCUES)
         ),
         processes=procfs.processes(),
     )
@@ -175,7 +185,8 @@ def take_session_snapshot(
         session_by_git_dir={git_dir: owner for git_dir, owner in owners.items() if owner == sid},
         off_branch=off_branch,
         branches=[project.repo.branch(ref) for ref in refs if ref.startswith(ALL_BRANCHES)],
-        tags={ref: project.repo.tip(ref) for ref in refs if ref.startswith(ALL_ARCHIVES)},
+        tags={ref: project.repo.tip(ref) for ref in refs if ref.startswith(ALL_TAGS)},
+        archives={ref: project.repo.tip(ref) for ref in refs if ref.startswith(ALL_ARCHIVES)},
         rescues=[ref for ref in refs if ref.startswith(ALL_RESCUES)],
         ref_files=ref_files,
         processes=procfs.processes(),
@@ -207,8 +218,8 @@ def _read_worktrees_again(
     return worktrees, changed
 
 
-def _ref_prefixes(sid: SessionId) -> tuple[str, str, str]:
-    return branch_prefix(sid), archive_prefix(sid), rescue_prefix(sid)
+def _ref_prefixes(sid: SessionId) -> tuple[str, ...]:
+    return branch_prefix(sid), *archive_prefixes(sid), rescue_prefix(sid)
 
 
 def _existing_refs(before: HubSnapshot, sid: SessionId, ref_files: Sequence[str]) -> list[str]:
@@ -219,7 +230,8 @@ def _existing_refs(before: HubSnapshot, sid: SessionId, ref_files: Sequence[str]
     if before.open_error is not None:
         return []
     repo = before.project.repo
-    listed = [*(branch.ref for branch in before.branches), *before.tags, *before.rescues]
+    listed = [*(branch.ref for branch in before.branches), *before.tags]
+    listed += [*before.archives, *before.rescues]
     known = [ref for ref in listed if ref.startswith(_ref_prefixes(sid))]
     candidates = sorted({*known, *ref_files})
     return read_consistently(
@@ -228,16 +240,26 @@ def _existing_refs(before: HubSnapshot, sid: SessionId, ref_files: Sequence[str]
     )
 
 
-def _read_refs(
-    project: Project,
-) -> tuple[list[Branch], dict[str, str], list[str], HubError | None]:
-    """Return the branches, the archive tags and the rescue refs, or the error of libgit2."""
+class _Refs(NamedTuple):
+    """The refs of all sessions, as in the snapshot."""
+
+    branches: Sequence[Branch] = ()
+    tags: Mapping[str, str] = {}
+    archives: Mapping[str, str] = {}
+    rescues: Sequence[str] = ()
+
+
+def _read_refs(project: Project) -> tuple[_Refs, HubError | None]:
+    """Return the refs, or the error of libgit2."""
     try:
         repo = project.repo
-        tags = {ref: repo.tip(ref) for ref in repo.refs(ALL_ARCHIVES)}
-        return repo.branches(ALL_BRANCHES), tags, repo.refs(ALL_RESCUES), None
+        branches, rescues = repo.branches(ALL_BRANCHES), repo.refs(ALL_RESCUES)
+        tags, archives = (
+            {ref: repo.tip(ref) for ref in repo.refs(prefix)} for prefix in (ALL_TAGS, ALL_ARCHIVES)
+        )
+        return _Refs(branches, tags, archives, rescues), None
     except HubError as error:
-        return [], {}, [], error
+        return _Refs(), error
 
 
 def _list_ref_files(common_dir: str, prefixes: Sequence[str]) -> list[str]:

@@ -22,7 +22,9 @@ _AGENT_BRANCH = r"hub/([^/]+)/agent-([1-9][0-9]{0,8})/attempt-([1-9][0-9]{0,8})"
 _ARCHIVE_TAG = (
     r"refs/tags/hub/archive/([^/]+)/agent-([1-9][0-9]{0,8})(?:-attempt-([1-9][0-9]{0,8}))?"
 )
-
+_ARCHIVE_REF = (
+    r"refs/hub/archive/([^/]+)/agent-([1-9][0-9]{0,8})/attempt-([1-9][0-9]{0,8})/([1-9][0-9]{0,8})"
+)
 _RESCUE = r"refs/hub/rescue/([^/]+)/.+"
 
 REFS = "refs/"
@@ -33,8 +35,11 @@ git refs migrate --ref-format=files
 if git refuses because of worktrees, remove each one: git worktree remove (its branch stays)"""
 """The hint for a repository whose refs are stored in a reftable."""
 
+ALL_HUB = f"{REFS}hub/"
+"""The prefix of the archive refs and the rescue refs."""
 ALL_BRANCHES = f"{HEADS}hub/"
-ALL_ARCHIVES = f"{TAGS}hub/archive/"
+ALL_TAGS = f"{TAGS}hub/archive/"
+ALL_ARCHIVES = f"{REFS}hub/archive/"
 ALL_RESCUES = f"{REFS}hub/rescue/"
 
 
@@ -79,7 +84,12 @@ class AgentBranch(NamedTuple):
     @property
     def archive_tag(self) -> str:
         """The tag of the first attempt of the agent that is archived."""
-        return f"{archive_prefix(self.session)}{agent_name(self.agent)}"
+        return f"{tag_prefix(self.session)}{agent_name(self.agent)}"
+
+    @property
+    def archive_prefix(self) -> str:
+        """The prefix of the archive refs of this attempt. A number follows it."""
+        return f"{ALL_ARCHIVES}{self.session}/{agent_name(self.agent)}/attempt-{self.attempt}/"
 
     @property
     def attempt_tag(self) -> str:
@@ -92,9 +102,14 @@ def branch_prefix(session: SessionId) -> str:
     return f"{ALL_BRANCHES}{session}/"
 
 
-def archive_prefix(session: SessionId) -> str:
+def tag_prefix(session: SessionId) -> str:
     """Return the prefix of the full refs of the session's archive tags."""
-    return f"{ALL_ARCHIVES}{session}/"
+    return f"{ALL_TAGS}{session}/"
+
+
+def archive_prefixes(session: SessionId) -> tuple[str, str]:
+    """Return the prefixes of the session's archive tags and of its archive refs."""
+    return tag_prefix(session), f"{ALL_ARCHIVES}{session}/"
 
 
 class ArchiveTag(NamedTuple):
@@ -112,6 +127,22 @@ def parse_archive_tag(ref: str) -> ArchiveTag | None:
     if match is None or not is_session_id(match[1]):
         return None
     return ArchiveTag(SessionId(match[1]), int(match[2]), int(match[3] or 0))
+
+
+class ArchiveRef(NamedTuple):
+    """The parts of the name of an archive ref: refs/hub/archive/<id>/agent-<N>/attempt-<M>/<n>."""
+
+    branch: AgentBranch
+    number: int
+    """1 for the first archive of the attempt."""
+
+
+def parse_archive_ref(ref: str) -> ArchiveRef | None:
+    """Parse the full name of an archive ref. Return None for another ref."""
+    match = re.fullmatch(_ARCHIVE_REF, ref)
+    if match is None or not is_session_id(match[1]):
+        return None
+    return ArchiveRef(AgentBranch(SessionId(match[1]), int(match[2]), int(match[3])), int(match[4]))
 
 
 def agent_name(number: int) -> str:

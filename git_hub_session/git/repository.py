@@ -115,9 +115,9 @@ class GitRepo:
         return [self.branch(ref) for ref in self.refs(prefix)]
 
     @_translate_errors()
-    def refs(self, prefix: str) -> list[str]:
-        """Return the full names of the refs that start with `prefix`, sorted."""
-        wanted = os.fsencode(prefix)
+    def refs(self, *prefixes: str) -> list[str]:
+        """Return the full names of the refs that start with one of the prefixes, sorted."""
+        wanted = tuple(map(os.fsencode, prefixes))
         names = read_consistently(self._repo.path, self._repo.raw_listall_references)
         return sorted(os.fsdecode(name) for name in names if name.startswith(wanted))
 

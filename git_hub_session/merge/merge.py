@@ -194,11 +194,11 @@ def _post_summary(
         last_post = board.find_last_post(_CHANNEL, session=sid, author=COORDINATOR)
         if last_post is not None and commit in last_post.text:
             return []
-        tags = ", ".join(short_name(branch.tag) for branch in report.branches.archived)
+        archived = ", ".join(branch.name for branch in report.branches.archived)
         text = (
             f"## Merge Summary\n\n- **Session**: {sid}\n- **Winner**: {agent_name(plan.winner.agent)}\n"
             f"- **Merged into**: {escape_control(short_name(plan.into))}\n- **Commit**: {commit}\n"
-            f"- **Archived**: {tags or 'none'}\n"
+            f"- **Archived**: {archived or 'none'}\n"
             f"- **Worktrees cleaned**: {len(report.removed)}\n"
         )
         board.add_post(_CHANNEL, author=COORDINATOR, text=text, session=sid, now=project.now())

@@ -12,7 +12,6 @@ from git_hub_session.errors import Refused
 from git_hub_session.git.ref_names import (
     AgentBranch,
     agent_name,
-    archive_prefix,
     attempt_name,
     branch_prefix,
     parse_agent_branch,
@@ -22,6 +21,7 @@ from git_hub_session.git.ref_names import (
 from git_hub_session.removal.journal import STEP_TRASH, is_marked_for_deletion, read_journal
 from git_hub_session.removal.partial_add import find_partial
 from git_hub_session.session.attempts import (
+    archived_refs,
     ranked_attempt,
     session_archived_attempts,
 )
@@ -64,8 +64,8 @@ class RestoreItem(NamedTuple):
     path: str
     commit: str
     """The object id of the branch's tip."""
-    tag: str = ""
-    """The full ref of the tag to recreate the branch from, or '' if the branch exists."""
+    archive: str = ""
+    """The tag or the archive ref to recreate the branch from, or '' if the branch exists."""
     work: str = ""
     """The rescue ref to apply, or ''."""
     unapplied: tuple[UnappliedRescue, ...] = ()
@@ -166,12 +166,15 @@ def _select_attempts(session: Session, repo: GitRepo, options: RestoreOptions) -
 
 
 def _find_attempts(session: Session, repo: GitRepo) -> dict[AgentBranch, RestoreItem]:
-    """Return the sorted attempts that have a branch or an archive tag.
+    """Return the sorted attempts that have a branch, an archive tag or an archive ref.
 
-    The items have no paths yet. If an attempt has a branch, its tag is ignored.
+    The items have no paths yet. If an attempt has a branch, its archive is ignored.
     """
-    tags = session_archived_attempts(session, repo.refs(archive_prefix(session.id)))
-    items = {branch: RestoreItem(branch, "", repo.tip(tag), tag) for branch, tag in tags.items()}
+    archived = archived_refs(session.id, repo)
+    attempts = session_archived_attempts(session, archived)
+    items = {
+        branch: RestoreItem(branch, "", archived[ref], ref) for branch, ref in attempts.items()
+    }
     for ref in repo.refs(branch_prefix(session.id)):
         branch = parse_agent_branch(ref)
         if branch is not None:

@@ -174,7 +174,7 @@ def _restore_one(item: RestoreItem, project: Project) -> _ItemResult:
     has_created_branch = False
     try:
         notes += _remove_partial(item, project)
-        if item.tag and project.repo.find_ref_target(item.branch.ref) == "":
+        if item.archive and project.repo.find_ref_target(item.branch.ref) == "":
             project.git.update_refs([create_command(item.branch.ref, item.commit)])
             has_created_branch = True
         try:

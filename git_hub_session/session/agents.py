@@ -12,15 +12,16 @@ from git_hub_session.git.ref_names import (
     SessionId,
     agent_name,
     agent_number,
-    archive_prefix,
+    archive_prefixes,
     branch_prefix,
     name_in_session,
     parse_agent_branch,
     parse_agent_name,
+    parse_archive_ref,
     parse_archive_tag,
 )
 from git_hub_session.session import runs
-from git_hub_session.session.attempts import session_archived_attempts
+from git_hub_session.session.attempts import archived_refs, session_archived_attempts
 from git_hub_session.session.model import MAX_AGENTS, Session
 from git_hub_session.session.state import FINISHED, AgentStatus, State
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
@@ -121,9 +122,10 @@ def parse_attempt(text: str, count: int) -> tuple[int, int]:
 
 
 def archived_agents(sid: SessionId, repo: GitRepo) -> set[int]:
-    """Return the numbers of the agents that have an archive tag."""
-    tags = filter(None, map(parse_archive_tag, repo.refs(archive_prefix(sid))))
-    return {tag.agent for tag in tags}
+    """Return the numbers of the agents that have an archive tag or an archive ref."""
+    refs = repo.refs(*archive_prefixes(sid))
+    numbers = {tag.agent for tag in filter(None, map(parse_archive_tag, refs))}
+    return numbers | {ref.branch.agent for ref in filter(None, map(parse_archive_ref, refs))}
 
 
 def accepts_agents(session: Session, repo: GitRepo) -> bool:
@@ -187,10 +189,10 @@ def find_attempt_commit(text: str, session: Session, repo: GitRepo) -> str:
     name, _, attempt = text.partition("/")
     number = parse_agent_name(name)
     attempt = attempt.removeprefix("attempt-")
-    prefix = archive_prefix(session.id)
+    archived = archived_refs(session.id, repo)
     commits = {
-        branch: repo.tip(tag)
-        for branch, tag in session_archived_attempts(session, repo.refs(prefix)).items()
+        branch: archived[ref]
+        for branch, ref in session_archived_attempts(session, archived).items()
     }
     for agent, attempts in attempts_by_agent(session.id, repo).items():
         branches = (AgentBranch(session.id, agent, number) for number in attempts)

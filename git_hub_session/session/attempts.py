@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.ref_names import (
@@ -11,7 +11,9 @@ from git_hub_session.git.ref_names import (
     SessionId,
     agent_name,
     agent_number,
+    archive_prefixes,
     attempt_name,
+    parse_archive_ref,
     parse_archive_tag,
 )
 from git_hub_session.util.json_values import as_count, as_mapping, as_text
@@ -19,6 +21,7 @@ from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.util.paths import is_encodable
 
 if TYPE_CHECKING:
+    from git_hub_session.git.repository import GitRepo
     from git_hub_session.session.model import Session
 
 _PREFIX = "attempt-"
@@ -35,7 +38,7 @@ def earlier_attempts(session: Session, agent: str) -> list[int]:
 def archived_attempts(
     sid: SessionId, tags: Sequence[str], last: Callable[[int], int]
 ) -> dict[AgentBranch, str]:
-    """Return the tag of each archived attempt. This is the inverse of plan_archive().
+    """Return the attempt of each archive tag, as plan_archive() names the tags.
 
     A tag whose name has an attempt number belongs to that attempt. A tag without a number belongs to
     the last attempt of the agent, or to attempt 1 if the last attempt has a tag with its number.
@@ -60,11 +63,39 @@ def archived_attempts(
     return attempts
 
 
-def session_archived_attempts(session: Session, tags: Sequence[str]) -> dict[AgentBranch, str]:
-    """Return the tag of each archived attempt of the session, given its archive tags."""
-    return archived_attempts(
+def archived_refs(sid: SessionId, repo: GitRepo) -> dict[str, str]:
+    """Return the archive tags and the archive refs of a session with their commits, or ''."""
+    return {ref: repo.tip(ref) for ref in repo.refs(*archive_prefixes(sid))}
+
+
+def session_archived_attempts(session: Session, refs: Mapping[str, str]) -> dict[AgentBranch, str]:
+    """Return the tag or the archive ref of each archived attempt of the session.
+
+    The newest archive ref of an attempt has its commit. Return a tag for the attempt only if the tag
+    has this commit, or if there is no archive ref.
+
+    Args:
+        refs: the archive tags and the archive refs of the session with their commits, or ''.
+    """
+    tags = [ref for ref in refs if parse_archive_tag(ref)]
+    attempts = archived_attempts(
         session.id, tags, lambda agent: session.agent_record(agent_name(agent)).attempt
     )
+    for branch, ref in newest_archive_refs(refs).items():
+        tags = [branch.archive_tag, branch.attempt_tag]
+        attempts[branch] = next((tag for tag in tags if refs.get(tag) == refs[ref]), ref)
+    return attempts
+
+
+def newest_archive_refs(refs: Mapping[str, str]) -> dict[AgentBranch, str]:
+    """Return the archive ref of each attempt that has the highest number and a commit."""
+    newest: dict[AgentBranch, tuple[int, str]] = {}
+    for ref, commit in refs.items():
+        archived = parse_archive_ref(ref)
+        if archived and commit:
+            last = newest.get(archived.branch, (0, ""))
+            newest[archived.branch] = max(last, (archived.number, ref))
+    return {branch: ref for branch, (_, ref) in newest.items()}
 
 
 def find_counting_attempt(session: Session, agent: int, attempts: Sequence[int]) -> int:

@@ -12,7 +12,7 @@ from itertools import count
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.ref_names import (
     AgentBranch,
-    archive_prefix,
+    archive_prefixes,
     branch_prefix,
     parse_agent_branch,
     short_name,
@@ -109,7 +109,7 @@ def next_free_attempt(branch: AgentBranch, project: Project) -> AgentBranch:
 
     Its number is greater than the numbers of `branch` and of all attempts that have a ref.
     """
-    prefixes = branch_prefix(branch.session), archive_prefix(branch.session)
+    prefixes = branch_prefix(branch.session), *archive_prefixes(branch.session)
     taken: set[str] = set()
     for prefix in prefixes:
         taken.update(project.repo.refs(prefix))
@@ -123,12 +123,14 @@ def next_free_attempt(branch: AgentBranch, project: Project) -> AgentBranch:
 
 
 def _is_taken(attempt: AgentBranch, refs: Collection[str]) -> bool:
-    """Return True if an archive tag of the attempt exists.
+    """Return True if an archive tag or an archive ref of the attempt exists.
 
     Its branch cannot exist: the number of the attempt is greater than the number of each branch.
     """
-    is_archived = attempt.attempt == 1 and attempt.archive_tag in refs
-    return is_archived or attempt.attempt_tag in refs
+    if attempt.attempt == 1 and attempt.archive_tag in refs:
+        return True
+    has_ref = any(ref.startswith(attempt.archive_prefix) for ref in refs)
+    return has_ref or attempt.attempt_tag in refs
 
 
 def _restore_head_command(worktree: Worktree, branch: AgentBranch, tip: str) -> str:

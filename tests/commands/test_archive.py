@@ -27,7 +27,8 @@ def test_archive_of_an_initialized_session(hub: Hub) -> None:
         "tagged as hub/archive/s1/agent-1\n"
         f"  bring it back: git worktree add --detach {worktree} {RESCUE}^"
         f" && git -C {worktree} stash apply --index {RESCUE}\n"
-        "agent-2: removed ../worktrees/s1/agent-2, tagged as hub/archive/s1/agent-2\n"
+        "agent-2: removed ../worktrees/s1/agent-2, "
+        "archived as refs/hub/archive/s1/agent-2/attempt-1/1\n"
         "Cleaned up 2 worktrees for session s1\n"
         "Session s1: init → running → evaluating → archived\n",
     )
@@ -35,8 +36,9 @@ def test_archive_of_an_initialized_session(hub: Hub) -> None:
     assert hub.git("show", f"{refs.pop(RESCUE)}^3:new") == "new"
     assert refs == {
         "refs/heads/main": base,
+        "refs/hub/archive/s1/agent-1/attempt-1/1": first,
+        "refs/hub/archive/s1/agent-2/attempt-1/1": base,
         "refs/tags/hub/archive/s1/agent-1": first,
-        "refs/tags/hub/archive/s1/agent-2": base,
     }
     assert read_history(hub) == [
         ("init", "running", "archive", "not worth it"),
@@ -51,6 +53,8 @@ def test_archive_of_an_initialized_session(hub: Hub) -> None:
 def test_locked_worktree_keeps_the_state(hub: Hub) -> None:
     """A locked worktree is kept and the others are removed. The next call finishes the archive."""
     hub.session("s1", agents=2)
+    for agent in (1, 2):
+        hub.commit(hub.worktree(agent), "try", "x\n")
     hub.git("worktree", "lock", hub.worktree(2))
     result = hub.run("archive", "s1")
     assert (result.code, result.err) == (
@@ -103,14 +107,18 @@ def test_hook_that_rejects_the_tags(hub: Hub) -> None:
     )
     after = everything(hub)
     assert before.items() <= after.items()
-    assert {path[:22] for path in after.keys() - before.keys()} <= {"project/.git/refs/tags"}
+    assert {path[:21] for path in after.keys() - before.keys()} <= {
+        "project/.git/refs/tag",
+        "project/.git/refs/hub",
+    }
     # Only the directories are left in which git created lock files.
     assert all(path.endswith("/") for path in after.keys() - before.keys())
     hook.unlink()
     assert hub.run("archive", "-q", "s1") == Result(0)
     assert hub.state()["state"] == "archived"
-    assert list(hub.refs("refs/tags/hub")) == [
-        f"refs/tags/hub/archive/s1/agent-{agent}" for agent in (1, 2)
+    assert list(hub.refs("refs/tags/hub")) == ["refs/tags/hub/archive/s1/agent-1"]
+    assert [ref for ref in hub.refs("refs/hub") if "archive" in ref] == [
+        f"refs/hub/archive/s1/agent-{agent}/attempt-1/1" for agent in (1, 2)
     ]
 
 
@@ -140,6 +148,7 @@ def test_formats_and_dry_run(hub: Hub) -> None:
     hub.session("s1", agents=1)
     tip = hub.git("rev-parse", "main")
     worktree = str(hub.worktree(1))
+    archive = "refs/hub/archive/s1/agent-1/attempt-1/1"
     before = everything(hub)
     document = hub.json("archive", "-n", "s1")
     assert document == {
@@ -149,14 +158,14 @@ def test_formats_and_dry_run(hub: Hub) -> None:
         "removed": [{"path": worktree, "branch": BRANCH, "missing": False}],
         "saved": [],
         "kept": [],
-        "archived": [{"branch": BRANCH, "tag": "hub/archive/s1/agent-1", "oid": tip}],
+        "archived": [{"branch": BRANCH, "tag": None, "oid": tip, "ref": archive}],
         "branches_kept": [],
         "notes": [],
     }
     assert hub.run("archive", "-n", "s1") == Result(
         0,
         "agent-1: would remove ../worktrees/s1/agent-1, "
-        "would tag as hub/archive/s1/agent-1\n"
+        f"would archive as {archive}\n"
         "Would clean up 1 worktree for session s1\n"
         "Would update session s1: init → running → evaluating → archived\n",
     )

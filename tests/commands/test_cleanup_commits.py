@@ -209,7 +209,7 @@ def test_tags_of_archived_branches(hub: Hub) -> None:
 def test_archive_with_existing_tags(hub: Hub, worktree: Path) -> None:
     """An existing tag is not moved.
 
-    The tag of the attempt is used instead, or the branch is kept.
+    The tag of the attempt is used instead. If that exists too, there is only the archive ref.
     """
     tag = "hub/archive/s1/agent-1"
     tip = hub.git("rev-parse", BRANCH)
@@ -220,11 +220,10 @@ def test_archive_with_existing_tags(hub: Hub, worktree: Path) -> None:
     for name in ("agent-3", "agent-3-attempt-1"):
         hub.git("tag", f"hub/archive/s1/{name}", "main")
     assert hub.run("cleanup", "--archive", "s1") == Result(
-        1,
+        0,
         f"agent-1: removed {shown_path(worktree)}, tagged as {tag}-attempt-1\n"
         "agent-2: tagged as hub/archive/s1/agent-2\n"
-        "agent-3: kept branch: "
-        "'refs/tags/hub/archive/s1/agent-3-attempt-1' exists and points elsewhere\n"
+        "agent-3: archived as refs/hub/archive/s1/agent-3/attempt-1/1\n"
         "Cleaned up 1 worktree for session s1\n",
     )
     assert hub.git("rev-parse", f"{tag}-attempt-1") == tip
@@ -314,7 +313,7 @@ def test_archive_keeps_the_branch_of_the_main_worktree(hub: Hub, worktree: Path)
         "agent-1: kept ., kept branch: checked out in a worktree\n"
         "  the main worktree cannot be removed\n"
         "  hint: check out another branch in it\n"
-        "agent-2: tagged as hub/archive/s1/agent-2\n"
+        "agent-2: archived as refs/hub/archive/s1/agent-2/attempt-1/1\n"
         "Cleaned up 0 worktrees for session s1\n",
     )
     assert hub.git("symbolic-ref", "HEAD") == f"refs/heads/{BRANCH}"
@@ -331,7 +330,7 @@ def test_archive_with_symbolic_and_broken_branches(hub: Hub) -> None:
     result = hub.run("cleanup", "--archive", "s1")
     assert (result.code, result.err) == (1, "")
     assert result.out == (
-        "agent-1: tagged as hub/archive/s1/agent-1\n"
+        "agent-1: archived as refs/hub/archive/s1/agent-1/attempt-1/1\n"
         "agent-2: kept branch: a symbolic ref\n"
         "agent-3: kept branch: broken\n"
         "Cleaned up 0 worktrees for session s1\n"
@@ -349,7 +348,10 @@ def test_archive_of_a_packed_branch(hub: Hub, worktree: Path) -> None:
     before = hub.refs()
     assert hub.run("cleanup", "--archive", "s1").code == 0
     del before[f"refs/heads/{BRANCH}"]
-    assert hub.refs() == before | {"refs/tags/hub/archive/s1/agent-1": tip}
+    assert hub.refs() == before | {
+        "refs/tags/hub/archive/s1/agent-1": tip,
+        "refs/hub/archive/s1/agent-1/attempt-1/1": tip,
+    }
 
 
 def test_cleanup_without_archive_changes_no_ref(hub: Hub, worktree: Path) -> None:

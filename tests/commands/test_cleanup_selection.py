@@ -311,14 +311,14 @@ def test_dry_run_changes_nothing(hub: Hub) -> None:
     assert hub.run("cleanup", "--dry-run", "--archive", "s1") == Result(
         1,
         "agent-1: would remove ../worktrees/s1/agent-1, would save uncommitted work, "
-        "would tag as hub/archive/s1/agent-1\n"
+        "would archive as refs/hub/archive/s1/agent-1/attempt-1/1\n"
         "agent-2: would remove ../worktrees/s1/agent-2, would save uncommitted work, "
-        "would tag as hub/archive/s1/agent-2\n"
+        "would archive as refs/hub/archive/s1/agent-2/attempt-1/1\n"
         "agent-3: kept ../worktrees/s1/agent-3, kept branch: checked out in a worktree\n"
         "  locked\n"
         f"  hint: git worktree unlock {hub.worktree(3)}\n"
         "agent-4: would remove ../worktrees/s1/agent-4 (its directory was missing), "
-        "would tag as hub/archive/s1/agent-4\n"
+        "would archive as refs/hub/archive/s1/agent-4/attempt-1/1\n"
         "Would clean up 3 worktrees for session s1\n",
     )
     assert everything(hub) == before
@@ -473,8 +473,9 @@ def test_json_format(hub: Hub) -> None:
                 "archived": [
                     {
                         "branch": f"hub/s1/agent-{agent}/attempt-1",
-                        "tag": f"hub/archive/s1/agent-{agent}",
+                        "tag": None,
                         "oid": hub.refs()["refs/heads/main"],
+                        "ref": f"refs/hub/archive/s1/agent-{agent}/attempt-1/1",
                     }
                     for agent in (1, 3)
                 ],

@@ -112,7 +112,7 @@ $ git log --graph --format=%s
 $ git tag
 hub/archive/primes/agent-1
 hub/archive/primes/agent-3
-$ git for-each-ref --format='%(refname)' refs/hub
+$ git for-each-ref --format='%(refname)' refs/hub/rescue
 refs/hub/rescue/primes/agent-3/attempt-1/1
 
 # Restore the worktree of agent 3. The staged change is staged again.

@@ -467,6 +467,28 @@ def create_tag_on_another_commit(hub: Hub, sid: str) -> str:
     return f"hub/archive/{sid}/agent-1"
 
 
+@register("archive-ref-missing", fixed=True)
+def archive_only_with_a_tag(hub: Hub, sid: str) -> str:
+    commit = hub.git("commit-tree", "-m", "by hand", "main^{tree}")
+    hub.git("tag", f"hub/archive/{sid}/agent-7", commit)
+    return f"hub/archive/{sid}/agent-7"
+
+
+@register("archive-tag-missing", fixed=True)
+def delete_archive_tag(hub: Hub, sid: str) -> str:
+    commit = hub.git("commit-tree", "-m", "an attempt", "main^{tree}")
+    hub.git("update-ref", f"refs/hub/archive/{sid}/agent-7/attempt-1/1", commit)
+    return f"refs/hub/archive/{sid}/agent-7/attempt-1/1"
+
+
+@register("ref-broken")
+def truncate_archive_ref(hub: Hub, sid: str) -> str:
+    ref = f"refs/hub/archive/{sid}/agent-7/attempt-1/1"
+    hub.git("update-ref", ref, "main")
+    (hub.top / ".git" / ref).write_text("1f")
+    return ref
+
+
 @register("rescue-of-no-session")
 def create_rescue_ref_of_missing_session(hub: Hub, sid: str) -> str:
     ref = f"refs/hub/rescue/{sid}-gone/agent-1/attempt-1/1"
@@ -560,10 +582,11 @@ def test_all_inconsistencies_together(hub: Hub) -> None:
 def test_every_code_has_a_test() -> None:
     tested_below = {"git-missing", "git-too-old", "cannot-open", "lock-orphaned"}
     # In tests/integration: test_git_settings.py, test_hub_files.py and test_hidden_hub.py.
-    # In test_eval_killed.py.
+    # In test_eval_killed.py, and in tests/integration/test_remotes.py.
     tested_elsewhere = {
         *("config-changed", "posts-in-worktree", "hub-hidden"),
         "temporary-worktree",
+        "refs-exposed",
     }
     tested = {item.code for item in INCONSISTENCIES.values()} | tested_below | tested_elsewhere
     assert tested == FINDING_CODES

@@ -49,6 +49,7 @@ def test_merge_into_the_checked_out_branch(hub: Hub) -> None:
         "refs/heads/main": merged,
         "refs/heads/hub/s1/agent-2/attempt-1": second,
         "refs/tags/hub/archive/s1/agent-1": first,
+        "refs/hub/archive/s1/agent-1/attempt-1/1": first,
     }
     assert hub.git("show", "-s", "--format=%P%n%an <%ae>%n%B", merged) == (
         f"{base} {second}\nAda <ada@example.com>\nhub: merge agent-2 from session s1\n\n"
@@ -241,7 +242,8 @@ def test_formats(hub: Hub) -> None:
         f"session s1\noutcome removed\npath {agent_worktree(hub, 1)}\nbranch hub/s1/agent-1/attempt-1\n\n"
         f"session s1\noutcome removed\npath {agent_worktree(hub, 2)}\nbranch hub/s1/agent-2/attempt-1\n\n"
         "session s1\noutcome archived\nbranch hub/s1/agent-1/attempt-1\n"
-        f"tag hub/archive/s1/agent-1\noid {hub.git('rev-parse', 'hub/archive/s1/agent-1')}\n\n",
+        f"tag hub/archive/s1/agent-1\noid {hub.git('rev-parse', 'hub/archive/s1/agent-1')}\n"
+        "ref refs/hub/archive/s1/agent-1/attempt-1/1\n\n",
     )
     document = hub.json("merge", "--yes", "s1")
     assert (document["commit"], document["removed"], document["state"]) == (merged, [], "merged")
@@ -398,6 +400,7 @@ def test_last_attempt_is_merged(hub: Hub) -> None:
     assert refs == {
         "refs/heads/hub/s1/agent-1/attempt-2": second,
         "refs/tags/hub/archive/s1/agent-1": first,
+        "refs/hub/archive/s1/agent-1/attempt-1/1": first,
     }
 
 
@@ -456,8 +459,8 @@ def test_winner_without_a_branch(hub: Hub, archived: bool, verb: str) -> None:
     assert hub.run("eval", "-q", "--ranking", "1", "s1").code == 0
     assert hub.run("cleanup", "-q", "--archive", "s1").code == 0
     if not archived:
-        for tag in hub.refs("refs/tags/hub/archive/s1/agent-1"):
-            hub.git("tag", "-d", tag.removeprefix("refs/tags/"))
+        for ref in hub.refs("refs/tags/hub") | hub.refs("refs/hub/archive"):
+            hub.git("update-ref", "-d", ref)
     before = protected_state(hub)
     arguments = ("merge", "--yes", "s1")
     refused = f"error: agent-1 has no branch\nhint: git hub-session {verb} s1\n"

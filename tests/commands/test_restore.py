@@ -33,6 +33,7 @@ from tests.support.interrupt import (
 )
 
 TAG = "refs/tags/hub/archive/s1/agent-1"
+ARCHIVE = "refs/hub/archive/s1/agent-1/attempt-1/1"
 
 
 def worktree_path(hub: Hub, agent: int = 1, sid: str = "s1") -> Path:
@@ -131,7 +132,7 @@ def test_restore_after_an_archive(hub: Hub) -> None:
         assert read_content(hub, worktree) == before
         assert hub.refs("refs/heads/hub") == {f"refs/heads/{BRANCH}": tip}
         assert hub.refs("refs/tags") == {TAG: tip}
-        assert [*hub.refs("refs/hub")] == [RESCUE]
+        assert [*hub.refs("refs/hub")] == [ARCHIVE, RESCUE]
         assert hub.state()["state"] == "archived"
 
 
@@ -300,6 +301,7 @@ def test_last_attempt_is_restored(hub: Hub) -> None:
 def test_newer_of_two_tags_is_restored(hub: Hub) -> None:
     """The second `archive` keeps the short tag and adds another tag for the new commit."""
     worktree = spawn_session(hub)
+    hub.commit(worktree, "first", "x\n")
     hub.run("archive", "-q", "s1")
     hub.run("restore", "-q", "s1")
     tip = hub.commit(worktree, "more", "x\n")
@@ -385,9 +387,10 @@ def test_formats_and_dry_run(hub: Hub) -> None:
             {
                 **first,
                 "path": str(worktree),
-                "tag": "hub/archive/s1/agent-1",
+                "tag": None,
                 "work": RESCUE,
                 "unapplied": [],
+                "archive": ARCHIVE,
             }
         ],
         "present": [{**second, "path": str(worktree_path(hub, 2))}],
@@ -403,13 +406,13 @@ def test_formats_and_dry_run(hub: Hub) -> None:
     assert hub.run("restore", "-n", "s1", "--agent", "1") == Result(
         0,
         f"Would restore agent-1 in ../project.hub/s1/agent-1 on {BRANCH}\n"
-        f"  branch from tag hub/archive/s1/agent-1\n  {WORK}\n",
+        f"  branch from {ARCHIVE}\n  {WORK}\n",
     )
     assert everything(hub) == before
     assert hub.run("restore", "--format=porcelain", "s1", "--agent", "1") == Result(
         0,
         f"session s1\noutcome restored\nagent 1\nattempt 1\nbranch {BRANCH}\npath {worktree}\n"
-        f"tag hub/archive/s1/agent-1\nwork {RESCUE}\n\n",
+        f"work {RESCUE}\narchive {ARCHIVE}\n\n",
     )
 
 
@@ -833,7 +836,11 @@ def test_printed_command_recreates_the_worktree(hub: Hub, command: str) -> None:
     (worktree_path(hub, 2) / "file").write_text("changed\n")
     before = read_content(hub, worktree_path(hub, 2))
     result = hub.run(command, "s1")
-    archived = [f", tagged as hub/archive/s1/agent-{agent}" for agent in (1, 2, 3)]
+    archived = [
+        ", archived as refs/hub/archive/s1/agent-1/attempt-1/1",
+        ", tagged as hub/archive/s1/agent-2",
+        ", archived as refs/hub/archive/s1/agent-3/attempt-1/1",
+    ]
     if command == "cleanup":
         archived = ["", "", ""]
     assert (result.code, result.err) == (0, "")

@@ -18,6 +18,7 @@ from git_hub_session.git.ref_names import (
     agent_number,
     branch_of_rescue,
     parse_agent_branch,
+    parse_archive_ref,
     parse_archive_tag,
     session_of_rescue,
     short_name,
@@ -80,7 +81,7 @@ def check_broken_refs(hub: HubSnapshot) -> Iterator[Problem]:
     libgit2 does not list a ref with a truncated file.
     """
     tips = {branch.ref: branch.oid for branch in hub.branches}
-    tips |= hub.tags
+    tips |= {**hub.tags, **hub.archives}
     # A rescue ref may point to a tag or a blob.
     tips |= {ref: hub.project.repo.find_ref_target(ref) for ref in hub.rescues}
     for ref, oid in tips.items():
@@ -106,7 +107,8 @@ def _broken_ref(ref: str, hub: HubSnapshot) -> Iterator[Problem]:
 
 def _session_of_ref(ref: str) -> SessionId | None:
     """Return the session of an agent's branch, an archive tag or a rescue ref, or None."""
-    attempt = parse_agent_branch(ref) or parse_archive_tag(ref)
+    archived = parse_archive_ref(ref)
+    attempt = archived.branch if archived else parse_agent_branch(ref) or parse_archive_tag(ref)
     return attempt.session if attempt else session_of_rescue(ref)
 
 
@@ -170,7 +172,7 @@ def _agents_with_refs(session: Session, hub: HubSnapshot) -> set[int]:
     # check_broken_refs reports a file of a ref that cannot be read.
     refs = [*(branch.ref for branch in hub.branches), *hub.ref_files]
     attempts = [parse_agent_branch(ref) or parse_archive_tag(ref) for ref in refs]
-    attempts += session_archived_attempts(session, list(hub.archive_tags(session.id)))
+    attempts += session_archived_attempts(session, hub.archived_refs(session.id))
     return {
         attempt.agent
         for attempt in attempts
@@ -186,7 +188,7 @@ def check_archive_tags(session: Session, hub: HubSnapshot) -> Iterator[Problem]:
     """
     tips = {branch.ref: branch.oid for branch in hub.branches}
     tags = hub.archive_tags(session.id)
-    for branch, tag in session_archived_attempts(session, list(tags)).items():
+    for branch, tag in session_archived_attempts(session, tags).items():
         # The short tag of an agent with several attempts may be of the first or the last attempt.
         if branch.attempt > 1 and tag != branch.attempt_tag:
             continue

@@ -145,7 +145,7 @@ def guess_state(sid: SessionId, document: Mapping[str, Any], hub: HubSnapshot) -
     has_branches = any(branch.ref.startswith(branch_prefix(sid)) for branch in hub.branches)
     if has_branches or hub.worktrees_of(sid):
         return State.RUNNING
-    return State.ARCHIVED if hub.archive_tags(sid) else State.INIT
+    return State.ARCHIVED if hub.archived_refs(sid) else State.INIT
 
 
 def rewrite_state(finding: Finding, hub: HubSnapshot, locked: LockedSession) -> list[str]:

@@ -1,0 +1,126 @@
+"""Find settings that let `git fetch` delete refs of the hub, or `git push` publish them.
+
+A mirror and `fetch.pruneTags` treat all refs as those of the remote. The rescue refs can contain
+ignored files, such as .env.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.errors import GitFailed, HubError
+from git_hub_session.git.config import is_true
+from git_hub_session.git.ref_names import ALL_BRANCHES, ALL_HUB, ALL_TAGS, REFS
+from git_hub_session.util.shell import quote_word
+
+if TYPE_CHECKING:
+    from git_hub_session.session.project import Project
+
+_PATTERN = r"^(remote\..*\.(fetch|push|mirror|prune|prunetags)|fetch\.prune(tags)?)$"
+_NOT_SET = 1  # the exit status of `git config`
+
+
+class ExposedRefs(NamedTuple):
+    """A setting of a remote that covers refs of the hub."""
+
+    setting: str
+    """The name of the setting, such as "remote.origin.mirror"."""
+    effect: str
+    """A sentence that names the git command and the refs."""
+    command: str
+    """The command that protects the refs."""
+
+
+def find_exposed_refs(project: Project) -> list[ExposedRefs]:
+    """Return the settings that expose refs of the hub. Raises HubError."""
+    settings = _read_settings(project)
+    exposed: list[ExposedRefs] = []
+    for name in settings:
+        if name.startswith("remote."):
+            remote = name.removeprefix("remote.").rpartition(".")[0]
+            exposed += _exposed_by_fetch(remote, settings)
+            exposed += _exposed_by_push(remote, settings)
+    return list(dict.fromkeys(exposed))
+
+
+def exposed_ref_warnings(project: Project) -> list[str]:
+    """Return a warning for each setting that exposes refs of the hub."""
+    try:
+        exposed = find_exposed_refs(project)
+    except HubError as error:
+        return [f"cannot read the settings of remotes: {error.message}"]
+    return [f"{refs.effect} ({refs.setting}); exclude them: {refs.command}" for refs in exposed]
+
+
+def _read_settings(project: Project) -> dict[str, list[str]]:
+    """Return the values of the settings of remotes. Git writes the last part in lower case."""
+    try:
+        output = project.git.run(["config", "-z", "--get-regexp", _PATTERN])
+    except GitFailed as error:
+        if error.status != _NOT_SET:
+            raise
+        return {}
+    settings: dict[str, list[str]] = {}
+    for entry in output.decode(errors="surrogateescape").split("\0")[:-1]:
+        name, has_value, value = entry.partition("\n")
+        settings.setdefault(name, []).append(value if has_value else "true")
+    return settings
+
+
+def _exposed_by_fetch(remote: str, settings: Mapping[str, Sequence[str]]) -> Iterator[ExposedRefs]:
+    name = f"remote.{remote}.fetch"
+    refspecs = settings.get(name, ())
+    prefixes = [prefix for prefix in (ALL_HUB, ALL_BRANCHES) if _covers(refspecs, prefix, side=2)]
+    effect = "'git fetch --prune' deletes"
+    if not prefixes and _prunes_tags(remote, settings) and not _excludes(refspecs, ALL_TAGS):
+        prefixes, effect = [ALL_TAGS], "'git fetch' deletes"
+    for prefix in prefixes:
+        yield ExposedRefs(name, f"{effect} {prefix}*", _exclude_command(name, prefix))
+
+
+def _exposed_by_push(remote: str, settings: Mapping[str, Sequence[str]]) -> Iterator[ExposedRefs]:
+    push, mirror = f"remote.{remote}.push", f"remote.{remote}.mirror"
+    effect = f"'git push' publishes {ALL_HUB}*"
+    # A mirror accepts no refspec that excludes a ref.
+    if is_true(settings.get(mirror, [""])[-1]):
+        unset = f"git config --unset-all {quote_word(mirror)}"
+        add = f"git config --add {quote_word(push)} '+{REFS}*:{REFS}*'"
+        command = f"{unset} && {add} && {_exclude_command(push, ALL_HUB)}"
+        yield ExposedRefs(mirror, effect, command)
+    elif _covers(settings.get(push, ()), ALL_HUB, side=0):
+        yield ExposedRefs(push, effect, _exclude_command(push, ALL_HUB))
+
+
+def _prunes_tags(remote: str, settings: Mapping[str, Sequence[str]]) -> bool:
+    """Return True if `git fetch` from the remote deletes tags that the remote does not have."""
+
+    def is_set(key: str) -> bool:
+        names = (f"fetch.{key}", f"remote.{remote}.{key}")
+        values = [value for name in names for value in settings.get(name, ())]
+        return is_true(["", *values][-1])
+
+    return is_set("prune") and is_set("prunetags")
+
+
+def _exclude_command(name: str, prefix: str) -> str:
+    return f"git config --add {quote_word(name)} '^{prefix}*'"
+
+
+def _covers(refspecs: Sequence[str], prefix: str, *, side: int) -> bool:
+    """Return True if a refspec has refs with the prefix, and none excludes them.
+
+    Args:
+        side: 0 for the source of a refspec, 2 for its destination.
+    """
+    patterns = [refspec.removeprefix("+").partition(":")[side] for refspec in refspecs]
+    is_included = any(_matches(pattern, prefix) for pattern in patterns if pattern[:1] != "^")
+    return is_included and not _excludes(refspecs, prefix)
+
+
+def _excludes(refspecs: Sequence[str], prefix: str) -> bool:
+    return any(_matches(refspec[1:], prefix) for refspec in refspecs if refspec[:1] == "^")
+
+
+def _matches(pattern: str, prefix: str) -> bool:
+    return pattern.endswith("*") and prefix.startswith(pattern[:-1])

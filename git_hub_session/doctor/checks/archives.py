@@ -1,0 +1,107 @@
+"""Checks of archived branches, and of settings of remotes that cover refs of the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.cleanup.archive_branches import ArchiveContext, choose_tag
+from git_hub_session.cleanup.exposed_refs import find_exposed_refs
+from git_hub_session.doctor.finding import Finding, Problem, check
+from git_hub_session.errors import HubError
+from git_hub_session.git.ref_names import create_command, short_name
+from git_hub_session.session.attempts import newest_archive_refs, session_archived_attempts
+from git_hub_session.session.model import Session
+
+if TYPE_CHECKING:
+    from git_hub_session.doctor.snapshot import HubSnapshot
+    from git_hub_session.session.store import LockedSession
+
+
+def exposed_findings(hub: HubSnapshot) -> Iterator[Finding]:
+    """Check the settings of remotes."""
+    if hub.hub_error is None and hub.project.store.hub_exists():
+        yield from check_exposed_refs(hub)
+
+
+def archive_findings(hub: HubSnapshot) -> Iterator[Finding]:
+    """Check the archives of each session."""
+    if hub.open_error is None:
+        for session in hub.readable_sessions():
+            yield from check_archive_refs(session, hub)
+            yield from check_missing_tags(session, hub)
+
+
+@check("refs-exposed", "a setting lets git fetch delete refs of the hub, or git push publish them")
+def check_exposed_refs(hub: HubSnapshot) -> Iterator[Problem]:
+    try:
+        exposed = find_exposed_refs(hub.project)
+    except HubError:
+        return  # check_git_exists and check_repository report an unusable git
+    for refs in exposed:
+        yield Problem(refs.setting, refs.effect, advice=refs.command)
+
+
+def create_archive_ref(finding: Finding, hub: HubSnapshot, locked: LockedSession) -> list[str]:
+    """Create the first archive ref of the attempt."""
+    for ref, (name, oid) in _missing_refs(locked.read(), hub).items():
+        if name == finding.subject:
+            hub.project.git.update_refs([create_command(ref, oid)])
+    return []
+
+
+@check("archive-ref-missing", "an archived attempt has only a tag", fix=create_archive_ref)
+def check_archive_refs(session: Session, hub: HubSnapshot) -> Iterator[Problem]:
+    """Find tags of AgentHub and of older versions, which 'git fetch' can delete."""
+    for ref, (name, _) in _missing_refs(session, hub).items():
+        yield Problem(name, "no archive ref has its commit", session.id, fix=f"create {ref}")
+
+
+def _missing_refs(session: Session, hub: HubSnapshot) -> dict[str, tuple[str, str]]:
+    """Return the missing archive refs, each with the name and the commit of its tag."""
+    tags, archives = hub.archive_tags(session.id), newest_archive_refs(hub.archives)
+    branches = {branch.ref for branch in hub.branches}
+    context = ArchiveContext(session.id, session, hub.project.repo)
+    return {
+        f"{branch.archive_prefix}1": (short_name(tag), tags[tag])
+        for branch, tag in session_archived_attempts(session, tags).items()
+        if branch not in archives and branch.ref not in branches
+        if tags[tag] and not context.is_in_base(branch, tags[tag])
+    }
+
+
+def create_tag(finding: Finding, hub: HubSnapshot, locked: LockedSession) -> list[str]:
+    """Create the tag of the archive ref."""
+    tag, oid = _missing_tags(locked.read(), hub).get(finding.subject, ("", ""))
+    if tag:
+        hub.project.git.update_refs([create_command(tag, oid)])
+    return []
+
+
+@check("archive-tag-missing", "an archived attempt has no tag", fix=create_tag)
+def check_missing_tags(session: Session, hub: HubSnapshot) -> Iterator[Problem]:
+    """Find archive refs whose tag was deleted, for example by 'git fetch'."""
+    for ref, (tag, _) in _missing_tags(session, hub).items():
+        name = short_name(tag)
+        yield Problem(
+            ref,
+            "the tag of the archived attempt is missing",
+            session.id,
+            fix=f"create the tag {name}",
+        )
+
+
+def _missing_tags(session: Session, hub: HubSnapshot) -> dict[str, tuple[str, str]]:
+    """Return the archive refs without a tag, each with its missing tag and its commit."""
+    refs = hub.archived_refs(session.id)
+    tagged = {*hub.archive_tags(session.id).values()}
+    branches = {branch.ref for branch in hub.branches}
+    context = ArchiveContext(session.id, session, hub.project.repo)
+    missing = {}
+    for branch, ref in newest_archive_refs(refs).items():
+        oid = refs[ref]
+        if oid not in tagged and branch.ref not in branches:
+            tag = choose_tag(context, branch, oid, refs, is_short=branch.attempt == 1)
+            if tag:
+                missing[ref] = (tag, oid)
+    return missing
