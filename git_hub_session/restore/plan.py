@@ -5,10 +5,11 @@ Paths and refs that state.json records are only used to choose among existing re
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.errors import Refused
+from git_hub_session.errors import HubError, Refused
 from git_hub_session.git.ref_names import (
     AgentBranch,
     agent_name,
@@ -208,6 +209,10 @@ def _plan_one(
         path = worktree.path
     elif not can_create_at(path):
         return RestoreFailure(branch, *occupied_reason(path, branch, worktrees, project))
+    unreadable = _unreadable_rescue(branch, record, project)
+    if unreadable:
+        reason = f"cannot read the saved work '{unreadable}': an object is missing"
+        return RestoreFailure(branch, reason, f"git hub-session doctor {session.id}")
     work, unapplied = _choose_rescue(branch, item.commit, record, project.repo)
     return item._replace(path=path, work=work, unapplied=unapplied)
 
@@ -258,7 +263,7 @@ def _choose_rescue(
     given up.
     """
     refs = _rescue_refs(branch, repo)
-    stashes = {ref: stash[0] for ref in refs if (stash := repo.find_stash(ref))}
+    stashes = {ref: stash[0] for ref in refs if (stash := _find_stash(ref, repo))}
     attempt = f"attempt-{branch.attempt}"
     last_work = [*stashes]
     if attempt in record.work:
@@ -269,6 +274,41 @@ def _choose_rescue(
         if ref not in stashes and _has_more_commits(ref, commit, repo):
             unapplied.append(UnappliedRescue(ref, "commits"))
     return work, tuple(unapplied)
+
+
+def _unreadable_rescue(branch: AgentBranch, record: AgentRecord, project: Project) -> str:
+    """Return a rescue ref that the restore may need, and that cannot be read, or ''.
+
+    If state.json records the work, the restore needs only that ref. git does not list a ref whose
+    file is truncated.
+    """
+    refs = _rescue_refs(branch, project.repo)
+    attempt = f"attempt-{branch.attempt}"
+    if attempt in record.work:
+        recorded = record.work[attempt] or ""
+        is_own = recorded.startswith(rescue_prefix(branch.session, branch.ref))
+        exists = is_own and os.path.lexists(os.path.join(project.paths.common_dir, recorded))
+        refs = [recorded] if recorded in refs or exists else []
+    return next((ref for ref in refs if not _is_readable(ref, project.repo)), "")
+
+
+def _is_readable(ref: str, repo: GitRepo) -> bool:
+    """Return True if the object of the ref exists and, if it is a stash, its commits and trees."""
+    try:
+        stash = repo.find_stash(ref)
+    except HubError:
+        return False
+    if stash:
+        return all(repo.has_object(oid) for oid in filter(None, stash))
+    return repo.has_object(repo.find_ref_target(ref))
+
+
+def _find_stash(ref: str, repo: GitRepo) -> tuple[str, ...]:
+    """Return the parts of a stash, or () if `ref` is no stash or cannot be read."""
+    try:
+        return repo.find_stash(ref)
+    except HubError:
+        return ()
 
 
 def _rescue_refs(branch: AgentBranch, repo: GitRepo) -> list[str]:

@@ -6,14 +6,16 @@ They find nothing if libgit2 cannot open the repository.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.doctor.finding import Finding, Problem, check
+from git_hub_session.errors import GitFailed
 from git_hub_session.git.head import reflog_commits, reflog_tip
 from git_hub_session.git.ref_names import (
     ALL_BRANCHES,
+    HEADS,
     SessionId,
     agent_number,
     branch_of_rescue,
@@ -84,8 +86,9 @@ def check_broken_refs(hub: HubSnapshot) -> Iterator[Problem]:
     tips |= {**hub.tags, **hub.archives}
     # A rescue ref may point to a tag or a blob.
     tips |= {ref: hub.project.repo.find_ref_target(ref) for ref in hub.rescues}
+    incomplete = _incomplete_refs(tips, hub)
     for ref, oid in tips.items():
-        if not (oid and hub.project.repo.has_object(oid)):
+        if ref in incomplete or not (oid and hub.project.repo.has_object(oid)):
             yield from _broken_ref(ref, hub)
     for ref in hub.ref_files:
         is_unlisted = ref not in tips and not ref.endswith(".lock")
@@ -94,12 +97,42 @@ def check_broken_refs(hub: HubSnapshot) -> Iterator[Problem]:
             yield from _broken_ref(ref, hub)
 
 
+def _incomplete_refs(tips: Mapping[str, str], hub: HubSnapshot) -> set[str]:
+    """Return the rescue refs and archive tags whose commit exists, but not all that it reaches.
+
+    The user's branches are not searched: they can have a long history.
+    """
+    repo = hub.project.repo
+    saved = {
+        ref: oid for ref, oid in tips.items() if not ref.startswith(HEADS) and repo.has_object(oid)
+    }
+    branches = {branch.oid for branch in repo.branches(HEADS)}
+    reached = [oid for oid in branches if oid and repo.has_object(oid)]
+    if _has_all_objects(saved.values(), reached, hub):
+        return set()
+    return {ref for ref, oid in saved.items() if not _has_all_objects([oid], reached, hub)}
+
+
+def _has_all_objects(oids: Iterable[str], reached: Sequence[str], hub: HubSnapshot) -> bool:
+    """Return True if all objects exist that `oids` reach and `reached` do not."""
+    revisions = "".join(f"{oid}\n" for oid in [*oids, *(f"^{oid}" for oid in reached)])
+    git = hub.project.git.at(hub.project.paths.common_dir)
+    command = ["rev-list", "--objects", "--quiet", "--missing=allow-promisor", "--stdin"]
+    try:
+        git.run(command, stdin=revisions.encode())
+    except GitFailed:
+        return False
+    return True
+
+
 def _broken_ref(ref: str, hub: HubSnapshot) -> Iterator[Problem]:
     """Report a broken ref if it belongs to a session of this hub."""
     sid = _session_of_ref(ref)
     if sid is None or sid not in hub.sessions:
         return
     evidence = "the ref points to no object"
+    if hub.project.repo.has_object(hub.project.repo.find_ref_target(ref)):
+        evidence = "an object that the ref needs is missing"
     if _has_unreadable_file(ref, hub):
         evidence = f"git cannot read '{_ref_path(ref, hub)}'"
     yield Problem(short_name(ref), evidence, sid, advice=_restore_ref_command(ref, hub))
