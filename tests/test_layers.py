@@ -96,6 +96,8 @@ LATE_IMPORTS = {
     ("commands.init", "merge.next_session"),
     ("commands.init", "temporary.holdout"),
     ("completion.complete", "board.board"),
+    ("commands.list", "git.ref_names"),
+    ("commands.list", "git.refs"),
     ("commands.list", "lineage.parent"),
     ("commands.status", "lineage.parent"),
     ("commands.path", "worktree.repair_commands"),

@@ -10,7 +10,8 @@ from git_hub_session.errors import Refused
 from git_hub_session.git.ref_names import AgentBranch, agent_name
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
 from git_hub_session.session import runs
-from git_hub_session.session.agents import attempts_by_agent, missing_agents_hint
+from git_hub_session.session.agents import missing_agents_hint
+from git_hub_session.session.attempts import grouped_attempts, lost_reason
 from git_hub_session.session.state import State
 from git_hub_session.worktree.agent_progress import read_last_run_of
 from git_hub_session.worktree.owner import agent_worktrees
@@ -38,12 +39,16 @@ def plan_exec(session: Session, project: Project, options: ExecOptions) -> ExecP
     """
     agents = options.agents
     worktrees = _find_worktrees(session, project, agents)
-    numbers = agents or sorted({*attempts_by_agent(session.id, project.repo), *worktrees})
+    owned = [branch for branch, _ in worktrees.values()]
+    attempts = {
+        group[0].agent: group[-1] for group in grouped_attempts(session, project.repo, owned)
+    }
+    numbers = agents or list(attempts)
     last_runs: dict[int, LastRun] = {}
     if options.failed:
         last_runs = _find_failed(session, project, worktrees, numbers)
         numbers = list(last_runs)
-    skipped = tuple(_find_skipped(session, project, worktrees, numbers))
+    skipped = tuple(_find_skipped(session, project, worktrees, attempts, numbers))
     unusable = {agent_run.branch.agent for agent_run in skipped}
     usable = tuple(
         AgentRun(branch, worktree.path, git_dir=worktree.git_dir)
@@ -124,20 +129,21 @@ def _find_skipped(
     session: Session,
     project: Project,
     worktrees: Mapping[int, tuple[AgentBranch, Worktree]],
+    attempts: Mapping[int, AgentBranch],
     numbers: Sequence[int],
 ) -> Iterator[AgentRun]:
     """Yield the agents without a usable worktree, and those with a running process, by number.
 
     A second command must not run beside a process that a killed `exec` has left.
     """
-    attempts = attempts_by_agent(session.id, project.repo)
     with project.store.open_directory(session.id) as directory:
         remaining = runs.remaining_processes(directory)
     for number in numbers:
         if number not in worktrees:
-            branch = AgentBranch(session.id, number, max(attempts[number]))
-            hint = missing_agents_hint(session, project.repo, worktrees)
-            yield AgentRun(branch, "", reason="no worktree", hint=hint)
+            branch = attempts[number]
+            no_worktree = "no worktree", missing_agents_hint(session, project.repo, worktrees)
+            reason, hint = lost_reason(branch, session, project.repo) or no_worktree
+            yield AgentRun(branch, "", reason=reason, hint=hint)
             continue
         branch, worktree = worktrees[number]
         reason, hint = unusable_reason(worktree, branch, project) or ("", "")

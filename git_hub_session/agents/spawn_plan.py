@@ -18,11 +18,14 @@ from git_hub_session.session.agents import (
     NEW_SESSION_HINT,
     accepts_agents,
     all_agents,
-    attempts_by_agent,
     find_base_commit,
     interrupted_spawns,
 )
-from git_hub_session.session.attempts import archived_refs, session_archived_attempts
+from git_hub_session.session.attempts import (
+    archived_refs,
+    attempts_by_agent,
+    session_archived_attempts,
+)
 from git_hub_session.session.state import FINISHED, AgentStatus, State
 from git_hub_session.util.paths import is_same_path
 from git_hub_session.util.shell import quote_word

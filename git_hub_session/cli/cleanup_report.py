@@ -203,7 +203,8 @@ def _git_commands(report: CleanupReport) -> dict[str, str]:
     # checks a branch out only once.
     unavailable = {archived.branch for archived in report.branches.archived}
     commands = {}
-    for worktree in report.removed:
+    # The recorded worktree of a branch is the last one, and gets the branch.
+    for worktree in reversed(report.removed):
         for saved in worktree.saved:
             branch = "" if worktree.branch in unavailable else worktree.branch
             commands[saved.ref] = _git_command(saved, worktree.path, branch)

@@ -23,6 +23,7 @@ from git_hub_session.util.text import display_width, escape_control, pad
 
 if TYPE_CHECKING:
     from git_hub_session.cli.context import Context
+    from git_hub_session.session.project import Project
     from git_hub_session.session.read import UnreadableSession
 
 
@@ -71,7 +72,20 @@ def run(context: Context, args: Arguments) -> ListView:
         rows.reverse()
     # With --max-count=0 there may be sessions, although none is shown.
     filtered = bool(wanted or rows)
-    return ListView(tuple(rows[:max_count]), context.project.now(), filtered=filtered)
+    missing = () if rows else _missing_sessions(context.project)
+    shown = tuple(rows[:max_count])
+    return ListView(shown, context.project.now(), filtered=filtered, missing=missing)
+
+
+def _missing_sessions(project: Project) -> tuple[str, ...]:
+    """Return the ids of sessions that have branches, if the hub has no session at all."""
+    if project.store.ids():
+        return ()
+    from git_hub_session.git.ref_names import HUB_BRANCHES, session_of_branch
+    from git_hub_session.git.refs import refs_below
+
+    ids = map(session_of_branch, refs_below(project.paths.common_dir, HUB_BRANCHES))
+    return tuple(sorted(set(filter(None, ids))))
 
 
 def _sort_key(row: SessionRow, key: str) -> float:
@@ -156,26 +170,42 @@ class ListView(View):
     """The selected sessions."""
 
     def __init__(
-        self, sessions: tuple[SessionRow, ...], now: float, *, filtered: bool = False
+        self,
+        sessions: tuple[SessionRow, ...],
+        now: float,
+        *,
+        filtered: bool = False,
+        missing: tuple[str, ...] = (),
     ) -> None:
         self.sessions = sessions
         self.now = now
         self.filtered = filtered
+        self.missing = missing
+        """The ids of sessions that have branches, if the hub has no session."""
 
     @property
     def exit_code(self) -> int:
-        return 0 if all(row.reason is None for row in self.sessions) else 1
+        is_broken = any(row.reason is not None for row in self.sessions)
+        return 1 if is_broken or self.missing else 0
 
     @property
     def diagnostics(self) -> list[str]:
-        return [
+        broken = [
             f"error: session '{escape_control(row.session_id)}': {escape_control(row.reason)}"
             for row in self.sessions
             if row.reason is not None
         ]
+        if not self.missing:
+            return broken
+        ids = ", ".join(f"'{sid}'" for sid in self.missing)
+        return [
+            f"error: the hub has no sessions, but the repository has branches of {ids}",
+            "hint: git hub-session doctor",
+        ]
 
     def document(self) -> dict[str, Any]:
-        return {"sessions": [row.document() for row in self.sessions]}
+        missing = {"missing": list(self.missing)} if self.missing else {}
+        return {"sessions": [row.document() for row in self.sessions], **missing}
 
     def records(self) -> list[Record]:
         return [make_record(row.document()) for row in self.sessions]
@@ -183,7 +213,7 @@ class ListView(View):
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         if not self.sessions:
             hint = "no session to show" if self.filtered else _NO_SESSIONS
-            return TextOutput([], [] if quiet else [hint])
+            return TextOutput([], [] if quiet or self.missing else [hint])
         ages = [format_age_since(row.updated, self.now) for row in self.sessions]
         table = _Table(self.sessions, ages, style)
         out = [table.line("SESSION ID", "STATE", "AGENTS", "UPDATED", "TASK")]

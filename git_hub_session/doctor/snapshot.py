@@ -19,11 +19,10 @@ from git_hub_session.git.ref_names import (
     rescue_prefix,
     tag_prefix,
 )
-from git_hub_session.git.refs import read_consistently
+from git_hub_session.git.refs import list_files_below, read_consistently
 from git_hub_session.git.worktrees import (
     Worktree,
     linked_worktrees,
-    list_files_below,
     read_worktree,
     worktree_git_dir,
     worktree_names,

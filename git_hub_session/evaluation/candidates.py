@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Refused
@@ -11,12 +10,8 @@ from git_hub_session.evaluation.in_place import with_worktree
 from git_hub_session.git.ref_names import AgentBranch, agent_name, attempt_name
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
 from git_hub_session.session import runs
-from git_hub_session.session.agents import (
-    attempts_by_agent,
-    comparison_base,
-    missing_agents_hint,
-)
-from git_hub_session.session.attempts import find_counting_attempt
+from git_hub_session.session.agents import comparison_base, missing_agents_hint
+from git_hub_session.session.attempts import find_counting_attempt, grouped_attempts, lost_reason
 from git_hub_session.session.state import State
 from git_hub_session.worktree.agent_progress import read_last_run_of
 from git_hub_session.worktree.owner import attempt_worktrees
@@ -194,22 +189,6 @@ def _refuse_state(session: Session, repo: GitRepo) -> None:
         )
 
 
-def _attempts(
-    session: Session, repo: GitRepo, worktrees: Iterable[AgentBranch]
-) -> Iterator[list[AgentBranch]]:
-    """Yield the attempts of each agent that have a branch or a worktree.
-
-    If an attempt has only a worktree, its branch was renamed or deleted.
-    """
-    with_branch = {
-        AgentBranch(session.id, agent, attempt)
-        for agent, attempts in attempts_by_agent(session.id, repo).items()
-        for attempt in attempts
-    }
-    for _, branches in groupby(sorted({*with_branch, *worktrees}), key=lambda each: each.agent):
-        yield list(branches)
-
-
 def _list_candidates(
     session: Session,
     project: Project,
@@ -224,7 +203,7 @@ def _list_candidates(
         active_runs = runs.active_runs(directory, runs.EXEC)
     base = comparison_base(session, project.repo)
     candidates = []
-    for branches in _attempts(session, project.repo, worktrees):
+    for branches in grouped_attempts(session, project.repo, worktrees):
         last = branches[-1]
         if only_last:
             branches = [last]
@@ -286,13 +265,17 @@ def _make_candidate(
     repo = project.repo
     tip = repo.tip(branch.ref)
     worktree = worktrees.get(branch)
+    if worktree is None:
+        off_branch = lost_reason(branch, session, repo)
+    else:
+        # The commits of the attempt's branch are then not all of the agent's work.
+        off_branch = wrong_branch_reason(worktree, branch, project)
     return Candidate(
         branch,
         tip,
         repo.diff_stat(tip, base) if tip and base else None,
         has_own_commit=has_own_commit(tip, session, repo, branch),
-        # The commits of the attempt's branch are then not all of the agent's work.
-        off_branch=wrong_branch_reason(worktree, branch, project) if worktree else None,
+        off_branch=off_branch,
     )
 
 

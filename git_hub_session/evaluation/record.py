@@ -12,6 +12,7 @@ from git_hub_session.session.evaluation_log import EvaluationEntry, append_evalu
 from git_hub_session.session.record import with_evaluation, with_transition, with_verdict
 from git_hub_session.session.state import State
 from git_hub_session.util.clock import format_iso
+from git_hub_session.util.json_values import as_mapping
 
 if TYPE_CHECKING:
     from git_hub_session.evaluation.result import (
@@ -53,6 +54,18 @@ def record_result(
     return result._replace(session=session, state=evaluated.state, notes=notes)
 
 
+def _lost_results(session: Session, result: EvalResult) -> dict[str, dict[str, Any]]:
+    """Return the result of each agent without a branch: its last commit, and no rank."""
+    lost = {}
+    for candidate in (ranked.candidate for ranked in result.candidates):
+        recorded = as_mapping(session.agent_fields(candidate.agent).get("result"))
+        if not candidate.commit and recorded.get("commit"):
+            kept = {key: recorded[key] for key in ("attempt", "commit") if key in recorded}
+            reason = candidate.unmeasured_reason
+            lost[candidate.agent] = {"rank": None, "metric": None, "reason": reason, **kept}
+    return lost
+
+
 def _with_result(
     session: Session, result: EvalResult, project: Project, options: EvalOptions
 ) -> Session:
@@ -64,6 +77,7 @@ def _with_result(
         for ranked in result.candidates
         if ranked.candidate.commit and ranked.is_counted
     }
+    results |= _lost_results(session, result)
     common = {"at": at, "base": base}
     evaluation = {**common, **_evaluation_fields(result, options)}
     if result.verdict is not None:

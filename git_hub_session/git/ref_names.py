@@ -29,6 +29,8 @@ _RESCUE = r"refs/hub/rescue/([^/]+)/.+"
 
 REFS = "refs/"
 HEADS = "refs/heads/"
+HUB_BRANCHES = "refs/heads/hub/"
+"""The prefix of the branches of all sessions."""
 TAGS = "refs/tags/"
 MIGRATE_REFTABLE_HINT = """\
 git refs migrate --ref-format=files

@@ -38,6 +38,33 @@ def is_packed_ref(common_dir: str, ref: str) -> bool:
         return False
 
 
+def refs_below(common_dir: str, prefix: str) -> set[str]:
+    """Return the full refs that begin with `prefix`, a directory such as "refs/heads/hub/"."""
+    refs = set(list_files_below(common_dir, prefix.rstrip("/")))
+    try:
+        with open(os.path.join(common_dir, "packed-refs"), "rb", opener=open_regular) as file:
+            packed = (os.fsdecode(line.rstrip().partition(b" ")[2]) for line in file)
+            refs.update(ref for ref in packed if ref.startswith(prefix))
+    except OSError:
+        pass
+    return refs
+
+
+def list_files_below(top: str, name: str) -> list[str]:
+    """Return the files below the directory `name` in `top`, as paths relative to `top`."""
+    files: list[str] = []
+    directories = [name]
+    for directory in directories:
+        try:
+            with os.scandir(f"{top}/{directory}") as entries:
+                for entry in entries:
+                    path = f"{directory}/{entry.name}"
+                    (directories if entry.is_dir(follow_symlinks=False) else files).append(path)
+        except OSError:
+            pass  # the directory does not exist, or was removed in the meantime
+    return files
+
+
 def read_consistently(common_dir: str, read_refs: Callable[[], Result]) -> Result:
     """Return the result of `read_refs`. Repeat the call if git packed refs in the meantime.
 

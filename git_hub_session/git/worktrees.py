@@ -23,6 +23,7 @@ from git_hub_session.git.head import (
     reflog_tip,
 )
 from git_hub_session.git.ref_names import is_object_id
+from git_hub_session.git.refs import list_files_below
 from git_hub_session.git.safe_open import read_text
 from git_hub_session.util.paths import is_same_path
 
@@ -238,21 +239,6 @@ def _own_refs(git_dir: str) -> list[str]:
     """Return the files in the git dir that can contain object ids, without the reflogs."""
     pseudo_refs = [name for name in os.listdir(git_dir) if _PSEUDO_REF.fullmatch(name)]
     return [*pseudo_refs, *list_files_below(git_dir, "refs")]
-
-
-def list_files_below(top: str, name: str) -> list[str]:
-    """Return the files below the directory `name` in `top`, as paths relative to `top`."""
-    files: list[str] = []
-    directories = [name]
-    for directory in directories:
-        try:
-            with os.scandir(f"{top}/{directory}") as entries:
-                for entry in entries:
-                    path = f"{directory}/{entry.name}"
-                    (directories if entry.is_dir(follow_symlinks=False) else files).append(path)
-        except OSError:
-            pass  # the directory does not exist, or was removed in the meantime
-    return files
 
 
 def _mtime_ns(path: str) -> int:

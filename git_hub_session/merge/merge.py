@@ -28,10 +28,11 @@ from git_hub_session.git.ref_names import (
 from git_hub_session.lineage.parent import describe_rounds
 from git_hub_session.merge.commit import commit_merge, read_signer, write_merge
 from git_hub_session.merge.message import merge_message
-from git_hub_session.merge.move_branch import InterruptedUpdate, move_branch
+from git_hub_session.merge.move_branch import IncompleteUpdate, InterruptedUpdate, move_branch
 from git_hub_session.merge.options import MergeKind, merge_command
 from git_hub_session.merge.plan import MergePlan, resolve_plan
 from git_hub_session.merge.replay import commit_replay
+from git_hub_session.merge.stale_checkout import stale_checkout_warnings
 from git_hub_session.merge.surroundings import git_at_target, merge_variables
 from git_hub_session.merge.undo import undo_interrupted_update
 from git_hub_session.session.model import MergeRecord, Session
@@ -94,6 +95,9 @@ def merge_winner(
             )
         notes = _post_summary(plan, commit, report, project)
         locked.update(partial(_with_merged_state, plan=plan, project=project))
+        if plan.checkout is None and not plan.existing_commit:
+            # This is late, so that a checkout that had read the old commit has moved HEAD.
+            notes += stale_checkout_warnings(project, plan.into, old=plan.base, new=commit)
         return MergeResult(plan, commit, report._replace(notes=(*report.notes, *notes)))
 
 
@@ -136,13 +140,29 @@ def _record_and_move_branch(
             is_squash=plan.kind is MergeKind.SQUASH,
         )
     except BaseException as error:
-        # If git was killed while it updated files, keep the record. The next call needs it to
-        # undo the update.
+        # If some files are updated, keep the record. The next call needs it to undo the update.
+        if isinstance(error, IncompleteUpdate):
+            _undo_incomplete_update(plan, commit, project, error)
         is_merged = project.repo.is_ancestor(project.repo.tip(plan.into), commit)
         if not isinstance(error, InterruptedUpdate) and not is_merged:
             merged = with_record(plan.session)
             locked.update(partial(without_change, changed=merged, original=plan.session))
         raise
+
+
+def _undo_incomplete_update(
+    plan: MergePlan, commit: str, project: Project, error: IncompleteUpdate
+) -> None:
+    """Write the old files again. Raise InterruptedUpdate if that fails."""
+    assert plan.checkout is not None
+    try:
+        undo_interrupted_update(plan.checkout, plan.base, commit, project)
+    except (Refused, OSError) as undo_error:
+        problem = to_hub_error(undo_error)
+        raise InterruptedUpdate(
+            f"git cannot update '{plan.checkout.path}', and some old files are missing",
+            hint="\n".join(filter(None, [error.hint, problem.message, problem.hint])),
+        ) from None
 
 
 def _create_commit(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import GitFailed, HookRefused, HubError, Refused
 from git_hub_session.git.ref_names import SessionId, short_name, update_command
+from git_hub_session.merge.filters import refuse_failing_filters
 from git_hub_session.merge.hooks import run_hooks_after_merge
 from git_hub_session.merge.surroundings import git_at_target
 from git_hub_session.system.tree import path_and_parents
@@ -18,13 +19,20 @@ if TYPE_CHECKING:
     from git_hub_session.worktree.checkouts import Checkout
 
 
+_INCOMPLETE = 3
+"""The exit status of the script if git has updated only some of the files."""
+
 _SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "move_branch.sh")
 
 
 class InterruptedUpdate(HubError):
-    """git was killed while it updated files. The next merge undoes the update (see undo.py)."""
+    """git updated only some of the files. The next merge undoes the update (see undo.py)."""
 
     code = "cut-off"
+
+
+class IncompleteUpdate(Refused):
+    """git could not write a file, and has updated others. The caller must undo the update."""
 
 
 def move_branch(
@@ -45,6 +53,7 @@ def move_branch(
 
     Raises:
         Refused: nothing was changed, or another process moved the branch during the update.
+        IncompleteUpdate: git could not write one of the files.
         InterruptedUpdate: git was killed while it updated files.
     """
     name = short_name(ref)
@@ -55,18 +64,23 @@ def move_branch(
             hint=f"git hub-session merge {sid}",
         )
     if checkout is None:
-        try:
-            project.git.update_refs([update_command(ref, new, old)])
-        except HookRefused as error:
-            raise HookRefused(error.hook, "the merge; nothing was changed") from None
-        except GitFailed as error:
-            raise Refused(f"git cannot move '{name}'", hint=error.stderr.strip()) from None
+        _move_ref(project, ref, old=old, new=new)
         return
     _refuse_if_ignored_files_lost(project, checkout, old, new)
+    refuse_failing_filters(project, checkout, variables, old=old, new=new)
     _move_with_files(project, ref, checkout, variables, old=old, new=new, sid=sid)
     run_hooks_after_merge(git_at_target(project, checkout, variables), is_squash=is_squash)
     if not project.repo.is_ancestor(project.repo.tip(ref), new):
         raise Refused(f"git updated '{checkout.path}', but '{name}' is not at {new[:12]}")
+
+
+def _move_ref(project: Project, ref: str, *, old: str, new: str) -> None:
+    try:
+        project.git.update_refs([update_command(ref, new, old)])
+    except HookRefused as error:
+        raise HookRefused(error.hook, "the merge; nothing was changed") from None
+    except GitFailed as error:
+        raise Refused(f"git cannot move '{short_name(ref)}'", hint=error.stderr.strip()) from None
 
 
 def _move_with_files(
@@ -91,7 +105,8 @@ def _move_with_files(
                 f"git was killed while it updated '{checkout.path}'",
                 hint=f"git hub-session merge {sid}",
             ) from None
-        raise Refused(
+        failure = IncompleteUpdate if error.status == _INCOMPLETE else Refused
+        raise failure(
             f"git cannot update '{checkout.path}', where '{short_name(ref)}' is checked out",
             hint=error.stderr.strip(),
         ) from None

@@ -2,6 +2,8 @@
 #
 # Usage: move_branch.sh <git dir> <ref> <new commit> <old commit>
 #
+# The exit status is 3 if some files are updated, and the program must undo that.
+#
 # The script runs in the worktree of the git dir. Standard input and output belong to a
 # `git update-ref --stdin` that has locked the ref and HEAD, and waits for "commit".
 #
@@ -32,17 +34,19 @@ test "$head" = "ref: $ref" || {
 	exit 1
 }
 
-# Update the files and the index from the commit $1 to the commit $2. git read-tree takes a file
-# with a new modification time for a change, until `git update-index` has compared the content.
-# Compare only if git read-tree fails: the comparison is slow if there are many files.
+# Update the files and the index from the commit $1 to the commit $2. Return $incomplete if git could
+# not write a file: others are written then. The dry run finds every other reason before git writes.
+# git takes a file with a new modification time for a change, until `git update-index` has compared
+# the content. Compare only if the dry run fails: the comparison is slow if there are many files.
+incomplete=3
 export GIT_INDEX_FILE="$next"
 update_files() {
 	test ! -e "$index" || cp -p "$index" "$next" || return
-	git read-tree -m -u "$1" "$2" 2>/dev/null || {
+	git read-tree -n -m -u "$1" "$2" 2>/dev/null || {
 		git update-index -q --refresh >/dev/null
-		git read-tree -m -u "$1" "$2" || return
+		git read-tree -n -m -u "$1" "$2" || return
 	}
-	mv -f "$next" "$index"
+	git read-tree -m -u "$1" "$2" && mv -f "$next" "$index" || return $incomplete
 }
 
 update_files "$old" "$new" </dev/null >/dev/null || exit
@@ -53,5 +57,5 @@ while read -r answer; do
 done
 # git update-ref may have been killed after it moved the branch.
 test "$(git rev-parse --verify --quiet "$ref" </dev/null)" = "$new" && exit
-update_files "$new" "$old" </dev/null >/dev/null
+update_files "$new" "$old" </dev/null >/dev/null || exit $incomplete
 exit 1

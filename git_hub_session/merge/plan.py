@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import NoSuchBranch, Refused
 from git_hub_session.git.ref_names import (
@@ -12,7 +10,6 @@ from git_hub_session.git.ref_names import (
     AgentBranch,
     SessionId,
     agent_name,
-    attempt_name,
     branch_prefix,
     parse_agent_branch,
     short_name,
@@ -21,35 +18,32 @@ from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.lineage.parent import find_ancestors, first_baseline, merged_ancestors
 from git_hub_session.merge.hub_files import refuse_hub_files
 from git_hub_session.merge.options import MergeKind, merge_command, parse_kind
+from git_hub_session.merge.remarks import plan_warnings
 from git_hub_session.merge.replay import plan_replay
 from git_hub_session.merge.settings import MergeSettings, apply_settings, read_merge_settings
 from git_hub_session.merge.signature import refuse_unverified_tip
 from git_hub_session.merge.winner import (
     check_measured_tree,
     choose_winner,
-    moves_since_evaluation,
     nothing_to_merge,
     refuse_contained_winner,
     refuse_unfit_result,
 )
-from git_hub_session.session.agents import refuse_if_evaluated, refuse_if_running
+from git_hub_session.session.agents import (
+    refuse_if_evaluated,
+    refuse_if_running,
+)
 from git_hub_session.session.attempts import describe_attempt
-from git_hub_session.session.baseline import last_evaluation
-from git_hub_session.session.guarded import describe_guarded
 from git_hub_session.session.state import State
-from git_hub_session.system.procfs import NO_PROCESSES
 from git_hub_session.worktree.agent_progress import read_last_run_of
 from git_hub_session.worktree.checkouts import Checkout, find_checkout
-from git_hub_session.worktree.git_settings import settings_warning
 from git_hub_session.worktree.merge_tree import (
     MergeTreeResult,
     open_merge_git,
     run_merge_tree,
 )
-from git_hub_session.worktree.off_branch import detached_reason
-from git_hub_session.worktree.owner import attempt_worktrees, session_worktrees
+from git_hub_session.worktree.owner import session_worktrees
 from git_hub_session.worktree.reattach import wrong_branch_reason
-from git_hub_session.worktree.status import read_worktree_status
 from git_hub_session.worktree.uncommitted import (
     has_own_commit,
     no_commit_error,
@@ -190,7 +184,7 @@ def resolve_plan(
     plan = MergePlan(session, winner, tip, into, base, checkout, options.kind, settings)
     failure = read_last_run_of(winner, session, project).failure
     plan = plan._replace(result=result, failure=failure)
-    return _with_rounds(plan._replace(warnings=tuple(_warnings(plan, project))), project)
+    return _with_rounds(plan._replace(warnings=tuple(plan_warnings(plan, project))), project)
 
 
 def _with_rounds(plan: MergePlan, project: Project) -> MergePlan:
@@ -293,50 +287,3 @@ def _target_commit(into: str, session: Session, project: Project) -> str:
     if repo.find_ref_target(into).startswith(REFS):
         raise Refused(f"'{name}' is a symbolic ref", hint="name its target with --into")
     return base
-
-
-def _warnings(plan: MergePlan, project: Project) -> Iterator[str]:
-    """Yield the warnings that need no computed merge."""
-    session, winner = plan.session, plan.winner
-    if plan.failure:
-        yield f"the last run of {plan.winner_name}: {plan.failure}"
-    changed_settings = settings_warning(session, project.paths.common_dir)
-    if changed_settings:
-        yield changed_settings
-    yield from _evaluation_warnings(session, project, winner, plan.result, plan.into)
-    yield from _worktree_warnings(session, project, winner)
-
-
-def _evaluation_warnings(
-    session: Session, project: Project, winner: AgentBranch, result: AgentResult | None, into: str
-) -> Iterator[str]:
-    name = describe_attempt(session, winner)
-    if result is None:
-        is_ranked = any(other.agent == winner.agent for other in session.results)
-        yield f"{attempt_name(winner)} was not ranked" if is_ranked else f"{name} was not evaluated"
-        return
-    yield from moves_since_evaluation(session, project.repo, winner, result, into=into)
-    guarded = describe_guarded(session.agent_record(agent_name(winner.agent)).guarded)
-    if guarded:
-        yield f"{name} {guarded}"
-    if result.passed is False:
-        reason = f": {result.reason}" if result.reason else ""
-        yield f"{name} failed the evaluation{reason}"
-    elif result.reason:
-        yield f"{name} could not be measured: {result.reason}"
-    if last_evaluation(session).is_regression(result):
-        yield f"{name} does not improve on the baseline"
-
-
-def _worktree_warnings(session: Session, project: Project, winner: AgentBranch) -> Iterator[str]:
-    worktrees = linked_worktrees(project.paths.common_dir)
-    worktree = attempt_worktrees(session.id, project, worktrees).get(winner)
-    if worktree is None:
-        return
-    name = describe_attempt(session, winner)
-    reason = detached_reason(worktree)
-    if reason:
-        yield f"the worktree of {name}: {reason}; later commits are not merged"
-    status = read_worktree_status(worktree, winner.ref, project.repo, NO_PROCESSES)
-    if status.changed or status.untracked:
-        yield f"the worktree of {name} has uncommitted changes, which are not merged"

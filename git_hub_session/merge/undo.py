@@ -1,7 +1,8 @@
-"""Undo an update of a checkout that a killed merge left unfinished.
+"""Undo an update of a checkout that git left unfinished.
 
-git writes the files first, then the index, and the branch moves last. After a kill in between, git
-takes the new files for uncommitted changes of the user. The recorded merge commit tells them apart.
+git writes the files first, then the index, and the branch moves last. If git was killed in between,
+or could not write a file, it takes the new files for uncommitted changes of the user. The recorded
+merge commit tells them apart.
 """
 
 from __future__ import annotations
@@ -56,7 +57,10 @@ def _undo_update(checkout: Checkout, old: str, new: str, project: Project) -> No
         return
     top = os.path.realpath(os.fsencode(checkout.path))
     for path in changed & new_entries.keys():
-        if _is_partial_file(top, path, new_entries[path][1], checkout, project):
+        data = _read_file(top, path)
+        if data is None or _is_blob(data, old_entries.get(path), project):
+            continue
+        if is_prefix_of_blob(data, project.repo, git, path, new_entries[path][1]):
             _remove_file(top, path)
     old_paths = changed & old_entries.keys()
     missing = [path for path in old_paths if not os.path.lexists(os.path.join(top, path))]
@@ -74,18 +78,17 @@ def _remove_file(top: bytes, path: bytes) -> None:
         pass  # the directory is not empty
 
 
-def _is_partial_file(
-    top: bytes, path: bytes, blob: bytes, checkout: Checkout, project: Project
-) -> bool:
-    """Return True if the file has the beginning of the content that git writes for `blob`.
-
-    Follow no link to the file.
-    """
+def _read_file(top: bytes, path: bytes) -> bytes | None:
+    """Return the content of a file or link, or None. Follow no link to it."""
     full = os.path.join(top, path)
     if os.path.realpath(os.path.dirname(full)) != os.path.dirname(full):
-        return False
+        return None
     try:
-        data = read_file_or_link(os.fsdecode(top), path, os.lstat(full).st_mode)
+        return read_file_or_link(os.fsdecode(top), path, os.lstat(full).st_mode)
     except OSError:
-        return False
-    return is_prefix_of_blob(data, project.repo, checkout.git(project), path, blob)
+        return None
+
+
+def _is_blob(data: bytes, entry: tuple[int, bytes] | None, project: Project) -> bool:
+    """Return True if `data` is the content of an entry of a tree, stored without a filter."""
+    return entry is not None and project.repo.blob_id(data) == entry[1]

@@ -15,8 +15,13 @@ from git_hub_session.git.ref_names import (
 )
 from git_hub_session.lineage.parent import read_parent
 from git_hub_session.merge.options import MergeKind, MergeOptions, merge_command
-from git_hub_session.session.agents import archived_agents, attempts_by_agent, require_agent
-from git_hub_session.session.attempts import describe_attempt, ranked_attempt
+from git_hub_session.session.agents import require_agent
+from git_hub_session.session.attempts import (
+    archived_agents,
+    attempts_by_agent,
+    describe_attempt,
+    ranked_attempt,
+)
 from git_hub_session.session.baseline import Evaluation, last_evaluation
 from git_hub_session.session.runs import read_last_run
 from git_hub_session.session.state import State

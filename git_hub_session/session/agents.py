@@ -12,16 +12,17 @@ from git_hub_session.git.ref_names import (
     SessionId,
     agent_name,
     agent_number,
-    archive_prefixes,
-    branch_prefix,
     name_in_session,
     parse_agent_branch,
     parse_agent_name,
-    parse_archive_ref,
-    parse_archive_tag,
 )
 from git_hub_session.session import runs
-from git_hub_session.session.attempts import archived_refs, session_archived_attempts
+from git_hub_session.session.attempts import (
+    archived_agents,
+    archived_refs,
+    attempts_by_agent,
+    session_archived_attempts,
+)
 from git_hub_session.session.model import MAX_AGENTS, Session
 from git_hub_session.session.state import FINISHED, AgentStatus, State
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
@@ -99,16 +100,6 @@ def all_agents(session: Session) -> range:
     return range(1, session.config.agent_count + 1)
 
 
-def attempts_by_agent(sid: SessionId, repo: GitRepo) -> dict[int, list[int]]:
-    """Return the attempts that have a branch, for each agent, sorted by the agent's number."""
-    attempts: dict[int, list[int]] = {}
-    for ref in repo.refs(branch_prefix(sid)):
-        branch = parse_agent_branch(ref)
-        if branch is not None:
-            attempts.setdefault(branch.agent, []).append(branch.attempt)
-    return dict(sorted(attempts.items()))
-
-
 def parse_attempt(text: str, count: int) -> tuple[int, int]:
     """Return the numbers in "agent-2/attempt-1", or in "agent-2" with 0 for the attempt.
 
@@ -119,13 +110,6 @@ def parse_attempt(text: str, count: int) -> tuple[int, int]:
     if number is None or (slash and not number):
         raise UsageError(f"not an attempt: '{text}'", hint="use a name such as agent-2/attempt-1")
     return parse_agent(agent, count), number
-
-
-def archived_agents(sid: SessionId, repo: GitRepo) -> set[int]:
-    """Return the numbers of the agents that have an archive tag or an archive ref."""
-    refs = repo.refs(*archive_prefixes(sid))
-    numbers = {tag.agent for tag in filter(None, map(parse_archive_tag, refs))}
-    return numbers | {ref.branch.agent for ref in filter(None, map(parse_archive_ref, refs))}
 
 
 def accepts_agents(session: Session, repo: GitRepo) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.ref_names import (
@@ -13,9 +13,13 @@ from git_hub_session.git.ref_names import (
     agent_number,
     archive_prefixes,
     attempt_name,
+    branch_prefix,
+    parse_agent_branch,
     parse_archive_ref,
     parse_archive_tag,
+    short_name,
 )
+from git_hub_session.session.state import FINISHED, AgentStatus, State
 from git_hub_session.util.json_values import as_count, as_mapping, as_text
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.util.paths import is_encodable
@@ -25,6 +29,9 @@ if TYPE_CHECKING:
     from git_hub_session.session.model import Session
 
 _PREFIX = "attempt-"
+
+NO_BRANCH = "its branch does not exist"
+"""The reason that an agent without a branch is neither run nor measured."""
 
 
 def earlier_attempts(session: Session, agent: str) -> list[int]:
@@ -161,3 +168,73 @@ def recorded_paths(session: Session) -> dict[str, str]:
 
 def _is_path(text: str) -> bool:
     return os.path.isabs(text) and "\0" not in text and is_encodable(text)
+
+
+def attempts_by_agent(sid: SessionId, repo: GitRepo) -> dict[int, list[int]]:
+    """Return the attempts that have a branch, for each agent, sorted by the agent's number."""
+    attempts: dict[int, list[int]] = {}
+    for ref in repo.refs(branch_prefix(sid)):
+        branch = parse_agent_branch(ref)
+        if branch is not None:
+            attempts.setdefault(branch.agent, []).append(branch.attempt)
+    return dict(sorted(attempts.items()))
+
+
+def archived_agents(sid: SessionId, repo: GitRepo) -> set[int]:
+    """Return the numbers of the agents that have an archive tag or an archive ref."""
+    refs = repo.refs(*archive_prefixes(sid))
+    numbers = {tag.agent for tag in filter(None, map(parse_archive_tag, refs))}
+    return numbers | {ref.branch.agent for ref in filter(None, map(parse_archive_ref, refs))}
+
+
+def lost_attempts(
+    session: Session, repo: GitRepo, present: Container[int]
+) -> dict[int, AgentBranch]:
+    """Return the last attempt of each agent that state.json records, and that has no ref.
+
+    Args:
+        present: the agents that have a branch or a worktree.
+    """
+    if session.state in (State.INIT, *FINISHED):
+        return {}
+    archived = archived_agents(session.id, repo)
+    lost = {}
+    for name in session.agents:
+        number, record = agent_number(name), session.agent_record(name)
+        is_created = record.attempt > 0 and record.status != AgentStatus.SPAWNING
+        if is_created and number not in present and number not in archived:
+            lost[number] = AgentBranch(session.id, number, record.attempt)
+    return lost
+
+
+def lost_reason(branch: AgentBranch, session: Session, repo: GitRepo) -> tuple[str, str] | None:
+    """Return the reason that an attempt has no branch, with a hint, or None if it has one.
+
+    The hint recreates the branch at the evaluated commit, or finds its commits.
+    """
+    if repo.find_ref_target(branch.ref):
+        return None
+    for result in session.results:
+        is_same = (result.agent, result.attempt) == (branch.agent, branch.attempt)
+        if is_same and repo.has_commit(result.commit):
+            return NO_BRANCH, f"git branch {short_name(branch.ref)} {result.commit}"
+    return NO_BRANCH, f"git hub-session doctor {session.id}"
+
+
+def grouped_attempts(
+    session: Session, repo: GitRepo, worktrees: Iterable[AgentBranch]
+) -> list[list[AgentBranch]]:
+    """Return the attempts of each agent that have a branch or a worktree, and the lost ones.
+
+    If an attempt has only a worktree, its branch was renamed or deleted. If no attempt has either,
+    return [].
+    """
+    groups: dict[int, set[AgentBranch]] = {}
+    for agent, numbers in attempts_by_agent(session.id, repo).items():
+        groups[agent] = {AgentBranch(session.id, agent, number) for number in numbers}
+    for branch in worktrees:
+        groups.setdefault(branch.agent, set()).add(branch)
+    if groups:
+        lost = lost_attempts(session, repo, groups)
+        groups |= {agent: {branch} for agent, branch in lost.items()}
+    return [sorted(groups[agent]) for agent in sorted(groups)]

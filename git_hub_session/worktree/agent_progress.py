@@ -11,6 +11,7 @@ from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.git.ref_names import agent_name, agent_number, parse_agent_branch
 from git_hub_session.session import runs
 from git_hub_session.session.agents import base_now
+from git_hub_session.session.attempts import NO_BRANCH, lost_attempts
 from git_hub_session.session.model import CONFLICTS
 from git_hub_session.session.state import AgentStatus, State
 from git_hub_session.util.clock import parse_iso
@@ -66,7 +67,8 @@ class AgentProgress(NamedTuple):
     @property
     def has_progress(self) -> bool:
         """True if a command has run for the agent, or if it was evaluated."""
-        return self.state != READY or self.result is not None
+        is_lost = self.off_branch == NO_BRANCH
+        return self.state != READY or self.result is not None or is_lost
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -109,6 +111,8 @@ def read_agent_progress(status: SessionStatus, project: Project) -> tuple[AgentP
     session = status.session
     attempts = _last_attempts(status)
     numbers = {*attempts, *map(agent_number, session.agents)} - {0}
+    for branch in lost_attempts(session, project.repo, attempts).values():
+        attempts[branch.agent] = _LastAttempt(branch.attempt, off_branch=NO_BRANCH)
     results = {result.agent: result for result in session.results}
     with project.store.open_directory(session.id) as directory:
         active_runs = runs.active_runs(directory, runs.EXEC)

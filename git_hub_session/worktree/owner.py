@@ -16,12 +16,14 @@ from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import (
     AgentBranch,
     SessionId,
+    agent_name,
     branch_prefix,
     parse_agent_branch,
     session_of_branch,
 )
 from git_hub_session.session.attempts import recorded_attempts
 from git_hub_session.session.state import FINISHED
+from git_hub_session.util.json_values import as_text
 from git_hub_session.util.paths import is_same_path
 from git_hub_session.util.text import natural_key
 from git_hub_session.worktree.off_branch import is_same_agent, original_attempt
@@ -44,7 +46,8 @@ def session_worktrees(
     """Return the worktrees of the session, each with the full ref of its current or last branch.
 
     A worktree that has another branch checked out comes with the branch of the recorded attempt. They
-    are in natural order of the branches: agent-10 comes after agent-2.
+    are in natural order of the branches: agent-10 comes after agent-2. If several worktrees have one
+    branch (`git worktree add -f`), the one that state.json records is the last.
     """
     own = [worktree for worktree in worktrees if session_of_worktree(worktree) in (None, sid)]
     session = _read_or_none(sid, project) if own else None
@@ -56,7 +59,19 @@ def session_worktrees(
     without_branch = [worktree for worktree in own if not worktree.branches and worktree.path]
     if without_branch:
         pairs += _detached_worktrees(without_branch, sid, session, project)
+    pairs.sort(key=lambda pair: _is_recorded(pair, session))
     return sorted(pairs, key=_branch_order)
+
+
+def _is_recorded(pair: tuple[Worktree, str], session: Session | None) -> bool:
+    """Return True if state.json records the worktree for the attempt of the branch."""
+    worktree, ref = pair
+    branch = parse_agent_branch(ref)
+    if session is None or branch is None:
+        return False
+    name = agent_name(branch.agent)
+    recorded = as_text(session.attempt_fields(name, branch.attempt).get("worktree"))
+    return bool(recorded) and is_same_path(recorded, worktree.path)
 
 
 def _branch_order(pair: tuple[Worktree, str]) -> tuple[tuple[int, str], ...]:
@@ -148,7 +163,7 @@ def attempt_worktrees(
     """Return the worktree of each attempt that has one, sorted by agent and attempt.
 
     Skip worktrees whose directory is missing. If two worktrees belong to one attempt, prefer the
-    worktree that is on the branch.
+    worktree that is on the branch, and then the one that state.json records.
     """
     candidates: list[tuple[AgentBranch, bool, Worktree]] = []
     for worktree, ref in session_worktrees(sid, project, worktrees):

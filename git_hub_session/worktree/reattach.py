@@ -17,7 +17,8 @@ from git_hub_session.git.ref_names import (
     parse_agent_branch,
     short_name,
 )
-from git_hub_session.git.worktrees import Worktree, list_files_below
+from git_hub_session.git.refs import list_files_below
+from git_hub_session.git.worktrees import Worktree
 from git_hub_session.util.paths import is_same_path
 from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.branches_in_use import branches_in_use

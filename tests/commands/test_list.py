@@ -297,3 +297,26 @@ def test_thousands_of_sessions_are_read_in_parallel(hub: Hub) -> None:
     assert result.code == 1
     assert [row["session_id"] for row in rows] == names
     assert [row["session_id"] for row in rows if row["state"] != "running"] == ["s0007"]
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_hub_that_was_taken_away(hub: Hub, is_packed: bool) -> None:
+    """`git stash --all` takes the hub away. Its branches show that there were sessions."""
+    hub.session("s1", agents=2)
+    hub.session("s2", agents=1)
+    hub.session("s3")
+    listed = hub.run("list")
+    if is_packed:
+        hub.git("pack-refs", "--all")
+    hub.git("stash", "--all", "--quiet")
+    result = Result(
+        1,
+        "",
+        "error: the hub has no sessions, but the repository has branches of 's1', 's2'\n"
+        "hint: git hub-session doctor\n",
+    )
+    assert hub.run("list") == hub.run("list", "-q") == result
+    assert hub.json("list", code=1) == {"sessions": [], "missing": ["s1", "s2"]}
+    assert hub.run("list", "--state", "merged") == hub.run("list", "-n", "0") == result
+    hub.git("stash", "pop", "--quiet")
+    assert hub.run("list") == listed

@@ -319,7 +319,7 @@ def test_killed_after_a_directory_replaced_a_file(hub: Hub) -> None:
     hub.commit(winner, "file/deep/one", "x\n")
     hub.commit(winner, "sub", "y\n")
     assert hub.run("eval", "-q", "--ranking", "2", "s1").code == 0
-    case = '*read-tree*-m*) "$real" "$@"; kill -9 $PPID; exit 1 ;;'
+    case = '*"read-tree -m"*) "$real" "$@"; kill -9 $PPID; exit 1 ;;'
     base = hub.commit(hub.top, "later", "x\n")
     assert hub.run("eval", "-q", "--ranking", "2", "s1").code == 0
     arguments = ("git-hub-session", "merge", "--rebase", "-q", "--yes", "s1")
@@ -338,7 +338,7 @@ def test_git_that_locks_the_branch_is_killed(hub: Hub) -> None:
     before = protected_state(hub)
     pid = hub.top.parent / "pid"
     case = f"""*update-ref*--stdin*) echo $$ >{pid} ;;
-*read-tree*-m*)
+*"read-tree -m"*)
 	"$real" "$@"
 	code=$?
 	kill -9 "$(cat {pid})" 2>/dev/null

@@ -22,6 +22,7 @@ from tests.support.crash_scenarios import (
     check_result,
     worktree_path,
 )
+from tests.support.evaluated_sessions import agent_worktree, create_evaluated_session
 from tests.support.hub import PYTHON, Hub, Result, new_hub, snapshot
 from tests.support.interrupt import LONG
 
@@ -162,6 +163,29 @@ def test_directory_without_write_permission(hub_of_nobody: Hub, read_only: str) 
         subprocess.run(["chown", "-R", "0:0", hub.top.parent], check=True)
     runner.check()
     runner.finish()
+
+
+def test_merge_into_a_directory_without_write_permission(hub_of_nobody: Hub) -> None:
+    """git writes `file`, and cannot write `sub/new`. The error names it, and `file` is old again."""
+    hub = create_evaluated_session(hub_of_nobody)
+    hub.commit(agent_worktree(hub, 2), "sub/new", "x\n")
+    directory = hub.top / "sub"
+    if _IS_ROOT:
+        subprocess.run(["chown", "-R", "65534:65534", hub.top.parent], check=True)
+    directory.chmod(0o555)
+    command = [PYTHON, "-B", "-I", "-c", COMMAND, "merge", "-q", "--yes", "--unmeasured", "s1"]
+    prefix = _NOBODY if _IS_ROOT else ()
+    result = hub.call(*prefix, *command)
+    assert (result.code, result.err.splitlines()[0]) == (
+        1,
+        f"error: git cannot update '{hub.top}', where 'main' is checked out",
+    )
+    assert "sub/new: Permission denied" in result.err
+    status = hub.call(*prefix, "git", "status", "--porcelain", "--branch")
+    assert status.out == "## main\n"
+    directory.chmod(0o755)
+    assert hub.call(*prefix, *command) == Result(0)
+    assert (directory / "new").read_text() == "x\n"
 
 
 def test_file_that_cannot_be_deleted(hub: Hub) -> None:

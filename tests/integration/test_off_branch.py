@@ -248,7 +248,10 @@ def test_discarded_attempt_does_not_block_the_merge(session: Hub) -> None:
     session.git("update-ref", "-d", f"refs/heads/{FIRST}")
     shutil.rmtree(agent_worktree(session, 1))
     merged = session.run("merge", "--yes", "s1")
-    assert merged.err == "session s1 is merged, but its cleanup is not complete\n"
+    assert merged.err == (
+        "warning: agent-1: its branch does not exist\n"
+        "session s1 is merged, but its cleanup is not complete\n"
+    )
     assert session.state()["state"] == "merged"
 
 

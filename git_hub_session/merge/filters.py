@@ -1,0 +1,59 @@
+"""Run the filters of new files before a merge changes a checkout.
+
+git stops at the first required filter that fails, such as that of git-lfs without its server. It has
+then deleted the old file, and written others.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.errors import GitFailed, Refused
+from git_hub_session.system.temporary import temporary_directory
+
+if TYPE_CHECKING:
+    from git_hub_session.git.command import GitAt
+    from git_hub_session.session.project import Project
+    from git_hub_session.worktree.checkouts import Checkout
+
+
+def refuse_failing_filters(
+    project: Project, checkout: Checkout, variables: Mapping[str, str], *, old: str, new: str
+) -> None:
+    """Raise Refused if a required filter fails for a file that differs between two commits."""
+    if not _has_required_filter(checkout.git(project)):
+        return
+    old_entries, new_entries = project.repo.tree_entries(old), project.repo.tree_entries(new)
+    changed = [path for path, entry in new_entries.items() if old_entries.get(path) != entry]
+    with temporary_directory() as scratch:
+        index = os.path.join(scratch, "index")
+        git = project.git.at(checkout.git_dir, checkout.path, index=index, variables=variables)
+        git.run(["read-tree", new])
+        paths = _filtered_paths(git, changed)
+        command = ["checkout-index", "-z", "--stdin", f"--prefix={scratch}/files/"]
+        try:
+            git.run(command, stdin=b"".join(path + b"\0" for path in paths))
+        except GitFailed as error:
+            raise Refused(
+                f"git cannot write the merged files to '{checkout.path}'", hint=error.stderr.strip()
+            ) from None
+
+
+def _has_required_filter(git: GitAt) -> bool:
+    try:
+        return bool(git.run(["config", "--get-regexp", r"^filter\..*\.required$"]))
+    except GitFailed as error:
+        if error.status == 1:
+            return False
+        raise
+
+
+def _filtered_paths(git: GitAt, paths: list[bytes]) -> list[bytes]:
+    """Return the paths that have a filter by the attributes in the index."""
+    stdin = b"".join(path + b"\0" for path in paths)
+    output = git.run(["check-attr", "-z", "--cached", "--stdin", "filter"], stdin=stdin)
+    fields = output.split(b"\0")
+    values = zip(fields[0::3], fields[2::3], strict=False)
+    return [path for path, value in values if value not in (b"unspecified", b"unset")]

@@ -1,0 +1,86 @@
+"""The warnings of a planned merge that need no computed merge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.git.ref_names import agent_name, attempt_name
+from git_hub_session.git.worktrees import linked_worktrees
+from git_hub_session.merge.winner import moves_since_evaluation
+from git_hub_session.session.attempts import (
+    NO_BRANCH,
+    attempts_by_agent,
+    describe_attempt,
+    lost_attempts,
+)
+from git_hub_session.session.baseline import last_evaluation
+from git_hub_session.session.guarded import describe_guarded
+from git_hub_session.system.procfs import NO_PROCESSES
+from git_hub_session.worktree.git_settings import settings_warning
+from git_hub_session.worktree.off_branch import detached_reason
+from git_hub_session.worktree.owner import attempt_worktrees
+from git_hub_session.worktree.status import read_worktree_status
+
+if TYPE_CHECKING:
+    from git_hub_session.git.ref_names import AgentBranch
+    from git_hub_session.merge.plan import MergePlan
+    from git_hub_session.session.model import AgentResult, Session
+    from git_hub_session.session.project import Project
+
+
+def plan_warnings(plan: MergePlan, project: Project) -> Iterator[str]:
+    """Yield the warnings that need no computed merge."""
+    session, winner = plan.session, plan.winner
+    if plan.failure:
+        yield f"the last run of {plan.winner_name}: {plan.failure}"
+    changed_settings = settings_warning(session, project.paths.common_dir)
+    if changed_settings:
+        yield changed_settings
+    yield from _evaluation_warnings(session, project, winner, plan.result, plan.into)
+    yield from _worktree_warnings(session, project, winner)
+    yield from _lost_agents(session, project)
+
+
+def _evaluation_warnings(
+    session: Session, project: Project, winner: AgentBranch, result: AgentResult | None, into: str
+) -> Iterator[str]:
+    name = describe_attempt(session, winner)
+    if result is None:
+        is_ranked = any(other.agent == winner.agent for other in session.results)
+        yield f"{attempt_name(winner)} was not ranked" if is_ranked else f"{name} was not evaluated"
+        return
+    yield from moves_since_evaluation(session, project.repo, winner, result, into=into)
+    guarded = describe_guarded(session.agent_record(agent_name(winner.agent)).guarded)
+    if guarded:
+        yield f"{name} {guarded}"
+    if result.passed is False:
+        reason = f": {result.reason}" if result.reason else ""
+        yield f"{name} failed the evaluation{reason}"
+    elif result.reason:
+        yield f"{name} could not be measured: {result.reason}"
+    if last_evaluation(session).is_regression(result):
+        yield f"{name} does not improve on the baseline"
+
+
+def _lost_agents(session: Session, project: Project) -> list[str]:
+    """Return a warning for each agent without a branch. The user may have deleted it on purpose."""
+    worktrees = linked_worktrees(project.paths.common_dir)
+    owned = attempt_worktrees(session.id, project, worktrees)
+    present = {*attempts_by_agent(session.id, project.repo), *(branch.agent for branch in owned)}
+    lost = lost_attempts(session, project.repo, present)
+    return [f"{agent_name(number)}: {NO_BRANCH}" for number in lost]
+
+
+def _worktree_warnings(session: Session, project: Project, winner: AgentBranch) -> Iterator[str]:
+    worktrees = linked_worktrees(project.paths.common_dir)
+    worktree = attempt_worktrees(session.id, project, worktrees).get(winner)
+    if worktree is None:
+        return
+    name = describe_attempt(session, winner)
+    reason = detached_reason(worktree)
+    if reason:
+        yield f"the worktree of {name}: {reason}; later commits are not merged"
+    status = read_worktree_status(worktree, winner.ref, project.repo, NO_PROCESSES)
+    if status.changed or status.untracked:
+        yield f"the worktree of {name} has uncommitted changes, which are not merged"

@@ -1,0 +1,88 @@
+"""An agent has lost its worktree and its branch. Every command names it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.evaluated_sessions import agent_worktree, create_evaluated_session
+from tests.support.hub import Hub, Result
+
+BRANCH = "hub/s1/agent-2/attempt-1"
+
+
+def lose_agent(hub: Hub) -> str:
+    """Remove the worktree and the branch of agent-2. Return its commit."""
+    commit = hub.git("rev-parse", BRANCH)
+    hub.git("worktree", "remove", "--force", agent_worktree(hub, 2))
+    hub.git("branch", "-q", "-D", BRANCH)
+    return commit
+
+
+@pytest.fixture
+def commit(hub: Hub) -> str:
+    """Create an evaluated session with three agents. agent-2, the winner, has lost its branch."""
+    create_evaluated_session(hub, agents=3)
+    return lose_agent(hub)
+
+
+def test_exec(hub: Hub, commit: str) -> None:
+    """The command runs for the others. The printed command and `restore` bring the agent back."""
+    result = hub.run("exec", "s1", "--", "true")
+    assert result.code == 1
+    assert "agent-2: its branch does not exist" in result.err.replace("error: ", "")
+    hint = f"git branch {BRANCH} {commit}"
+    assert hint in result.err
+    assert hub.run("exec", "-q", "--agents", "2", "s1", "--", "true").code == 1
+    hub.git(*hint.split()[1:])
+    assert hub.run("restore", "-q", "s1") == Result(0)
+    assert hub.run("exec", "-q", "s1", "--", "true") == Result(0)
+
+
+def test_eval(hub: Hub, commit: str) -> None:
+    """The row stays, without a rank. Its commit stays in state.json."""
+    result = hub.run("eval", "s1", "--eval", "true")
+    assert "agent-2" in result.out
+    assert "its branch does not exist, not measured" in result.out
+    record = hub.state()["agents"]["agent-2"]["result"]
+    assert (record["rank"], record["commit"]) == (None, commit)
+    again = hub.run("exec", "s1", "--", "true")
+    assert f"git branch {BRANCH} {commit}" in again.err
+
+
+def test_agent_that_was_never_evaluated(hub: Hub) -> None:
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
+    hub.run("spawn", "-q", "s1")
+    lose_agent(hub)
+    result = hub.run("exec", "s1", "--", "true")
+    assert (result.code, "hint: git hub-session doctor s1" in result.err) == (1, True)
+    assert "agent-2  ready  its branch does not exist" in hub.run("status", "s1").out
+
+
+def test_status(hub: Hub, commit: str) -> None:
+    assert "its branch does not exist" in hub.run("status", "s1").out
+    [agent] = [each for each in hub.json("status", "s1")["agents"] if each["agent"] == 2]
+    assert agent["off_branch"] == "its branch does not exist"
+
+
+def test_merge_of_another_agent(hub: Hub, commit: str) -> None:
+    """The user may have deleted the branch on purpose: the merge says it, and goes on."""
+    assert hub.run("eval", "-q", "--ranking", "1,3", "s1").code in (0, 1)
+    result = hub.run("merge", "--yes", "s1")
+    assert (result.code, "warning: agent-2: its branch does not exist\n" in result.err) == (0, True)
+
+
+def test_merge_of_the_agent(hub: Hub, commit: str) -> None:
+    """The last evaluation ranked the agent first: no other one replaces it silently."""
+    before = hub.git("rev-parse", "main")
+    result = hub.run("merge", "-q", "--yes", "s1")
+    assert result.code == 1, result
+    assert hub.git("rev-parse", "main") == before
+
+
+def test_archived_agent_is_not_lost(hub: Hub) -> None:
+    create_evaluated_session(hub, agents=2)
+    assert hub.run("cleanup", "-q", "--archive", "s1") == Result(0)
+    assert "does not exist" not in hub.run("status", "s1").out
+    assert not Path(agent_worktree(hub, 2)).exists()
