@@ -152,7 +152,7 @@ def clean_up_locked(
     if archiving:
         report = _archive(edit, report, project, keep_branch)
     if report.branches.archived or any(outcome.saved for outcome in report.outcomes):
-        report = report._replace(notes=(*report.notes, *exposed_ref_warnings(project)))
+        report = report._replace(notes=(*report.notes, *exposed_ref_warnings(project.git)))
     return report
 
 

@@ -15,7 +15,7 @@ from git_hub_session.git.ref_names import ALL_BRANCHES, ALL_HUB, ALL_TAGS, REFS
 from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
-    from git_hub_session.session.project import Project
+    from git_hub_session.git.command import Git
 
 _PATTERN = r"^(remote\..*\.(fetch|push|mirror|prune|prunetags)|fetch\.prune(tags)?)$"
 _NOT_SET = 1  # the exit status of `git config`
@@ -32,9 +32,9 @@ class ExposedRefs(NamedTuple):
     """The command that protects the refs."""
 
 
-def find_exposed_refs(project: Project) -> list[ExposedRefs]:
+def find_exposed_refs(git: Git) -> list[ExposedRefs]:
     """Return the settings that expose refs of the hub. Raises HubError."""
-    settings = _read_settings(project)
+    settings = _read_settings(git)
     exposed: list[ExposedRefs] = []
     for name in settings:
         if name.startswith("remote."):
@@ -44,19 +44,19 @@ def find_exposed_refs(project: Project) -> list[ExposedRefs]:
     return list(dict.fromkeys(exposed))
 
 
-def exposed_ref_warnings(project: Project) -> list[str]:
+def exposed_ref_warnings(git: Git) -> list[str]:
     """Return a warning for each setting that exposes refs of the hub."""
     try:
-        exposed = find_exposed_refs(project)
+        exposed = find_exposed_refs(git)
     except HubError as error:
         return [f"cannot read the settings of remotes: {error.message}"]
     return [f"{refs.effect} ({refs.setting}); exclude them: {refs.command}" for refs in exposed]
 
 
-def _read_settings(project: Project) -> dict[str, list[str]]:
+def _read_settings(git: Git) -> dict[str, list[str]]:
     """Return the values of the settings of remotes. Git writes the last part in lower case."""
     try:
-        output = project.git.run(["config", "-z", "--get-regexp", _PATTERN])
+        output = git.run(["config", "-z", "--get-regexp", _PATTERN])
     except GitFailed as error:
         if error.status != _NOT_SET:
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import HubError
 from git_hub_session.git.config import parse_size
+from git_hub_session.worktree.setup import IncludedFiles, find_included_files, read_keep_ignored
 
 if TYPE_CHECKING:
     from git_hub_session.session.project import Project
@@ -19,8 +20,10 @@ class CleanupOptions(NamedTuple):
     """Do not save uncommitted changes."""
     rescue_limit: int = 100 << 20
     """The setting hubsession.rescueLimit: the largest size of untracked files to save, in bytes."""
-    keep_ignored: tuple[str, ...] = (".env*", "*.db", "*.sqlite*")
+    keep_ignored: tuple[str, ...] = ()
     """The setting hubsession.keepIgnored: the patterns of ignored files to save."""
+    included: IncludedFiles = IncludedFiles()
+    """The files of .worktreeinclude. Their unchanged copies are not saved."""
 
 
 def read_cleanup_options(
@@ -40,7 +43,9 @@ def read_cleanup_options(
                 hint="a number of bytes: 100m, 2g",
             )
         options = options._replace(rescue_limit=limit)
-    patterns = project.config_values("hubsession.keepIgnored")
-    if patterns:
-        options = options._replace(keep_ignored=tuple(" ".join(patterns).split()))
-    return options
+    options = options._replace(keep_ignored=read_keep_ignored(project))
+    try:
+        paths = frozenset(find_included_files(project))
+    except HubError:
+        return options  # the copies are saved
+    return options._replace(included=IncludedFiles(project.paths.main_worktree, paths))

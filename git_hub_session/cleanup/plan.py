@@ -11,6 +11,7 @@ from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import agent_name, parse_agent_branch
 from git_hub_session.removal.inspect import (
     Fingerprint,
+    IgnoredSelection,
     WorktreeState,
     inspect_changes,
     inspect_usage,
@@ -139,7 +140,8 @@ def plan_worktree(state: WorktreeState, project: Project, options: CleanupOption
     reason = first_reason(USAGE_RULES, state, options)
     if reason is not None:
         return WorktreePlan(state, reason)
-    state = inspect_changes(state, project, options.keep_ignored, options.rescue_limit)
+    selection = IgnoredSelection(options.keep_ignored, options.included)
+    state = inspect_changes(state, project, selection, options.rescue_limit)
     reason = first_reason(CHANGES_RULES, state, options)
     compact = state._replace(changes=None, paths_to_save=(), error=None)
     if reason is not None:

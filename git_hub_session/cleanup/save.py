@@ -17,7 +17,7 @@ from git_hub_session.git.ref_names import (
     rescue_prefix,
     short_name,
 )
-from git_hub_session.removal.inspect import paths_to_save, scan_changes
+from git_hub_session.removal.inspect import IgnoredSelection, paths_to_save, scan_changes
 from git_hub_session.session.agents import group_by_agent
 from git_hub_session.session.record import with_rescues, with_work
 from git_hub_session.stash.create import (
@@ -157,7 +157,8 @@ def _save_changes(
         changes = scan_changes(worktree, project)
         if plan.fingerprint is None or changes.tree.digest() != plan.fingerprint.contents:
             raise CannotSave(CONTENTS_CHANGED)
-        paths = paths_to_save(changes, options.keep_ignored)
+        selection = IgnoredSelection(options.keep_ignored, options.included)
+        paths = paths_to_save(worktree, changes, selection)
         trees, filtered = write_trees(
             index_copy, changes, paths, project.repo, missing=worktree.is_missing
         )

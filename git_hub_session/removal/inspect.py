@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import HubError
@@ -41,6 +40,7 @@ from git_hub_session.worktree.relocation import (
     is_parent_missing,
     moved_paths,
 )
+from git_hub_session.worktree.setup import IncludedFiles, matches_pattern
 
 if TYPE_CHECKING:
     from git_hub_session.git.ref_names import SessionId
@@ -164,7 +164,7 @@ def _locate_directory(
 
 
 def inspect_changes(
-    state: WorktreeState, project: Project, keep_ignored: Sequence[str], rescue_limit: int
+    state: WorktreeState, project: Project, selection: IgnoredSelection, rescue_limit: int
 ) -> WorktreeState:
     """Return the state with the facts that need a scan. An error ends the scan and is recorded."""
     try:
@@ -175,7 +175,7 @@ def inspect_changes(
         return state._replace(error=error)
     return state._replace(
         changes=changes,
-        paths_to_save=paths_to_save(changes, keep_ignored),
+        paths_to_save=paths_to_save(state.worktree, changes, selection),
         rescue_limit=rescue_limit,
         own_commits=tuple(own),
         unreachable_commits=tuple(unreachable),
@@ -216,18 +216,30 @@ def _staged_only(worktree: Worktree, repo: GitRepo, index: Index) -> WorktreeCha
     return WorktreeChanges(head, EMPTY_DIRECTORY, index, staged, frozenset())
 
 
-def paths_to_save(changes: WorktreeChanges, keep_ignored: Sequence[str]) -> tuple[bytes, ...]:
+class IgnoredSelection(NamedTuple):
+    """The ignored files that must be saved."""
+
+    patterns: Sequence[str]
+    """The patterns of hubsession.keepIgnored."""
+    included: IncludedFiles
+    """The files of .worktreeinclude. Their unchanged copies are not saved."""
+
+
+def paths_to_save(
+    worktree: Worktree, changes: WorktreeChanges, selection: IgnoredSelection
+) -> tuple[bytes, ...]:
     """Return the files outside the index that must be saved.
 
-    Args:
-        changes: the contents of the worktree.
-        keep_ignored: the patterns of ignored files that are saved, from hubsession.keepIgnored.
-            Files of a hub are always saved: git ignores them, but they may be posts of the agent.
-            So are the logs of saved and of tracked databases.
+    Files of a hub are always saved: git ignores them, but they may be posts of the agent. So are
+    the logs of saved and of tracked databases.
     """
     files = changes.tree.files
+    databases = {database_of(path) for path in changes.ignored}
     matching = {
-        path for path in changes.ignored if path.startswith(_HUB) or _matches(path, keep_ignored)
+        path
+        for path in changes.ignored
+        if path.startswith(_HUB) or matches_pattern(path, selection.patterns)
+        if path in databases or not selection.included.has_copy(worktree.path, path, files[path])
     }
     unsaved = set(changes.ignored) - matching
     # A database is saved with its ignored log, also if git stores the database itself.
@@ -237,12 +249,6 @@ def paths_to_save(changes: WorktreeChanges, keep_ignored: Sequence[str]) -> tupl
         if path in matching or (database_of(path) in files and database_of(path) not in unsaved)
     )
     return changes.untracked + tuple(path for path in ignored if can_git_store(files[path].st_mode))
-
-
-def _matches(path: bytes, patterns: Sequence[str]) -> bool:
-    text = os.fsdecode(path)
-    name = text.rpartition("/")[2]
-    return any(fnmatchcase(text if "/" in pattern else name, pattern) for pattern in patterns)
 
 
 class GitDirFingerprint(NamedTuple):

@@ -58,6 +58,7 @@ from git_hub_session.util.json_values import as_mapping
 from git_hub_session.util.paths import is_same_path
 from git_hub_session.util.text import quote_list
 from git_hub_session.worktree.locks import RESTORE_LOCK
+from git_hub_session.worktree.setup import WorktreeSetup, read_keep_ignored
 
 if TYPE_CHECKING:
     from git_hub_session.session.model import Session
@@ -232,11 +233,16 @@ def _add_locked_worktree(item: RestoreItem, project: Project) -> tuple[str, list
     if worktree is None or project.repo.tip(item.branch.ref) != item.commit:
         raise Refused("its branch moved during the restore", hint="try again")
     different = item.work and apply_stash(worktree, item.work, project.git, project.repo)
-    if not different:
-        return hook_error, []
-    paths = quote_list([os.fsdecode(path) for path in different])
-    warning = f"{item.agent} has other bytes than before in {paths}: git's filters have changed"
-    return hook_error, [warning]
+    warnings = []
+    if different:
+        paths = quote_list([os.fsdecode(path) for path in different])
+        warnings.append(
+            f"{item.agent} has other bytes than before in {paths}: git's filters have changed"
+        )
+    # `cleanup` does not save unchanged copies of these files. Saved files are not replaced.
+    patterns = read_keep_ignored(project)
+    failure = WorktreeSetup(project).copy(item.path, item.commit, patterns)
+    return hook_error, warnings + ([f"{item.agent}: {failure}"] if failure else [])
 
 
 def _undo_one(item: RestoreItem, project: Project, *, delete_branch: bool) -> list[str]:

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 
-from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import GitFailed
 from git_hub_session.system.copy import copy_files
 from git_hub_session.system.tasks import Task, TaskCallbacks, TaskResult
-from git_hub_session.system.tree import path_and_parents
+from git_hub_session.system.tree import path_and_parents, read_file_or_link
 from git_hub_session.util.databases import companions_of
 from git_hub_session.util.paths import is_inside
 
@@ -43,15 +44,24 @@ class WorktreeSetup:
 
         `environ` is the environment of the setup command.
         """
-        top = self._project.paths.main_worktree
-        try:
-            copy_files(top, path, self._files_to_copy(commit))
-        except OSError as error:
-            return f"cannot copy '{error.filename}': {error.strerror}"
-        if not self.command:
-            return ""
+        failure = self.copy(path, commit)
+        if failure or not self.command:
+            return failure
         task = Task(("/bin/sh", "-c", self.command), path, environ)
         return _run_setup_command(task, self._project)
+
+    def copy(self, path: str, commit: str, patterns: Sequence[str] = ("*",)) -> str:
+        """Copy the files that the worktree at `path` does not have. Return an error, or ''.
+
+        Args:
+            patterns: copy only the files that match one of these patterns.
+        """
+        paths = [file for file in self._files_to_copy(commit) if matches_pattern(file, patterns)]
+        try:
+            copy_files(self._project.paths.main_worktree, path, paths)
+        except OSError as error:
+            return f"cannot copy '{error.filename}': {error.strerror}"
+        return ""
 
     def _files_to_copy(self, commit: str) -> list[bytes]:
         """Return the paths without those that the commit tracks."""
@@ -82,6 +92,39 @@ def _run_setup_command(task: Task, project: Project) -> str:
     last_lines = "; ".join(os.fsdecode(bytes(output)).strip().splitlines()[-3:])
     error = f"hubsession.setup failed with exit code {status}"
     return f"{error}: {last_lines}" if last_lines else error
+
+
+class IncludedFiles(NamedTuple):
+    """The files of the main worktree that .worktreeinclude selects."""
+
+    top: str = ""
+    paths: frozenset[bytes] = frozenset()
+
+    def has_copy(self, directory: str, path: bytes, file: os.stat_result) -> bool:
+        """Return True if the file at `path` in the directory equals that of the main worktree."""
+        if path not in self.paths:
+            return False
+        try:
+            original = os.lstat(os.path.join(os.fsencode(self.top), path))
+            if (original.st_mode, original.st_size) != (file.st_mode, file.st_size):
+                return False
+            contents = [read_file_or_link(top, path, file.st_mode) for top in (self.top, directory)]
+        except OSError:
+            return False
+        return contents[0] == contents[1]
+
+
+def read_keep_ignored(project: Project) -> tuple[str, ...]:
+    """Return the patterns of ignored files that are saved, from hubsession.keepIgnored."""
+    patterns = project.config_values("hubsession.keepIgnored")
+    return tuple(" ".join(patterns).split()) if patterns else (".env*", "*.db", "*.sqlite*")
+
+
+def matches_pattern(path: bytes, patterns: Sequence[str]) -> bool:
+    """Return True if the path matches a pattern with a slash, or its name one without a slash."""
+    text = os.fsdecode(path)
+    name = text.rpartition("/")[2]
+    return any(fnmatchcase(text if "/" in pattern else name, pattern) for pattern in patterns)
 
 
 def find_included_files(project: Project) -> list[bytes]:

@@ -528,6 +528,37 @@ def test_files_that_spawn_copied_are_not_restored(hub: Hub) -> None:
     assert sorted(path.name for path in worktree.iterdir()) == [".git", ".gitignore", "file", "sub"]
 
 
+def test_unchanged_copies_are_not_saved(hub: Hub) -> None:
+    """`restore` copies them again. A changed copy, and another mode or link, is saved."""
+    hub.commit(hub.top, ".gitignore", ".env*\n*.db*\n")
+    (hub.top / ".worktreeinclude").write_text(".env*\n*.db*\n")
+    for name in (".env", ".env.changed", ".env.mode", "a.db", "b.db", "b.db-wal"):
+        (hub.top / name).write_text(f"{name}\n")
+        (hub.top / name).chmod(0o600)
+    (hub.top / ".env.link").symlink_to(".env")
+    (hub.top / ".env.deleted").write_text("later\n")
+    worktree = spawn_session(hub)
+    (worktree / ".env.changed").write_text(".env.CHANGED\n")
+    (worktree / ".env.mode").chmod(0o640)
+    (worktree / ".env.own").write_text("mine\n")
+    (worktree / "b.db-wal").write_text("rows\n")
+    (hub.top / ".env.deleted").unlink()
+    before = read_content(hub, worktree)
+    assert hub.run("cleanup", "-q", "s1") == Result(0)
+    saved = [".env.changed", ".env.deleted", ".env.mode", ".env.own", "b.db", "b.db-wal"]
+    listed = hub.git("ls-tree", "-r", "--name-only", f"{RESCUE}^3").splitlines()
+    assert listed == saved
+    assert hub.run("restore", "-q", "s1") == Result(0)
+    assert read_content(hub, worktree) == before
+    for name in saved[1:]:
+        (worktree / name).unlink()
+    (worktree / ".env.changed").write_text(".env.changed\n")
+    (worktree / ".env.mode").write_text(".env.mode\n")
+    (worktree / ".env.mode").chmod(0o600)
+    assert hub.run("cleanup", "-q", "s1") == Result(0)
+    assert [*hub.refs("refs/hub/rescue")] == [RESCUE]
+
+
 def test_in_a_bare_repository(hub: Hub) -> None:
     bare = Hub(hub.top.parent / "bare.git", hub.environ)
     hub.git("clone", "-q", "--bare", hub.top, bare.top)
