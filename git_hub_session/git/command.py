@@ -175,7 +175,7 @@ class Git:
         lines = [os.fsencode(command) for command in changes]
         end = b"abort" if dry_run else b"commit"
         stdin = b"\0".join([b"start", *lines, b"prepare", end, b""])
-        self._here.run(_UPDATE_REFS, stdin=stdin, settings=_FLUSH_REFS)
+        self._here.run(_UPDATE_REFS, stdin=stdin, settings={} if dry_run else _FLUSH_REFS)
         sys.audit("git_hub_session.refs", [] if dry_run else changes)
 
 

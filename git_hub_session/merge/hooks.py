@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from git_hub_session.worktree.checkouts import Checkout
 
 
+# git sets this variable for the hooks of a commit if no editor opens for the message.
+_NO_EDITOR = {"GIT_EDITOR": ":"}
 # The hooks must not see the temporary index change.
 _NO_HOOKS = {"core.hooksPath": os.devnull}
 
@@ -47,7 +49,7 @@ def run_commit_hooks(
     first, source = ("pre-merge-commit", "merge") if is_merge else ("pre-commit", "squash")
     with temporary_directory() as scratch:
         index = os.path.join(scratch, "index") if checkout else ""
-        git = git_at_target(project, checkout, variables, index=index)
+        git = git_at_target(project, checkout, {**variables, **_NO_EDITOR}, index=index)
         if checkout is not None:
             git.run(["read-tree", tree], settings=_NO_HOOKS)
             _run_hook(git, first)

@@ -22,6 +22,7 @@ from git_hub_session.merge.remarks import plan_warnings
 from git_hub_session.merge.replay import plan_replay
 from git_hub_session.merge.settings import MergeSettings, apply_settings, read_merge_settings
 from git_hub_session.merge.signature import refuse_unverified_tip
+from git_hub_session.merge.surroundings import merge_variables
 from git_hub_session.merge.winner import (
     check_measured_tree,
     choose_winner,
@@ -141,7 +142,8 @@ def plan_merge(
         return plan
     refuse_hub_files(plan.winner, plan.base, plan.tip, project)
     refuse_unverified_tip(plan, options, project)
-    with open_merge_git(project, plan.base, dry_run=True) as merging:
+    variables = merge_variables(plan, project.environ)
+    with open_merge_git(project, plan.base, dry_run=True, variables=variables) as merging:
         git = merging.git
         plan = plan._replace(merge_tree=run_merge_tree(git, plan.base, plan.tip))
         if plan.kind is MergeKind.REBASE:

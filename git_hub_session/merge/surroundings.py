@@ -15,12 +15,11 @@ if TYPE_CHECKING:
 
 
 def merge_variables(plan: MergePlan, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that `git merge` sets for hooks, merge drivers, filters and gpg."""
+    """Return the variables that `git merge` sets for all programs that it starts."""
     name = short_name(plan.winner.ref)
     return {
         "GIT_REFLOG_ACTION": environ.get("GIT_REFLOG_ACTION") or f"merge {name}",
         f"GITHEAD_{plan.tip}": name,
-        "GIT_EDITOR": ":",  # no editor opens for the message
     }
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from git_hub_session.session.model import Session
 
 TASK_VARIABLE = "HUB_TASK"
+# `git commit` sets these variables for its hooks, together with GIT_INDEX_FILE.
+_AUTHOR = ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_AUTHOR_DATE")
 PROMPT_VARIABLE = "HUB_PROMPT_FILE"
 
 # Linux starts no program with a variable of more than 128 KiB (MAX_ARG_STRLEN), with its name, the
@@ -40,7 +42,8 @@ def agent_environment(
     Without a branch, HUB_AGENT, HUB_ATTEMPT and HUB_BRANCH are missing. HUB_PREVIOUS is the path of
     the digest of earlier sessions, if the session continues another one. A variable without a value
     is missing, also if an outer session has set it. So is a variable that the system would not
-    accept. Git's variables are removed: they can name another repository.
+    accept. Git's variables are removed: they can name another repository, and in a hook of a commit
+    the author of that commit.
     """
     name = agent_name(branch.agent) if branch else ""
     config = session.config
@@ -59,7 +62,8 @@ def agent_environment(
         "HUB_BOARD": f"{hub}/board",
     }
     optional = _optional_variables(session, name, directory)
-    outer = strip_local_variables(environ)
+    removed = _AUTHOR if "GIT_INDEX_FILE" in environ else ()
+    outer = strip_local_variables({k: v for k, v in environ.items() if k not in removed})
     kept = {key: value for key, value in outer.items() if key not in {*hub_variables, *optional}}
     hub_variables = {key: value for key, value in {**hub_variables, **optional}.items() if value}
     return _without_oversized({**kept, **hub_variables}, {*hub_variables})

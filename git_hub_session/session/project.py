@@ -48,8 +48,19 @@ class Project:
     """The repository of the current directory, with its hub and its sessions."""
 
     def __init__(self, environ: Mapping[str, str], progress: Progress | None = None) -> None:
-        self.environ = environ
+        self._environ = environ
         self.progress = progress or (lambda _title, _total: lambda _finished: None)
+
+    @cached_property
+    def environ(self) -> Mapping[str, str]:
+        """The environment of the user.
+
+        GIT_HUB_SESSION_DIR is absolute: hooks and commands of agents run in other directories.
+        """
+        hub = self._environ.get("GIT_HUB_SESSION_DIR")
+        if not hub or os.path.isabs(hub):
+            return self._environ
+        return {**self._environ, "GIT_HUB_SESSION_DIR": os.path.join(self.cwd, hub)}
 
     @cached_property
     def cwd(self) -> str:

@@ -60,7 +60,7 @@ class Shell:
         process = subprocess.run(
             arguments,
             cwd=self._directory,
-            env=self._environ,
+            env={**self._environ, "PWD": self._directory},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if capture else None,
             stderr=subprocess.STDOUT,
@@ -254,7 +254,8 @@ class _ProcessPool:
         return subprocess.Popen(
             task.command,
             cwd=task.directory,
-            env=dict(task.environ),
+            # `make` and other programs take the directory from PWD.
+            env={**task.environ, "PWD": task.directory},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE if self._separate_stderr else subprocess.STDOUT,

@@ -8,8 +8,9 @@ the attribute files of the commit are written to a temporary directory.
 from __future__ import annotations
 
 import os
+import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 
 _ATTRIBUTES = b".gitattributes"
+_DRIVERS = r"^(merge\..*\.driver|core\.attributesfile)$"
 _CONFLICTS_STATUS = 1  # the exit status of git merge-tree if there are conflicts
 
 
@@ -61,7 +63,12 @@ class MergeGit(NamedTuple):
 
 @contextmanager
 def open_merge_git(
-    project: Project, ours: str, *, dry_run: bool = False, objects: str = ""
+    project: Project,
+    ours: str,
+    *,
+    dry_run: bool = False,
+    objects: str = "",
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[MergeGit]:
     """Yield the git that merges into the commit `ours`. It has the attributes of `ours`.
 
@@ -70,6 +77,7 @@ def open_merge_git(
     Args:
         dry_run: write the new objects into a temporary directory.
         objects: the directory for new objects, or '' for the repository.
+        variables: added to the environment of merge drivers.
     """
     common_dir = project.paths.common_dir
     with temporary_directory() as scratch:
@@ -79,7 +87,47 @@ def open_merge_git(
             os.makedirs(os.path.join(objects, "info"))
             with open(os.path.join(objects, "info", "alternates"), "wb") as file:
                 file.write(os.fsencode(f"{common_dir}/objects\n"))
-        yield MergeGit(project.git.at(common_dir, scratch, objects=objects), objects)
+        settings = _driver_settings(project, scratch)
+        git = project.git.at(
+            common_dir, scratch, objects=objects, settings=settings, variables=variables
+        )
+        yield MergeGit(git, objects)
+
+
+def _driver_settings(project: Project, scratch: str) -> dict[str, str]:
+    """Return the settings that run the merge drivers in the main worktree, as `git merge` does.
+
+    git starts a driver in `scratch`, with the names of files there. A driver must not write on
+    standard output: `git merge-tree` prints the result there.
+    """
+    top = project.paths.main_worktree
+    place = f"unset GIT_DIR GIT_WORK_TREE; cd {quote_word(top)} || exit; " if top else ""
+    settings = {}
+    for name, value in _read_drivers(project).items():
+        if name == "core.attributesfile":
+            is_relative = bool(top) and value[:1] not in ("", "/", "~", "%")
+            settings[name] = os.path.join(top, value) if is_relative else value
+        else:
+            command = re.sub("%%|%[OAB]", lambda match: _absolute_name(match[0], scratch), value)
+            settings[name] = f"exec >&2; {place}{command}"
+    return settings
+
+
+def _absolute_name(placeholder: str, scratch: str) -> str:
+    return placeholder if placeholder == "%%" else f"{scratch}/{placeholder}"
+
+
+def _read_drivers(project: Project) -> dict[str, str]:
+    """Return the merge drivers and core.attributesFile, by the names of the settings."""
+    paths = project.paths
+    git = project.git.at(paths.common_dir, paths.main_worktree)
+    try:
+        output = git.run(["config", "-z", "--get-regexp", _DRIVERS])
+    except GitFailed:
+        return {}  # no such setting
+    entries = (entry.partition("\n") for entry in os.fsdecode(output).split("\0")[:-1])
+    # `git -c` ends the name of a setting at the first "=".
+    return {name: value for name, _, value in entries if "=" not in name}
 
 
 def run_merge_tree(git: GitAt, ours: str, theirs: str) -> MergeTreeResult:
