@@ -10,7 +10,7 @@ from git_hub_session.errors import Refused
 from git_hub_session.merge.hooks import run_commit_hooks
 from git_hub_session.merge.options import MergeKind
 from git_hub_session.merge.replay import plan_replay
-from git_hub_session.merge.surroundings import git_at_target
+from git_hub_session.merge.surroundings import git_at_target, merge_variables
 from git_hub_session.worktree.merge_tree import open_merge_git, run_merge_tree
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ def write_merge(plan: MergePlan, project: Project, objects: str) -> None:
         Refused: git computes another merge than the planned one.
         GitFailed: git could not compute the merge.
     """
-    with open_merge_git(project, plan.base, objects=objects) as merging:
+    variables = merge_variables(plan, project.environ)
+    with open_merge_git(project, plan.base, objects=objects, variables=variables) as merging:
         merge_tree = run_merge_tree(merging.git, plan.base, plan.tip)
         replay = plan.replay
         if replay is not None:

@@ -1,4 +1,4 @@
-"""Run shell commands and parallel tasks. Only `git.command` starts programs too: git itself."""
+"""Run shell commands and parallel tasks. Only `git.process` starts programs too: git itself."""
 
 from __future__ import annotations
 
@@ -254,8 +254,7 @@ class _ProcessPool:
         return subprocess.Popen(
             task.command,
             cwd=task.directory,
-            # `make` and other programs take the directory from PWD.
-            env={**task.environ, "PWD": task.directory},
+            env={**task.environ, "PWD": task.directory},  # `make` reads PWD
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE if self._separate_stderr else subprocess.STDOUT,

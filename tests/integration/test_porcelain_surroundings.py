@@ -44,7 +44,11 @@ printf -- '-----BEGIN PGP SIGNATURE-----\\n\\nsigned\\n-----END PGP SIGNATURE---
 # - The commit hooks see a temporary index. The files are updated with a temporary index, too.
 # - `-c` settings of this program reach programs: core.fsync when refs change.
 # - The author's variables have the time of the commit.
-IGNORED_VARIABLES = ("GIT_INDEX_FILE=", "GIT_CONFIG_PARAMETERS=", "GIT_EXEC_PATH=", "GIT_TEST_")
+# - New objects are in a temporary directory until a pack keeps them.
+IGNORED_VARIABLES = (
+    *("GIT_INDEX_FILE=", "GIT_CONFIG_PARAMETERS=", "GIT_OBJECT_DIRECTORY="),
+    *("GIT_EXEC_PATH=", "GIT_TEST_"),
+)
 # - These hooks run for each of git's internal steps, so their number and arguments differ.
 INTERNAL_HOOKS = ("post-index-change", "reference-transaction")
 # - The message of --squash is in a temporary file if COMMIT_EDITMSG exists.
