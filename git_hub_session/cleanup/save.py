@@ -27,6 +27,7 @@ from git_hub_session.stash.create import (
     write_trees,
 )
 from git_hub_session.stash.filtered import stash_message
+from git_hub_session.stash.lfs import LfsContents
 from git_hub_session.stash.permissions import describe_permissions, read_permissions
 from git_hub_session.system.directory import CannotWrite
 from git_hub_session.temporary.objects import NewObjects
@@ -134,8 +135,11 @@ def _save_worktree(
             on_branch = plan.worktree.head == plan.branch
             work = _save_changes(prefix, project, options, plan)
             saved += [SavedWork(ref, "work", on_branch) for ref in work]
+            _keep_lfs_contents(work, project)
         for oid in plan.commits:
             saved.append(SavedWork(_create_rescue_ref(prefix, oid, project), "commits"))
+            new = project.repo.commit_parents([oid], [plan.head] if plan.head else [])
+            LfsContents(project.paths.common_dir, project.repo).keep(oid, new, plan.head)
     except CannotRoundTrip as error:
         message = f"cannot be saved byte for byte: {error}"
         raise CannotSave(Reason("unfaithful", message, "commit it, or use --discard")) from None
@@ -178,6 +182,14 @@ def _save_changes(
         oid = index_copy.write_stash_commit(trees, head, message)
         objects.keep([oid], [head])
         return [_create_rescue_ref(prefix, oid, project)]
+
+
+def _keep_lfs_contents(stashes: Sequence[str], project: Project) -> None:
+    """Keep the contents of the Git LFS files in saved work. Raise OSError."""
+    contents = LfsContents(project.paths.common_dir, project.repo)
+    for ref in stashes:
+        head, *trees = project.repo.find_stash(ref)
+        contents.keep(project.repo.tip(ref), filter(None, trees), head)
 
 
 def _create_rescue_ref(prefix: str, oid: str, project: Project) -> str:

@@ -51,6 +51,7 @@ from git_hub_session.session.layout import exclude_hub
 from git_hub_session.session.record import with_agents, without_change
 from git_hub_session.session.state import AgentStatus
 from git_hub_session.stash.apply import apply_stash
+from git_hub_session.stash.lfs import LfsContents
 from git_hub_session.system.parallel import cpu_count, parallel_map
 from git_hub_session.system.signals import run_uninterrupted
 from git_hub_session.util.clock import format_iso
@@ -232,6 +233,9 @@ def _add_locked_worktree(item: RestoreItem, project: Project) -> tuple[str, list
     worktree = _find_worktree(item, project)
     if worktree is None or project.repo.tip(item.branch.ref) != item.commit:
         raise Refused("its branch moved during the restore", hint="try again")
+    contents = LfsContents(project.paths.common_dir, project.repo)
+    for ref in [*filter(None, [item.work]), *(rescue.ref for rescue in item.unapplied)]:
+        contents.restore(project.repo.tip(ref))
     different = item.work and apply_stash(worktree, item.work, project.git, project.repo)
     warnings = []
     if different:
