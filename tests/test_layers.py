@@ -61,6 +61,7 @@ LAYERS = {
 OWNERS = {
     "pygit2": "git.libgit2",
     "yaml": "session.config_file",
+    "psutil": "system.psutil_processes",
     "subprocess": "git.process system.processes",
     "fcntl": "system.directory",
     "pickle": "system.parallel",  # it reads only data that a fork of this process has written
@@ -118,6 +119,7 @@ LATE_IMPORTS = {
     ("session.store", "system.parallel"),
     ("session.store", "system.procfs"),
     ("system.io", "select"),
+    ("system.procfs", "system.psutil_processes"),
     ("util.shell", "shlex"),
     ("util.text", "unicodedata"),
     ("worktree.status", "system.parallel"),

@@ -1,17 +1,22 @@
 """Processes, mount points and lock holders, read from /proc (Linux).
 
-Without /proc every list is empty, and no process is found.
+Other systems have no /proc: there, psutil reads processes and mount points. Without both, every
+list is empty, and no process is found.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
-from git_hub_session._typing import NamedTuple
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.system.mount_table import MountTable
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.util.paths import is_inside
+
+if TYPE_CHECKING:
+    from git_hub_session.system.psutil_processes import PsutilReader
 
 
 class Process(NamedTuple):
@@ -58,9 +63,23 @@ class ProcessList:
 NO_PROCESSES = ProcessList((), MountTable())
 
 
+_HAS_PROC = sys.platform in ("linux", "cygwin")
+
+
+def _find_psutil() -> PsutilReader | None:
+    """Return the reader for systems without /proc, or None on Linux, and if it is not installed."""
+    if _HAS_PROC:
+        return None
+    try:
+        from git_hub_session.system.psutil_processes import PsutilReader
+    except ImportError:
+        return None
+    return PsutilReader()
+
+
 def is_unavailable() -> bool:
-    """Return True if /proc is missing or not mounted, so that processes cannot be seen."""
-    return not _list_directory("/proc/self")
+    """Return True if processes cannot be seen: /proc is not mounted, or psutil is missing."""
+    return _find_psutil() is None and not _list_directory("/proc/self")
 
 
 def processes(*, open_files: bool = True) -> ProcessList:
@@ -84,7 +103,8 @@ class _MountTables:
     """The tables of all mount namespaces, each read once."""
 
     def __init__(self) -> None:
-        self.own = MountTable(_read("/proc/self/mountinfo"))
+        # psutil returns paths, not places.
+        self.own = MountTable(_read("/proc/self/mountinfo") if _find_psutil() is None else "")
         self._tables = {_read_link("/proc/self/ns/mnt"): self.own}
 
     def find_table(self, pid: int) -> MountTable:
@@ -97,6 +117,10 @@ class _MountTables:
 
 def _read_process(pid: int, tables: _MountTables, *, open_files: bool) -> Process:
     """Return a process. It has no directory if it has ended, or if another user owns it."""
+    psutil = _find_psutil()
+    if psutil:
+        cwd = psutil.cwd(pid)
+        return Process(pid, cwd, frozenset([cwd, *(psutil.files(pid) if open_files else ())]))
     top = f"/proc/{pid}"
     cwd = _read_link(f"{top}/cwd")
     if not cwd:
@@ -136,29 +160,36 @@ def describe_processes(pids: Iterable[int]) -> tuple[str, ...]:
 
 def pids_with_environment(variables: Mapping[str, str]) -> list[int]:
     """Return the ids of the other processes that were started with all these variables."""
-    wanted = {os.fsencode(f"{name}={value}") for name, value in variables.items()}
-    return [pid for pid in _pids() if pid != os.getpid() and wanted.issubset(_environment(pid))]
+    return [pid for pid, found in environments(variables) if found == dict(variables)]
 
 
 def environments(names: Container[str]) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the id of each other process, with those of the variables that it was started with."""
+    psutil = _find_psutil()
     for pid in _pids():
         if pid != os.getpid():
-            pairs = (os.fsdecode(pair).partition("=") for pair in _environment(pid))
-            yield pid, {name: value for name, _, value in pairs if name in names}
+            pairs = psutil.environment(pid).items() if psutil else _read_environment(pid)
+            yield pid, {name: value for name, value in pairs if name in names}
 
 
-def _environment(pid: int) -> list[bytes]:
-    return os.fsencode(_read(f"/proc/{pid}/environ")).split(b"\0")
+def _read_environment(pid: int) -> Iterator[tuple[str, str]]:
+    for pair in _read(f"/proc/{pid}/environ").split("\0"):
+        name, _, value = pair.partition("=")
+        yield name, value
 
 
 def process_name(pid: int) -> str:
     """Return the name of the command that a process runs, or '?' if the process has ended."""
-    return _read(f"/proc/{pid}/comm").rstrip("\n") or "?"
+    psutil = _find_psutil()
+    name = psutil.name(pid) if psutil else _read(f"/proc/{pid}/comm").rstrip("\n")
+    return name or "?"
 
 
 def is_alive(pid: int) -> bool:
-    """Return True if a process has this id, or if /proc is not available."""
+    """Return True if a process has this id, or if processes cannot be seen."""
+    psutil = _find_psutil()
+    if psutil:
+        return psutil.is_alive(pid)
     return os.path.exists(f"/proc/{pid}") or not _list_directory("/proc")
 
 
@@ -177,7 +208,8 @@ def pids_with_open_directory(directory: str) -> list[int]:
 
 def mount_points() -> list[str]:
     """Return the directories on which a file system is mounted, bind mounts included."""
-    return MountTable(_read("/proc/self/mountinfo")).points
+    psutil = _find_psutil()
+    return psutil.mount_points() if psutil else MountTable(_read("/proc/self/mountinfo")).points
 
 
 def mounts_in(directory: str, points: Sequence[str] | None = None) -> tuple[str, ...]:
@@ -206,7 +238,10 @@ def lock_holder(directory: str) -> int | None:
 
 
 def _pids() -> list[int]:
-    """Return the ids of all processes that /proc shows."""
+    """Return the ids of all visible processes."""
+    psutil = _find_psutil()
+    if psutil:
+        return psutil.pids()
     pids = (parse_int(name, MAX_COUNT) for name in _list_directory("/proc"))
     return [pid for pid in pids if pid is not None]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cleanup import everything, kept, removed
-from tests.support.hub import Hub, process_in
+from tests.support.hub import CHECKOUT, PYTHON, Hub, process_in
 
 HINT = "end the process, or: git hub-session cleanup --force s1"
 
@@ -63,3 +63,26 @@ def test_process_in_a_directory_with_a_longer_name(hub: Hub) -> None:
     longer.mkdir()
     with process_in(longer):
         assert hub.run("cleanup", "s1") == removed(worktree)
+
+
+def test_system_without_proc(hub: Hub) -> None:
+    """There, psutil finds the processes: those in the worktree, and those of a killed `exec`."""
+    hub.session("s1", agents=2)
+    code = (
+        "import sys; from git_hub_session.system import procfs; procfs._HAS_PROC = False;"
+        "procfs._list_directory = lambda path: [];"
+        "from git_hub_session.main import run_and_exit; run_and_exit()"
+    )
+    command = [PYTHON, "-c", f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); {code}"]
+    environ = {
+        **hub.environ,
+        "HUB_RUN": f"{hub.directory()}/output/exec-1",
+        "HUB_AGENT": "agent-2",
+    }
+    sleep = ["sleep", "600"]
+    with process_in(hub.worktree(1)) as pid, subprocess.Popen(sleep, cwd="/", env=environ) as left:
+        result = hub.call(*command, "cleanup", "s1")
+        left.kill()
+    assert (result.code, result.err) == (1, "")
+    assert f"  in use by process {pid} (sleep)\n" in result.out
+    assert f"  in use by process {left.pid} (sleep) of exec-1, which has ended\n" in result.out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,15 @@ from git_hub_session.system.mount_table import MountTable
 from tests.support.hub import process_in, wait_for
 
 
+@pytest.fixture(params=["/proc", "psutil"])
+def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Read processes from /proc, and as on systems without it."""
+    name = str(request.param)
+    monkeypatch.setattr(procfs, "_HAS_PROC", name == "/proc")
+    return name
+
+
+@pytest.mark.usefixtures("reader")
 @pytest.mark.parametrize("path", ["real", "link", "real/../link/."])
 def test_processes_are_found_by_any_path_of_the_directory(tmp_path: Path, path: str) -> None:
     """A process in a subdirectory is found, a process in a sibling with a longer name is not."""
@@ -30,12 +40,14 @@ def test_processes_are_found_by_any_path_of_the_directory(tmp_path: Path, path: 
         assert procfs.describe_processes([pid]) == (f"{pid} (sleep)",)
 
 
+@pytest.mark.usefixtures("reader")
 def test_no_process_uses_an_unknown_path() -> None:
     """The real path of '' is the current directory, in which a process runs."""
     with process_in(Path.cwd()):
         assert procfs.processes_in("") == []
 
 
+@pytest.mark.usefixtures("reader")
 def test_a_git_process_is_found_before_it_enters_the_worktree(tmp_path: Path) -> None:
     """The environment of git has the path of the worktree, also if the path has a link."""
     (tmp_path / "real").mkdir()
@@ -120,6 +132,7 @@ def test_mount_in_the_same_namespace(tmp_path: Path) -> None:
         subprocess.run(["umount", "--lazy", tmp_path / "point"], check=True)
 
 
+@pytest.mark.usefixtures("reader")
 def test_open_files_and_programs(tmp_path: Path) -> None:
     """A process that stands elsewhere can write to an open file, or run from the directory."""
     (tmp_path / "used").mkdir()
@@ -161,3 +174,49 @@ def test_place_of_a_path() -> None:
     assert {path: table.find_place(path) for path in places} == places
     assert MountTable().find_place("/usr/bin") == "/usr/bin"
     assert MountTable().points == []
+
+
+@pytest.mark.usefixtures("reader")
+def test_facts_about_a_process(tmp_path: Path) -> None:
+    environ = {**os.environ, "HUB_RUN": str(tmp_path), "HUB_AGENT": "agent-1"}
+    with subprocess.Popen(["sleep", "600"], env=environ, cwd=tmp_path) as process:
+        try:
+            pid = process.pid
+            wait_for(lambda: procfs.process_name(pid) == "sleep")
+            assert procfs.pids_with_environment({"HUB_RUN": str(tmp_path)}) == [pid]
+            assert procfs.pids_with_environment({"HUB_RUN": f"{tmp_path}0"}) == []
+            assert dict(procfs.environments(("HUB_AGENT",)))[pid] == {"HUB_AGENT": "agent-1"}
+            assert procfs.is_alive(pid)
+            assert str(tmp_path) in procfs.processes().current_directories
+        finally:
+            process.kill()
+    assert not procfs.is_alive(pid)
+    assert procfs.process_name(pid) == "?"
+    assert not procfs.is_unavailable()
+
+
+def test_both_readers_agree(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """On Linux, psutil finds the same processes and mount points as /proc."""
+    with process_in(tmp_path) as pid, (tmp_path / "file").open("w") as file:
+        writer = subprocess.Popen(["sleep", "600"], cwd="/", stdout=file)
+        try:
+            found = []
+            for has_proc in (True, False):
+                monkeypatch.setattr(procfs, "_HAS_PROC", has_proc)
+                wait_for(lambda: procfs.process_name(writer.pid) == "sleep")
+                snapshot = procfs.processes()
+                found.append((procfs.processes_in(str(tmp_path), snapshot), procfs.mounts_in("/")))
+        finally:
+            writer.kill()
+            writer.wait()
+    assert found[0][0] == found[1][0] == sorted([pid, writer.pid])
+    assert {*found[1][1]} <= {*found[0][1]}
+
+
+def test_without_psutil(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system without /proc and psutil sees no process, and says so."""
+    monkeypatch.setattr(procfs, "_HAS_PROC", False)
+    monkeypatch.setitem(sys.modules, "git_hub_session.system.psutil_processes", None)
+    monkeypatch.setattr(procfs, "_list_directory", lambda _path: [])
+    assert procfs.is_unavailable()
+    assert procfs.processes().current_directories == []
