@@ -5,15 +5,12 @@ psutil uses the calls of each system. It is a dependency only there.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import psutil
 
-from git_hub_session._typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import TypeVar
-
-    _T = TypeVar("_T")
+_T = TypeVar("_T")
 
 
 class PsutilReader:

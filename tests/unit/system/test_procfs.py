@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from git_hub_session.system import procfs
-from git_hub_session.system.mount_table import MountTable
 from tests.support.hub import process_in, wait_for
 
 
@@ -152,7 +151,7 @@ def test_open_files_and_programs(tmp_path: Path) -> None:
 
 
 def test_place_of_a_path() -> None:
-    table = MountTable(
+    table = procfs.MountTable(
         "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
         "23 22 8:2 /@home /home rw shared:1 - btrfs /dev/sda2 rw\n"
         "24 22 8:1 /srv/work /mnt/with\\040space rw - ext4 /dev/sda1 rw\n"
@@ -172,8 +171,8 @@ def test_place_of_a_path() -> None:
         "/home/tmp/x": "0:6:/x",
     }
     assert {path: table.find_place(path) for path in places} == places
-    assert MountTable().find_place("/usr/bin") == "/usr/bin"
-    assert MountTable().points == []
+    assert procfs.MountTable().find_place("/usr/bin") == "/usr/bin"
+    assert procfs.MountTable().points == []
 
 
 @pytest.mark.usefixtures("reader")
