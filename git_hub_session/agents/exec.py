@@ -19,10 +19,9 @@ from git_hub_session.git.ref_names import SessionId
 from git_hub_session.session import runs
 from git_hub_session.session.agent_environment import (
     PROMPT_VARIABLE,
-    TASK_VARIABLE,
     agent_environment,
     run_environment,
-    unset_variables,
+    variable_warnings,
 )
 from git_hub_session.session.agents import (
     find_base_commit,
@@ -130,7 +129,10 @@ def run_for_agents(
             notes = monitor.close()
     all_runs = merge_runs(monitor.agent_runs, plan.skipped)
     return ExecResult(
-        sid, run.name, all_runs, (*warnings, *_variable_warnings(session, tasks), *notes)
+        sid,
+        run.name,
+        all_runs,
+        (*warnings, *variable_warnings(session, [task.environ for task in tasks]), *notes),
     )
 
 
@@ -151,17 +153,6 @@ def _with_commands(agent_runs: Sequence[AgentRun], options: ExecOptions) -> tupl
         agent_run._replace(command=options.command_text(agent_run.branch.agent))
         for agent_run in agent_runs
     )
-
-
-def _variable_warnings(session: Session, tasks: Sequence[Task]) -> list[str]:
-    """Return a warning for each variable that is not set although it has a value."""
-    names = {name: None for task in tasks for name in unset_variables(session, task.environ)}
-    warnings = []
-    for name in names:
-        text = "the task" if name == TASK_VARIABLE else "its value"
-        file = " (read HUB_TASK_FILE)" if name == TASK_VARIABLE else ""
-        warnings.append(f"{name} is not set: the system does not accept {text} as a variable{file}")
-    return warnings
 
 
 def _first_statuses(

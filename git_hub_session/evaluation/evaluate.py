@@ -36,6 +36,7 @@ from git_hub_session.evaluation.user_ranking import list_recorded, record_user_r
 from git_hub_session.git.discovery import HUB_DIRECTORY
 from git_hub_session.git.ref_names import SessionId
 from git_hub_session.session import runs
+from git_hub_session.session.agent_environment import variable_warnings
 from git_hub_session.session.agents import base_now, refuse_if_evaluated, running_agents
 from git_hub_session.session.evaluation_log import check_log
 from git_hub_session.temporary.holdout import choose_holdout
@@ -137,6 +138,7 @@ def _measure(
     result = rank_candidates(session, candidates, measurements, run, options)
     left = leftover_file_notes(candidates, project)
     notes = (
+        *variable_warnings(session, [target.environ for target in targets]),
         *_candidate_notes(candidates, fixed_paths, session, project.repo),
         *runner.notes,
         *left,

@@ -148,7 +148,7 @@ def plan_merge(
         plan = plan._replace(merge_tree=run_merge_tree(git, plan.base, plan.tip))
         if plan.kind is MergeKind.REBASE:
             plan = plan._replace(replay=plan_replay(git, project.repo, plan.base, plan.tip))
-        plan = plan._replace(tree_warning=check_measured_tree(plan, options))
+        plan = plan._replace(tree_warning=check_measured_tree(plan, options, project.repo))
         if plan.conflicts:
             return plan
         if plan.final_tree == project.repo.tree_id(plan.base).hex():

@@ -136,7 +136,7 @@ def refuse_unfit_result(
         raise _no_improvement(session, evaluation, result, options)
 
 
-def check_measured_tree(plan: MergePlan, options: MergeOptions) -> str:
+def check_measured_tree(plan: MergePlan, options: MergeOptions, repo: GitRepo) -> str:
     """Return a warning if the evaluation measured another tree than the computed merge, or ''.
 
     For example, it measured the winner in its own worktree, without new commits of the base branch.
@@ -147,7 +147,7 @@ def check_measured_tree(plan: MergePlan, options: MergeOptions) -> str:
     warning = _find_rebase_difference(plan)
     if warning and not options.unmeasured:
         raise _unmeasured_rebase(plan.session, options, warning)
-    warning = warning or _find_unmeasured_tree(plan)
+    warning = warning or _find_unmeasured_tree(plan, repo)
     if warning and not options.unmeasured:
         raise _outdated(plan.session, options, warning)
     return warning
@@ -167,7 +167,7 @@ def _find_rebase_difference(plan: MergePlan) -> str:
     )
 
 
-def _find_unmeasured_tree(plan: MergePlan) -> str:
+def _find_unmeasured_tree(plan: MergePlan, repo: GitRepo) -> str:
     """Return why the evaluation did not measure the tree of the computed merge, or ''."""
     result = plan.result
     if plan.merge_tree is None or plan.conflicts:
@@ -178,6 +178,9 @@ def _find_unmeasured_tree(plan: MergePlan) -> str:
     is_base_branch = plan.into == HEADS + plan.session.config.base_branch
     if result is None or not is_base_branch or result.tree in ("", plan.final_tree):
         return ""
+    is_merge_measured = result.tree != repo.tree_id(plan.tip).hex()
+    if is_merge_measured and plan.session.evaluated_base == plan.base:  # another merge driver
+        return f"a merge of {name} into '{into}' has other files than the measured one"
     return f"the evaluation of {name} did not include '{into}'"
 
 

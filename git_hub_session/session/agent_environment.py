@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.environment import strip_local_variables
@@ -69,9 +69,20 @@ def agent_environment(
     return _without_oversized({**kept, **hub_variables}, {*hub_variables})
 
 
-def unset_variables(session: Session, variables: Mapping[str, str]) -> list[str]:
+def variable_warnings(session: Session, environments: Iterable[Mapping[str, str]]) -> list[str]:
+    """Return a warning for each variable that is not set although it has a value."""
+    names = {name: None for each in environments for name in _unset_variables(session, each)}
+    warnings = []
+    for name in names:
+        text = "the task" if name == TASK_VARIABLE else "its value"
+        file = " (read HUB_TASK_FILE)" if name == TASK_VARIABLE else ""
+        warnings.append(f"{name} is not set: the system does not accept {text} as a variable{file}")
+    return warnings
+
+
+def _unset_variables(session: Session, variables: Mapping[str, str]) -> list[str]:
     """Return the variables with a value that agent_environment() has left out of `variables`."""
-    optional = _optional_variables(session, variables["HUB_AGENT"], "")
+    optional = _optional_variables(session, variables.get("HUB_AGENT", ""), "")
     values = {TASK_VARIABLE: session.config.task, **optional}
     return [name for name, value in values.items() if value and name not in variables]
 

@@ -245,6 +245,9 @@ def test_texts_that_are_too_long_for_a_variable(hub: Hub, tmp_path: Path) -> Non
     assert result == Result(0, "", f"warning: {warning}\nwarning: {other}\n")
     log = hub.directory() / "output" / "exec-1" / "agent-1.log"
     assert log.read_text().split() == ["none", str(4 * 40_000 + 1)]
+    hub.commit(hub.top.parent / "project.hub" / "s1" / "agent-2", "new", "x\n")
+    measured = hub.run("eval", "--eval", "true", "s1")
+    assert (measured.code, measured.err) == (0, f"warning: {warning}\nwarning: {other}\n")
 
 
 # eval

@@ -118,6 +118,25 @@ def test_measured_in_place_without_the_new_commits_of_the_base_branch(hub: Hub) 
     assert (merged.code, merged.err) == (0, f"warning: {warning}\n")
 
 
+def test_merge_driver_that_changed_since_the_evaluation(hub: Hub) -> None:
+    """The base branch has not moved, and the merge has other files."""
+    (hub.top / ".gitattributes").write_text("notes merge=d\n")
+    hub.git("add", ".gitattributes")
+    hub.commit(hub.top, "notes", "base\n")
+    hub.git("config", "merge.d.driver", "true")
+    create_measurable_session(hub, "ms: 1\n")
+    hub.commit(agent_worktree(hub, 1), "notes", "agent\n")
+    hub.commit(hub.top, "notes", "main\n")
+    assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)
+    hub.git("config", "merge.d.driver", "cp %B %A")
+    refused = hub.run("merge", "--yes", "s1")
+    reason = "a merge of agent-1 into 'main' has other files than the measured one"
+    error = f"error: {reason}: the result of the merge was not measured\n"
+    assert (refused.code, refused.err.startswith(error)) == (1, True)
+    assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)
+    assert hub.run("merge", "-q", "--yes", "s1").code == 0
+
+
 def test_base_branch_that_moves_during_the_evaluation(hub: Hub) -> None:
     create_measurable_session(hub, "ms: 1\n")
     base = hub.git("rev-parse", "main")
