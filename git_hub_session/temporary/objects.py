@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # `git prune` deletes the temporary file of `git index-pack`. In a loop of `git prune`, three tries
 # were enough.
-_TRIES = 50
+_TRIES = 20
 _KEEP = "git hub-session "
 
 

@@ -90,8 +90,9 @@ def test_read_only_file_system(disk: Hub) -> None:
         "board post results -m text": _write_error(f"{hub}/board/results"),
         "update s0 --state running": _write_error(f"{hub}/sessions/s0/state.json"),
         "spawn s0": _write_error(f"{hub}/sessions/s0/state.json", _CONTINUE_HINT),
-        "merge -q --yes s1": "fatal: 'git merge-tree' failed (exit 128)\nhint: error: unable to "
-        "create temporary file: Read-only file system\nhint: fatal: failure to merge\n",
+        "merge -q --yes s1": "fatal: 'git index-pack' failed (exit 128)\nhint: fatal: Unable to "
+        f"create temporary file '{disk.top}/.git/objects/pack/tmp_pack_XXXXXX': "
+        "Read-only file system\n",
     }
     subprocess.run(["mount", "-o", "remount,ro", disk.top.parent], check=True)
     try:
