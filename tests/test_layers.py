@@ -109,6 +109,7 @@ LATE_IMPORTS = {
     ("main", "traceback"),
     ("system.temporary", "tempfile"),
     ("session.config_file", "yaml"),
+    ("session.layout", "git.worktrees"),
     ("session.project", "git.command"),
     ("session.project", "git.config_files"),
     ("session.project", "git.process"),

@@ -39,6 +39,7 @@ from git_hub_session.lineage.parent import parent_fields
 from git_hub_session.session.assignment_values import parse_strategies
 from git_hub_session.session.create import choose_session_id, create_session, resolve_base_branch
 from git_hub_session.session.guarded import find_missing_guard, missing_guard_error
+from git_hub_session.session.layout import find_other_hub
 from git_hub_session.session.model import CONFIG_KEYS, Config
 from git_hub_session.util.clock import format_iso
 from git_hub_session.util.text import escape_control
@@ -107,6 +108,9 @@ def run(context: Context, args: Arguments) -> InitView:
 def _create(context: Context, args: Arguments, previous: Session | None) -> InitView:
     """Create the session. It starts from the winner of the session `previous`, if there is one."""
     project = context.project
+    other_hub = find_other_hub(project)
+    if other_hub is not None:
+        raise other_hub
     next_session, parent_data = _choose_next_session(previous, project)
     values = _plan_values(project, args, next_session)
     values |= _read_holdout(args, project)

@@ -15,6 +15,7 @@ from git_hub_session.cli.view import (
     make_record,
 )
 from git_hub_session.errors import UsageError
+from git_hub_session.session.layout import find_other_hub
 from git_hub_session.session.model import Config, Session
 from git_hub_session.session.state import State, parse_state
 from git_hub_session.util.clock import format_age_since, parse_iso
@@ -73,6 +74,10 @@ def run(context: Context, args: Arguments) -> ListView:
     # With --max-count=0 there may be sessions, although none is shown.
     filtered = bool(wanted or rows)
     missing = () if rows else _missing_sessions(context.project)
+    other_hub = None if rows else find_other_hub(context.project)
+    if other_hub is not None:
+        context.reporter.note(f"warning: {other_hub.message}")
+        context.reporter.note(f"hint: {other_hub.hint.splitlines()[0]}")
     shown = tuple(rows[:max_count])
     return ListView(shown, context.project.now(), filtered=filtered, missing=missing)
 

@@ -10,13 +10,15 @@ from __future__ import annotations
 import os
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.errors import Damaged, HubError, to_hub_error
+from git_hub_session.errors import Damaged, HubError, Refused, to_hub_error
 from git_hub_session.git.discovery import HUB_DIRECTORY
 from git_hub_session.system.directory import LOCK_TIMEOUT, SafeDirectory
 from git_hub_session.system.json_file import encode_json
+from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
     from git_hub_session.git.discovery import RepositoryPaths
+    from git_hub_session.session.project import Project
 
 PREVIOUS_FILE = "previous.json"
 """The file in the directory of a session that describes the attempts of earlier sessions."""
@@ -37,6 +39,23 @@ _PATTERN = f"/{HUB_DIRECTORY}/"
 _SAME_PATTERNS = {name.encode() for name in (HUB_DIRECTORY, f"{HUB_DIRECTORY}/", _PATTERN)}
 _COMMENT = "# git hub-session: the hub is not part of the project"
 _MAX_EXCLUDE_BYTES = 1 << 20
+_MAX_DIRECTORIES = 1000  # 20 ms
+
+
+class OtherHub(Refused):
+    """There are sessions in a directory that is not the hub of the repository."""
+
+    code = "other-hub"
+
+    def __init__(self, other: str, own: str) -> None:
+        if os.path.lexists(own):
+            hint = f"use it: export GIT_HUB_SESSION_DIR={quote_word(other)}"
+        else:
+            hint = f"use it: mv {quote_word(other)} {quote_word(own)}"
+        super().__init__(
+            f"'{other}' has sessions, but it is not the hub of this repository",
+            hint=f"{hint}\nor create another hub: mkdir -p {quote_word(own)}/sessions",
+        )
 
 
 def create_hub(path: str) -> None:
@@ -98,6 +117,63 @@ def _read_exclude(info: SafeDirectory) -> bytes:
 
 def _is_excluded(text: bytes) -> bool:
     return any(line.strip() in _SAME_PATTERNS for line in text.splitlines())
+
+
+def find_other_hub(project: Project) -> OtherHub | None:
+    """Return the error for a hub that no command reads, if the repository has no hub of its own."""
+    if project.store.hub_exists() or "GIT_HUB_SESSION_DIR" in project.environ:
+        return None
+    others = find_other_hubs(project.paths, project.cwd)
+    return OtherHub(others[0], project.paths.hub) if others else None
+
+
+def find_other_hubs(paths: RepositoryPaths, cwd: str) -> list[str]:
+    """Return hubs with sessions that no command of this repository reads.
+
+    AgentHub's scripts create a hub in their current directory. Look in the directories above `cwd`,
+    in all worktrees, and in the first directories below the main worktree.
+    """
+    from git_hub_session.git.worktrees import linked_worktrees
+
+    directories = [os.path.realpath(cwd)]
+    while paths.worktree and directories[-1].startswith(f"{paths.worktree}/"):
+        directories.append(os.path.dirname(directories[-1]))
+    directories += [worktree.path for worktree in linked_worktrees(paths.common_dir)]
+    directories += _directories_below(paths.main_worktree)
+    hubs = [os.path.join(directory, HUB_DIRECTORY) for directory in directories if directory]
+    own = os.path.realpath(paths.hub)
+    others = [hub for hub in hubs if os.path.realpath(hub) != own and _has_sessions(hub)]
+    return list(dict.fromkeys(others))
+
+
+def _has_sessions(hub: str) -> bool:
+    try:
+        with os.scandir(f"{hub}/sessions") as entries:
+            return any(os.path.isfile(f"{entry.path}/config.yaml") for entry in entries)
+    except OSError:
+        return False
+
+
+def _directories_below(top: str) -> list[str]:
+    """Return the directories below `top`, level by level and at most _MAX_DIRECTORIES.
+
+    Skip links, hidden directories and other repositories.
+    """
+    directories = [top] if top else []
+    for directory in directories:
+        try:
+            with os.scandir(directory) as entries:
+                found = sorted(
+                    entry.path
+                    for entry in entries
+                    if entry.is_dir(follow_symlinks=False)
+                    and not entry.name.startswith(".")
+                    and not os.path.lexists(f"{entry.path}/.git")
+                )
+        except OSError:
+            continue
+        directories += found[: _MAX_DIRECTORIES - len(directories)]
+    return directories[1:]
 
 
 def create_board(hub: SafeDirectory) -> None:

@@ -89,6 +89,14 @@ def track_copy_of_hub(hub: Hub, sid: str) -> Path:
     return copy
 
 
+@register("hub-elsewhere")
+def create_hub_in_a_subdirectory(hub: Hub, _sid: str) -> Path:
+    session = hub.top / "deep" / "er" / ".agenthub" / "sessions" / "s9"
+    session.mkdir(parents=True)
+    (session / "config.yaml").write_text("task: theirs\n")
+    return session.parent.parent
+
+
 @register("hub-not-ignored", fixed=True)
 def delete_gitignore_of_hub(hub: Hub, _sid: str) -> Path:
     (hub.top / ".agenthub" / ".gitignore").unlink()

@@ -9,6 +9,7 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.board.board import Board
 from git_hub_session.doctor.checks.hub_copies import (
     check_copies,
+    check_other_hubs,
     check_tracked_hub,
     is_tracked,
     main_git,
@@ -44,6 +45,7 @@ def hub_findings(hub: HubSnapshot) -> Iterator[Finding]:
         yield from check_tracked_hub(path, hub)
         yield from check_ignored_hub(path, hub)
     yield from check_copies(hub)
+    yield from check_other_hubs(hub)
     if os.path.isdir(hub.project.paths.hub):
         board = Board(hub.project.paths.hub)
         yield from check_channels(board, hub)

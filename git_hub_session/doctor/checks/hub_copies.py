@@ -9,6 +9,7 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.doctor.finding import Problem, check
 from git_hub_session.errors import HubError
 from git_hub_session.git.discovery import HUB_DIRECTORY
+from git_hub_session.session.layout import OtherHub, find_other_hubs
 from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
@@ -44,12 +45,25 @@ def check_copies(hub: HubSnapshot) -> Iterator[Problem]:
                 "git tracks a copy of the hub in this linked worktree, which no command reads"
             )
             yield Problem(copy, evidence, advice=_untrack_command(worktree.path, HUB_DIRECTORY))
-        elif os.path.isdir(f"{copy}/sessions"):
+        elif os.path.isdir(f"{copy}/sessions") and hub.project.store.hub_exists():
             evidence = (
                 "a copy of the hub's sessions in this linked worktree, which no command reads"
             )
             advice = f"inspect it, then: mv {quote_word(copy)} {quote_word(copy)}.away"
             yield Problem(copy, evidence, advice=advice)
+
+
+@check("hub-elsewhere", "a directory that is not the hub has sessions")
+def check_other_hubs(hub: HubSnapshot) -> Iterator[Problem]:
+    """Find hubs of AgentHub's scripts, which use their current directory."""
+    paths = hub.project.paths
+    copies = {os.path.join(worktree.path, HUB_DIRECTORY) for worktree in hub.worktrees}
+    if not hub.project.store.hub_exists():
+        copies = set()  # check_copies reports them only beside a hub
+    for other in find_other_hubs(paths, hub.project.cwd):
+        if other not in copies:
+            advice = OtherHub(other, paths.hub).hint.splitlines()[0]
+            yield Problem(other, "no command of this repository reads it", advice=advice)
 
 
 def main_git(hub: HubSnapshot) -> GitAt:
