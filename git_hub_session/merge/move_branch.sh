@@ -12,6 +12,7 @@
 # could read the new branch and the old index, and revert the merge.
 
 git_dir=$1 ref=$2 new=$3 old=$4 index=$git_dir/index next=$git_dir/hub-session-merge.tmp
+errors=$next.err
 
 for try in 1 2 3 4 5 6 7 8 9 10; do # another git process may hold the lock for a moment
 	(set -C && : >"$index.lock") 2>/dev/null && break
@@ -25,7 +26,7 @@ done
 # Do not end at SIGPIPE: if git update-ref or the program itself is killed, the script must still
 # undo the update of the files.
 trap : PIPE
-trap 'rm -f "$next" "$next.lock" "$index.lock"' EXIT
+trap 'rm -f "$next" "$next.lock" "$errors" "$index.lock"' EXIT
 test ! -e "$next.lock" || rm "$next.lock" # left by a merge that was killed
 
 read -r head <"$git_dir/HEAD"
@@ -35,18 +36,25 @@ test "$head" = "ref: $ref" || {
 }
 
 # Update the files and the index from the commit $1 to the commit $2. Return $incomplete if git could
-# not write a file: others are written then. The dry run finds every other reason before git writes.
-# git takes a file with a new modification time for a change, until `git update-index` has compared
-# the content. Compare only if the dry run fails: the comparison is slow if there are many files.
+# not write a file: others are written then. With these errors, git has written nothing. git takes a
+# file with a new modification time for a change, until `git update-index` has compared the content.
+# Compare only after such an error: the comparison is slow if there are many files.
 incomplete=3
+refused="^error: \(Entry\|Untracked working tree file\|Updating\) '"
 export GIT_INDEX_FILE="$next"
 update_files() {
 	test ! -e "$index" || cp -p "$index" "$next" || return
-	git read-tree -n -m -u "$1" "$2" 2>/dev/null || {
+	if git read-tree -m -u "$1" "$2" 2>"$errors"; then
+		cat "$errors" >&2
+	elif grep -q "$refused" "$errors"; then
 		git update-index -q --refresh >/dev/null
 		git read-tree -n -m -u "$1" "$2" || return
-	}
-	git read-tree -m -u "$1" "$2" && mv -f "$next" "$index" || return $incomplete
+		git read-tree -m -u "$1" "$2" || return $incomplete
+	else
+		cat "$errors" >&2
+		return $incomplete
+	fi
+	mv -f "$next" "$index" || return $incomplete
 }
 
 update_files "$old" "$new" </dev/null >/dev/null || exit
