@@ -34,6 +34,7 @@ from git_hub_session.merge.plan import MergePlan, plan_merge
 from git_hub_session.restore.commands import restore_commands
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.state import State
+from git_hub_session.util.numbers import difference
 from git_hub_session.util.text import describe_pass, escape_control
 from git_hub_session.worktree.merge_tree import in_attempt_command
 
@@ -295,7 +296,9 @@ def _metric_fields(plan: MergePlan) -> dict[str, Any]:
         "metric": (evaluation.metric or None) if value is not None else None,
         "value": value,
         "baseline": baseline,
-        "delta": value - baseline if value is not None and baseline is not None else None,
+        "delta": difference(value, baseline)
+        if value is not None and baseline is not None
+        else None,
         "unit": (evaluation.unit or None) if value is not None else None,
         "passed": plan.result.passed if plan.result else None,
     }

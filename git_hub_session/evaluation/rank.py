@@ -15,6 +15,7 @@ from git_hub_session.evaluation.units import (
 from git_hub_session.ranking.margin import baseline_margins
 from git_hub_session.ranking.race import COMPARISONS
 from git_hub_session.ranking.ranking import Rank, Score, describe_tie, rank_by_size, rank_scores
+from git_hub_session.util.numbers import difference
 
 if TYPE_CHECKING:
     from git_hub_session.evaluation.candidates import Candidate
@@ -124,7 +125,7 @@ def _with_measurement(
         score = Score(candidate.branch.agent, (), candidate.size)
         return RankedCandidate(candidate, None, score, candidate.unmeasured_reason)
     score = Score(candidate.branch.agent, measurement.values, candidate.size)
-    delta = score.metric - baseline if score.values and baseline is not None else None
+    delta = difference(score.metric, baseline) if score.values and baseline is not None else None
     is_checked = bool(metric_command.requirements) or not metric_command.metric
     passed = not measurement.reason if is_checked else None
     return RankedCandidate(candidate, None, score, measurement.reason, delta, log, passed=passed)

@@ -16,6 +16,7 @@ from git_hub_session.ranking.statistics import (
     pseudomedian,
     scale,
 )
+from git_hub_session.util.numbers import difference
 
 DIRECTIONS = ("lower", "higher")
 _INFINITE = float("inf")
@@ -39,7 +40,7 @@ class Score(NamedTuple):
     @property
     def spread(self) -> float:
         """The difference between the largest and the smallest value."""
-        return max(self.values) - min(self.values)
+        return difference(max(self.values), min(self.values))
 
     @property
     def interval(self) -> float | None:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from math import ceil, exp, log, pi, sqrt, tan
 
 from git_hub_session._typing import NamedTuple
+from git_hub_session.util.numbers import midpoint
 
 _QN_FACTOR = 2.2219
 """The factor that makes Qn the standard deviation of normal noise."""
@@ -57,7 +58,7 @@ def median(values: Sequence[float]) -> float:
     """Return the median of at least one value."""
     middle = len(values) // 2
     ordered = sorted(values)
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+    return ordered[middle] if len(ordered) % 2 else midpoint(ordered[middle - 1], ordered[middle])
 
 
 def pseudomedian(values: Sequence[float]) -> float:

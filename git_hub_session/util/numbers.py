@@ -11,6 +11,7 @@ from __future__ import annotations
 
 MAX_COUNT = 999_999_999
 """The largest agent, attempt, process or repetition that a name or an option can spell."""
+_MAX_DECIMALS = 100
 MAX_INT64 = 2**63 - 1
 """The largest signed integer of 64 bits."""
 
@@ -49,3 +50,25 @@ def format_values(*values: float | None, sign: str = "") -> list[str]:
         if len({*texts} - {""}) == different:
             break
     return texts
+
+
+def difference(first: float, second: float) -> float:
+    """Return `first - second` without binary noise: 142.031 - 144 is -1.969."""
+    return _round_to_decimals(first - second, _decimals(first, second))
+
+
+def midpoint(first: float, second: float) -> float:
+    """Return the mean of two numbers without binary noise: that of 0.1 and 0.2 is 0.15."""
+    return _round_to_decimals((first + second) / 2, _decimals(first, second) + 1)
+
+
+def _decimals(*values: float) -> int:
+    """Return the largest number of digits after the point, or a large number for an exponent."""
+    texts = [repr(float(value)) for value in values]
+    if any("e" in text for text in texts):
+        return _MAX_DECIMALS
+    return max(len(text.partition(".")[2]) for text in texts)
+
+
+def _round_to_decimals(value: float, decimals: int) -> float:
+    return value if decimals >= _MAX_DECIMALS else round(value, decimals)

@@ -171,3 +171,19 @@ def test_invalid_metric_regex(hub: Hub, regex: str, message: str) -> None:
     assert result.err.startswith(f"error: {message}")
     result = hub.run("init", "--task", "t", "--metric-regex", "(x)")
     assert result.err.startswith("error: --metric-regex requires --metric\n")
+
+
+def test_json_numbers_have_no_binary_noise(hub: Hub) -> None:
+    """142.031 - 144 is -1.9689999999999999 as binary fractions."""
+    create_measurable_session(hub, "ms: 142.031\n", "ms: 0.3\n")
+    script = "if test -e again; then echo ms: 0.1; else touch again; cat ms; fi"
+    options = ("--metric", "ms", "--direction", "lower", "--baseline", "144", "--repeat", "2")
+    result = hub.run("eval", "-q", "--eval", "cat ms", *options, "s1")
+    assert result.code == 0, result
+    record = hub.state()["agents"]["agent-1"]["result"]
+    assert (record["delta"], record["metric"]) == (-1.969, 142.031)
+    assert hub.json("merge", "-n", "--agent=1", "s1")["delta"] == -1.969
+    hub.run("eval", "-q", "--in-place", "--eval", script, *options, "s1")
+    record = hub.state()["agents"]["agent-2"]["result"]
+    assert record["values"] == [0.3, 0.1]
+    assert (record["metric"], record["spread"], record["delta"]) == (0.2, 0.2, -143.8)

@@ -26,6 +26,7 @@ from git_hub_session.evaluation.current_worktree import (
 from git_hub_session.git.ref_names import agent_name
 from git_hub_session.session.guarded import describe_guarded
 from git_hub_session.temporary.holdout import holdout_directory
+from git_hub_session.util.numbers import difference
 from git_hub_session.util.text import decode_terminal_line, describe_pass, escape_control
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ class WorktreeView(View):
             "values": list(result.values),
             "unit": result.unit or None,
             "baseline": baseline,
-            "delta": None if value is None or baseline is None else value - baseline,
+            "delta": None if value is None or baseline is None else difference(value, baseline),
             "passed": not result.failure,
             "reason": result.failure or None,
             "guarded": list(result.guarded),

@@ -11,8 +11,10 @@ import pytest
 from git_hub_session.util.numbers import (
     MAX_COUNT,
     MAX_INT64,
+    difference,
     format_number,
     format_values,
+    midpoint,
     parse_int,
 )
 from tests.support.hub import CHECKOUT, Hub
@@ -148,3 +150,26 @@ def test_format_values_and_signs() -> None:
         "+0.30000000000000004",
         "+0.29999999999999999",
     ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (142.031, 144.0, -1.969),
+        (0.3, 0.1, 0.2),
+        (1000000.3, 1000000.1, 0.2),
+        (5, 3, 2.0),
+        (1e300, 1.5, 1e300),
+        (1e-20, 1e-20, 0.0),
+        (2.0**53, 1.0, 2.0**53 - 1),
+    ],
+)
+def test_difference_has_no_binary_noise(first: float, second: float, expected: float) -> None:
+    assert difference(first, second) == expected
+
+
+def test_midpoint_has_no_binary_noise() -> None:
+    assert (0.1 + 0.2) / 2 != 0.15
+    assert midpoint(0.1, 0.2) == 0.15
+    assert midpoint(1, 2) == 1.5
+    assert midpoint(0.12345678901234567, 0.12345678901234567) == 0.12345678901234567
