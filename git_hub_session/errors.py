@@ -70,6 +70,12 @@ class GitFailed(HubError):
         self.stdout = stdout
 
     @property
+    def reason(self) -> str:
+        """git's error as one line, for a message that contains it."""
+        lines = [line.strip() for line in self.stderr.splitlines() if line.strip()]
+        return "; ".join(lines) or self.message
+
+    @property
     def was_killed(self) -> bool:
         """True if a signal ended git, so that it is not known which changes git has made."""
         # A negative status is the number of the signal. A shell exits with 128 plus the number.

@@ -232,7 +232,7 @@ def _add_worktree(agent: PlannedAgent, git: Git) -> tuple[str, str]:
     try:
         return "", git.add_worktree(agent.path, short_name(agent.branch.ref))
     except GitFailed as error:
-        return error.stderr.strip() or error.message, ""
+        return error.reason, ""
     except HubError as error:
         return error.message, ""
 

@@ -14,6 +14,7 @@ from git_hub_session.git.ref_names import (
     create_command,
     delete_command,
     parse_agent_branch,
+    rename_command,
     rescue_number,
     short_name,
     verify_command,
@@ -52,6 +53,8 @@ class SkippedBranch(NamedTuple):
 
     branch: str
     reason: str
+    hint: str = ""
+    """The command that lets the branch be archived, or ''."""
 
 
 class ArchivePlan(NamedTuple):
@@ -221,7 +224,10 @@ def archive_branches(
 
 
 def _rejected_branches(plan: ArchivePlan, error: HubError) -> list[SkippedBranch]:
-    text = error.stderr if isinstance(error, GitFailed) else error.message
-    lines = "; ".join(text.split("\n")).strip("; ")
-    reason = lines if isinstance(error, HookRefused) else f"git refused: {lines}"
-    return [SkippedBranch(step.branch, reason) for step in plan.archived]
+    reason, hint = error.message, error.hint
+    if isinstance(error, GitFailed):
+        hint = rename_command(error.stderr)
+        reason = error.reason.removesuffix(f"; {hint}")
+    if not isinstance(error, HookRefused):
+        reason = f"git refused: {reason}"
+    return [SkippedBranch(step.branch, reason, hint) for step in plan.archived]

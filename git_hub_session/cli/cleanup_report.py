@@ -85,7 +85,11 @@ class ReportOutput:
                 for archived in report.branches.archived
             ],
             "branches_kept": [
-                {"branch": short_name(skipped.branch), "reason": skipped.reason}
+                {
+                    "branch": short_name(skipped.branch),
+                    "reason": skipped.reason,
+                    "hint": skipped.hint,
+                }
                 for skipped in report.branches.skipped
             ],
             "notes": list(report.notes),
@@ -129,6 +133,8 @@ class ReportOutput:
         for skipped in report.branches.skipped:
             reason = escape_control(skipped.reason)
             parts[skipped.branch].append(f"{style.paint('kept', 'red')} branch: {reason}")
+            if skipped.hint:
+                details[skipped.branch].append(f"  hint: {escape_control(skipped.hint)}")
         return [
             line
             for ref, name in names.items()

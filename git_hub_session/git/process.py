@@ -7,7 +7,6 @@ process in the background that keeps a pipe open. git does not wait for such a p
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from time import monotonic
 
 from git_hub_session._typing import NamedTuple
 from git_hub_session.errors import GitFailed, HubError
+from git_hub_session.git.ref_names import add_ref_advice
 from git_hub_session.system.io import read_from_start
 from git_hub_session.system.signals import defer_signals
 from git_hub_session.system.temporary import memory_file
@@ -26,9 +26,6 @@ _REQUIRED_VERSIONS = {"worktree": (2, 33), "hook": (2, 36), "merge-tree": (2, 38
 # The exit statuses of git if it does not know a command, or an option of it. git's message about
 # an unknown command may be in any language.
 _UNKNOWN_COMMAND, _USAGE_ERROR = 1, 129
-
-_LOCKED = r"(\.lock'|packed-refs\.new'?): File exists"
-_REMOVE_LOCK = "remove the file manually to continue"
 
 
 class GitMissing(HubError):
@@ -145,7 +142,7 @@ def run_with_locked_ref(
     sys.audit("git_hub_session.end", arguments, process.returncode, seconds)
     sys.audit("git_hub_session.end", transaction.args, transaction.returncode, seconds)
     if process.returncode:
-        raise GitFailed("read-tree", process.returncode, _add_lock_hint(os.fsdecode(text)))
+        raise GitFailed("read-tree", process.returncode, add_ref_advice(os.fsdecode(text)))
     return text
 
 
@@ -172,7 +169,7 @@ def _start_transaction(
         if not data:
             with process:
                 pass
-            message = _add_lock_hint(os.fsdecode(read_from_start(messages)))
+            message = add_ref_advice(os.fsdecode(read_from_start(messages)))
             raise GitFailed("update-ref", process.returncode, message)
         output += data
     return process
@@ -203,7 +200,7 @@ def _make_error(
                 f"'git {name}' needs git {missing[name]} or later (this is git {version})",
                 hint="put a newer git on PATH",
             )
-    return GitFailed(name, status, _add_lock_hint(os.fsdecode(messages)), output)
+    return GitFailed(name, status, add_ref_advice(os.fsdecode(messages)), output)
 
 
 def _setting_options(settings: Mapping[str, str] | None) -> list[str]:
@@ -215,16 +212,6 @@ def _not_found_error(directory: str | None) -> HubError:
     if directory is not None and not os.path.isdir(directory):
         return HubError(f"directory '{directory}' is missing", hint="try again")
     return GitMissing("cannot find 'git'", hint="put git on PATH")
-
-
-def _add_lock_hint(stderr: str) -> str:
-    """Add the advice to remove a stale lock if git leaves it out.
-
-    git gives no advice for packed-refs.new, and since 2.55 for no lock.
-    """
-    if re.search(_LOCKED, stderr) and _REMOVE_LOCK not in stderr:
-        return f"{stderr.rstrip()}\na git process may have crashed earlier: {_REMOVE_LOCK}\n"
-    return stderr
 
 
 def _version_numbers(version: str) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from git_hub_session._typing import NamedTuple, NewType
 from git_hub_session.errors import HubError
 from git_hub_session.util.numbers import MAX_COUNT, MAX_INT64, parse_int
+from git_hub_session.util.shell import quote_word
 
 SessionId = NewType("SessionId", str)
 
@@ -32,6 +33,9 @@ HEADS = "refs/heads/"
 HUB_BRANCHES = "refs/heads/hub/"
 """The prefix of the branches of all sessions."""
 TAGS = "refs/tags/"
+_LOCKED = r"(\.lock'|packed-refs\.new'?): File exists"
+_REMOVE_LOCK = "remove the file manually to continue"
+_REF_IN_THE_WAY = rf"'({HEADS}|{TAGS})([^']+)' exists; cannot create '"
 MIGRATE_REFTABLE_HINT = """\
 git refs migrate --ref-format=files
 if git refuses because of worktrees, remove each one: git worktree remove (its branch stays)"""
@@ -248,3 +252,28 @@ def verify_command(ref: str, oid: str) -> str:
 def is_object_id(text: str) -> bool:
     """Return True if `text` is a full object id, of SHA-1 or SHA-256."""
     return len(text) in (40, 64) and all(char in "0123456789abcdef" for char in text)
+
+
+def add_ref_advice(stderr: str) -> str:
+    """Add advice that git leaves out: about a stale lock, and about a ref in the way.
+
+    git gives no advice for packed-refs.new, and since 2.55 for no lock.
+    """
+    advice = rename_command(stderr)
+    if re.search(_LOCKED, stderr) and _REMOVE_LOCK not in stderr:
+        advice = f"a git process may have crashed earlier: {_REMOVE_LOCK}"
+    return f"{stderr.rstrip()}\n{advice}\n" if advice else stderr
+
+
+def rename_command(stderr: str) -> str:
+    """Return the command that renames the ref in the way of another ref, or ''.
+
+    A branch `hub` is in the way of all branches `hub/...`: its file is where their directory belongs.
+    """
+    match = re.search(_REF_IN_THE_WAY, stderr)
+    if match is None:
+        return ""
+    old, new = quote_word(match[2]), quote_word(f"{match[2]}-old")
+    if match[1] == TAGS:
+        return f"git tag {new} {old} && git tag -d {old}"
+    return f"git branch -m {old} {new}"

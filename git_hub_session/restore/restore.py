@@ -192,7 +192,7 @@ def _restore_one(item: RestoreItem, project: Project) -> _ItemResult:
 
 def _failure_from_error(branch: AgentBranch, error: Exception) -> RestoreFailure:
     if isinstance(error, GitFailed):
-        git_message = "; ".join(error.stderr.strip().splitlines())
+        git_message = error.reason
         return RestoreFailure(branch, git_message or error.message)
     if isinstance(error, HubError | OSError):
         failure = to_hub_error(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import HubError
@@ -14,12 +15,36 @@ if TYPE_CHECKING:
     from git_hub_session.session.project import Project
 
 
-_DEFAULT_TEMPLATE = "../{repo}.hub/{id}/agent-{n}"
+_DEFAULT_DIRECTORY = "../{repo}.hub"
+_OTHER_DIRECTORY = "../{repo}.hub-worktrees"
+"""The directory of the worktrees if the default directory is a repository itself."""
+_BELOW = "/{id}/agent-{n}"
+_PLACEHOLDER = re.compile(r"\{(?:repo|id|n|m)\}")
 
 
 def worktree_template(project: Project) -> str:
     """Return the path template for agents' worktrees: hubsession.worktreePath or its default."""
-    return [_DEFAULT_TEMPLATE, *project.config_values("hubsession.worktreePath")][-1]
+    default = _DEFAULT_DIRECTORY
+    top = _main_directory(project.paths)
+    if _is_repository(os.path.join(os.path.dirname(top), f"{_repository_name(top)}.hub")):
+        default = _OTHER_DIRECTORY
+    return [default + _BELOW, *project.config_values("hubsession.worktreePath")][-1]
+
+
+def _main_directory(paths: RepositoryPaths) -> str:
+    """Return the directory that relative templates start from."""
+    return paths.main_worktree or paths.common_dir
+
+
+def _repository_name(top: str) -> str:
+    return os.path.basename(top).removesuffix(".git") or "repository"
+
+
+def _is_repository(path: str) -> bool:
+    """Return True if a repository, with or without a worktree, is at `path`."""
+    return os.path.lexists(os.path.join(path, ".git")) or all(
+        os.path.lexists(os.path.join(path, name)) for name in ("HEAD", "objects", "refs")
+    )
 
 
 def worktree_path(template: str, paths: RepositoryPaths, branch: AgentBranch) -> str:
@@ -35,9 +60,9 @@ def worktree_path(template: str, paths: RepositoryPaths, branch: AgentBranch) ->
     Raises:
         HubError: the template has no {n}, or its path cannot be used.
     """
-    top = paths.main_worktree or paths.common_dir
+    top = _main_directory(paths)
     values = {
-        "{repo}": os.path.basename(top).removesuffix(".git") or "repository",
+        "{repo}": _repository_name(top),
         "{id}": branch.session,
         "{n}": str(branch.agent),
         "{m}": str(branch.attempt),
@@ -49,9 +74,9 @@ def worktree_path(template: str, paths: RepositoryPaths, branch: AgentBranch) ->
         )
     if branch.attempt > 1 and "{m}" not in template:
         template += "-{m}"
-    for placeholder, value in values.items():
-        template = template.replace(placeholder, value)
-    path = os.path.normpath(os.path.join(top, os.path.expanduser(template)))
+    # Replace all placeholders at once: the name of the repository may look like one.
+    relative = _PLACEHOLDER.sub(lambda match: values[match[0]], os.path.expanduser(template))
+    path = os.path.normpath(os.path.join(top, relative))
     if path != path.rstrip():
         # git strips white space at the end when it reads the path from its administrative files.
         raise HubError(f"'{path}' ends with white space: git would not find the worktree again")

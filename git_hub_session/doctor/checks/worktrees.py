@@ -123,7 +123,7 @@ def repair_link(finding: Finding, hub: HubSnapshot, _locked: LockedSession) -> l
         hub.project.git.run(["worktree", "repair", "--", path])
     except GitFailed as error:
         # An old git does not recognize a directory that was moved with the repository.
-        message = error.stderr.strip() or error.message
+        message = error.reason
         raise HubError(message, relink_command(path, worktree)) from None
     return []
 
