@@ -25,7 +25,9 @@ def hints(result: Result) -> list[str]:
 def test_a_ref_called_hub(hub: Hub, kind: str) -> None:
     """refs/heads/hub is a file where git needs a directory. The hint renames the ref."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
-    hub.run("spawn", "-q", "s1") if kind == "tag" else None
+    if kind == "tag":
+        hub.run("spawn", "-q", "s1")
+        hub.run("exec", "-q", "--commit", "s1", "--", "sh", "-c", "echo >new")
     hub.git(kind, "hub")
     command = ("archive", "s1") if kind == "tag" else ("spawn", "-q", "s1")
     result = hub.run(*command)
