@@ -30,10 +30,10 @@ from git_hub_session.cleanup.rules import IN_USE
 from git_hub_session.cleanup.save import (
     record_rescues,
     rescues_by_agent,
-    save_reflog_commits,
     save_worktrees,
     work_by_attempt,
 )
+from git_hub_session.cleanup.save_commits import group_objects, save_reflog_commits
 from git_hub_session.errors import HubError, to_hub_error
 from git_hub_session.git.ref_names import SessionId, branch_prefix, rescue_prefix, short_name
 from git_hub_session.removal.errors import (
@@ -95,7 +95,7 @@ def preview_cleanup(
         notes = preview_leftover_worktrees(sid, project, neighbors.worktrees)
     return CleanupReport(
         sid,
-        tuple(_removed_worktree(plan, _planned_saves(sid, plan)) for plan in removed),
+        tuple(_removed_worktree(plan, _planned_saves(sid, plan, project)) for plan in removed),
         (*kept, *_kept_main_worktree(sid, project.paths)),
         branches,
         (*notes, *_unchecked_warnings(removed)),
@@ -112,9 +112,10 @@ def failed_report(sid: SessionId, error: HubError | OSError) -> CleanupReport:
     return empty_report(sid)._replace(notes=(to_hub_error(error).message,), failed=True)
 
 
-def _planned_saves(sid: SessionId, plan: WorktreePlan) -> list[SavedWork]:
+def _planned_saves(sid: SessionId, plan: WorktreePlan, project: Project) -> list[SavedWork]:
     prefix = rescue_prefix(sid, plan.branch)
-    kinds = ["work"] * plan.has_changes + ["commits"] * len(plan.commits)
+    groups = group_objects(plan.commits, project.repo) if plan.commits else []
+    kinds = ["work"] * plan.has_changes + ["commits"] * len(groups)
     return [SavedWork(f"{prefix}<n>", kind) for kind in kinds]
 
 
@@ -190,12 +191,17 @@ def _save_and_record_reflogs(
     """Save the commits that only the reflogs of the branches contain. Return warnings."""
     saved = save_reflog_commits(sid, project, branches)
     notes = [
-        f"a commit that only the reflog of '{short_name(branch)}' had is in {ref}"
+        f"{_describe_commits(len(oids), short_name(branch))} in {ref}"
         for branch, refs in saved.items()
-        for ref in refs
+        for ref, oids in refs.items()
     ]
-    rescues = group_by_agent(sid, saved.items())
+    rescues = group_by_agent(sid, [(branch, [*refs]) for branch, refs in saved.items()])
     return [*notes, *record_rescues(edit, rescues, {}, format_iso(project.now()))]
+
+
+def _describe_commits(count: int, branch: str) -> str:
+    commits = "a commit" if count == 1 else f"{count} commits"
+    return f"{commits} that only the reflog of '{branch}' had {'is' if count == 1 else 'are'}"
 
 
 def clean_up_missing_worktree(

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cleanup.report import KeptWorktree, SavedWork
+from git_hub_session.cleanup.save_commits import create_rescue_ref, save_objects
 from git_hub_session.errors import HubError, to_hub_error
-from git_hub_session.git.head import reflog_commits
 from git_hub_session.git.ref_names import (
     SessionId,
     agent_name,
-    create_command,
     parse_agent_branch,
-    rescue_number,
     rescue_prefix,
     short_name,
 )
@@ -36,7 +34,6 @@ from git_hub_session.worktree.reason import CONTENTS_CHANGED, Reason
 if TYPE_CHECKING:
     from git_hub_session.cleanup.options import CleanupOptions
     from git_hub_session.cleanup.plan import WorktreePlan
-    from git_hub_session.git.repository import Branch
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
     from git_hub_session.session.store import LockedSession
@@ -99,28 +96,6 @@ def record_rescues(
     return []
 
 
-def save_reflog_commits(
-    sid: SessionId, project: Project, branches: Iterable[Branch]
-) -> dict[str, list[str]]:
-    """Create rescue refs for the commits that only the reflogs of the branches contain.
-
-    Git deletes a reflog with its branch. Return the rescue refs of each branch.
-    """
-    common_dir = project.paths.common_dir
-    logs = {branch.ref: reflog_commits(common_dir, branch.ref) for branch in branches}
-    # Search once for all branches: each search reads every ref of the repository.
-    oids = {oid for commits in logs.values() for oid in commits}
-    unsaved = set(project.repo.unreachable(oids))
-    saved: dict[str, list[str]] = {}
-    for branch, commits in logs.items():
-        for oid in commits:
-            if oid in unsaved:
-                unsaved.remove(oid)
-                ref = _create_rescue_ref(rescue_prefix(sid, branch), oid, project)
-                saved.setdefault(branch, []).append(ref)
-    return saved
-
-
 def _save_worktree(
     sid: SessionId,
     project: Project,
@@ -136,10 +111,11 @@ def _save_worktree(
             work = _save_changes(prefix, project, options, plan)
             saved += [SavedWork(ref, "work", on_branch) for ref in work]
             _keep_lfs_contents(work, project)
-        for oid in plan.commits:
-            saved.append(SavedWork(_create_rescue_ref(prefix, oid, project), "commits"))
-            new = project.repo.commit_parents([oid], [plan.head] if plan.head else [])
-            LfsContents(project.paths.common_dir, project.repo).keep(oid, new, plan.head)
+        for ref, oids in save_objects(prefix, plan.commits, project).items():
+            saved.append(SavedWork(ref, "commits"))
+            new = project.repo.commit_parents(oids, [plan.head] if plan.head else [])
+            contents = LfsContents(project.paths.common_dir, project.repo)
+            contents.keep(project.repo.find_ref_target(ref), new, plan.head)
     except CannotRoundTrip as error:
         message = f"cannot be saved byte for byte: {error}"
         raise CannotSave(Reason("unfaithful", message, "commit it, or use --discard")) from None
@@ -181,7 +157,7 @@ def _save_changes(
                 return [ref]  # An interrupted cleanup has saved the same work.
         oid = index_copy.write_stash_commit(trees, head, message)
         objects.keep([oid], [head])
-        return [_create_rescue_ref(prefix, oid, project)]
+        return [create_rescue_ref(prefix, oid, project)]
 
 
 def _keep_lfs_contents(stashes: Sequence[str], project: Project) -> None:
@@ -190,13 +166,6 @@ def _keep_lfs_contents(stashes: Sequence[str], project: Project) -> None:
     for ref in stashes:
         head, *trees = project.repo.find_stash(ref)
         contents.keep(project.repo.tip(ref), filter(None, trees), head)
-
-
-def _create_rescue_ref(prefix: str, oid: str, project: Project) -> str:
-    numbers = [rescue_number(ref, prefix) or 0 for ref in project.repo.refs(prefix)]
-    ref = f"{prefix}{max(numbers, default=0) + 1}"
-    project.git.update_refs([create_command(ref, oid)])
-    return ref
 
 
 def rescues_by_agent(

@@ -23,7 +23,7 @@ from git_hub_session.git.libgit2_config import (
     Libgit2Config,
     has_worktree_settings,
 )
-from git_hub_session.git.ref_names import MIGRATE_REFTABLE_HINT, REFS
+from git_hub_session.git.ref_names import MIGRATE_REFTABLE_HINT, REFS, is_object_id
 from git_hub_session.git.refs import read_consistently
 from git_hub_session.git.safe_open import MAX_BYTES, read_bytes
 
@@ -149,13 +149,13 @@ class GitRepo:
 
     @_translate_errors()
     def find_stash(self, ref: str) -> tuple[str, ...]:
-        """Return the base commit of the stash at `ref`, then its trees I, W and U.
+        """Return the base commit of the stash at `ref` (or an object id), and its trees I, W and U.
 
         I is the tree of the index, W of the tracked files, and U of the untracked files, or ''. The
         result is () if the commit is not a stash. A merge can have as many parents, but its second
         parent does not have the message that git gives to a commit of the index.
         """
-        tip = self.tip(ref)
+        tip = ref if is_object_id(ref) else self.tip(ref)
         parents = self._repo[tip].peel(pygit2.Commit).parents if tip else []
         if len(parents) not in (2, 3) or not parents[1].raw_message.startswith(b"index on "):
             return ()

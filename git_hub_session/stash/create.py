@@ -234,7 +234,7 @@ class IndexCopy:
     def write_stash_commit(self, work: StashTrees, head: str, message: str) -> str:
         """Write the stash commit of `work` on the commit `head`, and return its object id."""
         label = f"{short_name(self._worktree.head) or '(no branch)'}: {head[:7]}"
-        author = self._author_environment()
+        author = author_environment(self._git)
         parents = [head, self._commit(work.staged, [head], f"index on {label}", author)]
         if work.untracked:
             parents.append(self._commit(work.untracked, [], f"untracked files on {label}", author))
@@ -246,13 +246,15 @@ class IndexCopy:
         text = message.encode("utf-8", "surrogateescape")
         return self._git_at().commit_tree(tree, parents, text, environ=author)
 
-    def _author_environment(self) -> dict[str, str]:
-        try:
-            self._git.run(["var", "GIT_COMMITTER_IDENT"])
-            self._git.run(["var", "GIT_AUTHOR_IDENT"])
-        except GitFailed:
-            return _FALLBACK_IDENTITY
-        return {}
+
+def author_environment(git: Git) -> dict[str, str]:
+    """Return the variables of a fallback identity, or {} if git knows the user's identity."""
+    try:
+        git.run(["var", "GIT_COMMITTER_IDENT"])
+        git.run(["var", "GIT_AUTHOR_IDENT"])
+    except GitFailed:
+        return _FALLBACK_IDENTITY
+    return {}
 
 
 def write_trees(

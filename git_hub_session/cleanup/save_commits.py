@@ -1,0 +1,86 @@
+"""Save commits that no ref contains.
+
+A loop of `git commit --amend` or `git reset` leaves hundreds of them in a reflog. One rescue ref keeps
+all commits of a branch: it points to a commit whose parents they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.git.head import reflog_commits
+from git_hub_session.git.ref_names import SessionId, create_command, rescue_number, rescue_prefix
+from git_hub_session.stash.create import STRICT_SETTINGS, author_environment
+
+if TYPE_CHECKING:
+    from git_hub_session.git.repository import Branch, GitRepo
+    from git_hub_session.session.project import Project
+
+_MESSAGE = b"commits that no ref contained, saved by git hub-session cleanup\n"
+_MAX_PARENTS = 1000
+"""The largest number of parents of one commit: git gets them as arguments."""
+
+
+def save_reflog_commits(
+    sid: SessionId, project: Project, branches: Iterable[Branch]
+) -> dict[str, dict[str, list[str]]]:
+    """Create rescue refs for the commits that only the reflogs of the branches contain.
+
+    Git deletes a reflog with its branch. Return the saved objects by branch and rescue ref.
+    """
+    common_dir = project.paths.common_dir
+    logs = {branch.ref: reflog_commits(common_dir, branch.ref) for branch in branches}
+    # Search once for all branches: each search reads every ref of the repository.
+    unsaved = set(project.repo.unreachable({oid for oids in logs.values() for oid in oids}))
+    saved: dict[str, dict[str, list[str]]] = {}
+    for branch, oids in logs.items():
+        newest_first = [oid for oid in reversed(oids) if oid in unsaved]
+        unsaved.difference_update(newest_first)
+        if newest_first:
+            saved[branch] = save_objects(rescue_prefix(sid, branch), newest_first, project)
+    return saved
+
+
+def save_objects(prefix: str, oids: Sequence[str], project: Project) -> dict[str, list[str]]:
+    """Create one rescue ref for all commits, and one for each stash and each other object.
+
+    Return the saved objects by rescue ref.
+    """
+    saved = {}
+    for group in group_objects(oids, project.repo):
+        saved[create_rescue_ref(prefix, _join_commits(group, project), project)] = group
+    return saved
+
+
+def group_objects(oids: Sequence[str], repo: GitRepo) -> list[list[str]]:
+    """Return the objects that get a common rescue ref: all commits except stashes.
+
+    A stash is applied by its own ref. A tag object or a blob cannot be a parent.
+    """
+    commits = [oid for oid in oids if repo.has_commit(oid) and not repo.find_stash(oid)]
+    return [*filter(None, [commits]), *([oid] for oid in oids if oid not in {*commits})]
+
+
+def _join_commits(oids: Sequence[str], project: Project) -> str:
+    """Return the only object, or a new commit that has all commits as its parents."""
+    author = author_environment(project.git) if len(oids) > 1 else {}
+    while len(oids) > 1:
+        starts = range(0, len(oids), _MAX_PARENTS)
+        oids = [_join(oids[start : start + _MAX_PARENTS], project, author) for start in starts]
+    return oids[0]
+
+
+def _join(parents: Sequence[str], project: Project, author: Mapping[str, str]) -> str:
+    tree = project.repo.tree_id(parents[0]).hex()
+    return project.git.commit_tree(
+        tree, parents, _MESSAGE, settings=STRICT_SETTINGS, environ=author
+    )
+
+
+def create_rescue_ref(prefix: str, oid: str, project: Project) -> str:
+    """Create the next rescue ref below `prefix`, and return it."""
+    numbers = [rescue_number(ref, prefix) or 0 for ref in project.repo.refs(prefix)]
+    ref = f"{prefix}{max(numbers, default=0) + 1}"
+    project.git.update_refs([create_command(ref, oid)])
+    return ref
