@@ -73,9 +73,8 @@ def _join_commits(oids: Sequence[str], project: Project) -> str:
 
 def _join(parents: Sequence[str], project: Project, author: Mapping[str, str]) -> str:
     tree = project.repo.tree_id(parents[0]).hex()
-    return project.git.commit_tree(
-        tree, parents, _MESSAGE, settings=STRICT_SETTINGS, environ=author
-    )
+    git = project.git.at(project.paths.common_dir, settings=STRICT_SETTINGS)
+    return git.commit_tree(tree, parents, _MESSAGE, environ=author)
 
 
 def create_rescue_ref(prefix: str, oid: str, project: Project) -> str:

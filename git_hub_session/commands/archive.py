@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cleanup.archive_session import archive_session, preview_archive
+from git_hub_session.cleanup.maintenance import run_maintenance
 from git_hub_session.cleanup.options import read_cleanup_options
 from git_hub_session.cli.cleanup_report import ReportOutput
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
@@ -34,6 +35,7 @@ def run(context: Context, args: Arguments) -> ArchiveView:
         result = preview_archive(sid, project, options)
     else:
         result = archive_session(sid, project, options, reason=args.value("reason") or "")
+        run_maintenance(project)
     commands = restore_commands(result.report, project)
     report = ReportOutput(result.report, project.cwd, commands, dry_run=dry_run)
     return ArchiveView(result, report, dry_run=dry_run)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cleanup.cleanup import clean_up_session, failed_report, preview_cleanup
+from git_hub_session.cleanup.maintenance import run_maintenance
 from git_hub_session.cleanup.options import read_cleanup_options
 from git_hub_session.cli.cleanup_report import ReportOutput
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
@@ -72,6 +73,8 @@ def run(context: Context, args: Arguments) -> CleanupView:
             report = failed_report(sid, error)
         commands = restore_commands(report, project)
         reports.append(ReportOutput(report, project.cwd, commands, dry_run=dry_run))
+    if not dry_run:
+        run_maintenance(project)
     return CleanupView(reports, dry_run=dry_run)
 
 

@@ -6,6 +6,7 @@ import os
 from functools import partial
 
 from git_hub_session._typing import TYPE_CHECKING, Any
+from git_hub_session.cleanup.maintenance import run_maintenance
 from git_hub_session.cleanup.options import read_cleanup_options
 from git_hub_session.cli.cleanup_report import ReportOutput
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, YES, Arguments, Option, Usage
@@ -79,8 +80,10 @@ def run(context: Context, args: Arguments) -> MergeView:
     commands = restore_commands(result.report, project)
     report = ReportOutput(result.report, project.cwd, commands, dry_run=False)
     if not options.cleanup:
+        run_maintenance(project)
         return MergeView(plan, result, report)
     archived = archive_ancestors(plan, project, cleanup_options, force=options.force)
+    run_maintenance(project)
     return MergeView(plan, result, report, _ancestor_views(archived, project))
 
 

@@ -90,10 +90,9 @@ def run_tasks(
     `retry_delay` says so.
     """
     waiting = list(range(len(tasks)))[::-1]
-    pool = _ProcessPool(
+    with _ProcessPool(
         callbacks, separate_stderr=separate_stderr, timeout=timeout, end_escaped=end_escaped
-    )
-    with pool:
+    ) as pool:
         while waiting or pool.running or pool.delayed:
             waiting += pool.take_due()
             while waiting and len(pool.running) < jobs:
@@ -106,7 +105,8 @@ def run_tasks(
                 if not has_started:
                     break
                 waiting.pop()
-            pool.wait_once()
+            if pool.running or pool.delayed:  # or else nothing would end the wait
+                pool.wait_once()
 
 
 class _RunningTask:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.support.doctor import list_findings
@@ -40,7 +42,7 @@ def assert_kept(hub: Hub, ref: str, commits: list[str]) -> None:
 
 
 @pytest.mark.parametrize("discard", [amend, reset])
-def test_reflog_of_an_archived_branch(hub: Hub, discard: type[list[str]]) -> None:
+def test_reflog_of_an_archived_branch(hub: Hub, discard: Callable[[Hub], list[str]]) -> None:
     commits = discard(hub.session("s1", agents=1))
     result = hub.run("archive", "s1")
     warning = f"{len(commits)} commits that only the reflog of '{BRANCH}' had are in {RESCUE}"

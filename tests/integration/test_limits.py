@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.hub import NOW, Hub, Result, is_alive, wait_for
+from tests.support.hub import CHECKOUT, NOW, PYTHON, Hub, Result, is_alive, wait_for
 from tests.support.interrupt import LONG
 
 MEASURE = ("--eval", "cat file", "--metric", "n", "--direction", "lower")
@@ -245,3 +245,26 @@ def test_terminal_of_twenty_columns(hub: Hub) -> None:
         }.get(arguments, ["20260317-143022-long/agent-1\n", "20260317-143022-long/agent-2\n"])
         for text in expected:
             assert text in plain, (arguments, plain)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.parametrize("retries", [(), ("--retries", "1", "--retry-delay", "0")])
+def test_user_without_a_free_process(hub: Hub, retries: tuple[str, ...]) -> None:
+    """`exec` reports that no process can be started, and ends (ulimit -u)."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
+    assert hub.run("spawn", "-q", "s1").code == 0
+    hub.call("chown", "-R", "65533", hub.top.parent)
+    program = (
+        f"import sys; sys.path.insert(0, {str(CHECKOUT)!r})\n"
+        "import resource; resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))\n"
+        "from git_hub_session.main import run_and_exit; run_and_exit()"
+    )
+    # The limit does not apply to root.
+    capabilities = "+dac_override,+dac_read_search,+fowner"
+    user = ["--reuid", "65533", "--inh-caps", capabilities, "--ambient-caps", capabilities]
+    command = [PYTHON, "-I", "-c", program, "exec", *retries, "s1", "--", "true"]
+    result = hub.call("setpriv", *user, *command)
+    assert result.code == 1, result
+    tries = 2 if retries else 1
+    assert result.out.count("cannot run 'true': Resource temporarily unavailable") == 2 * tries
+    assert re.findall(r"^agent-[12] +(\d+) ", result.out, re.MULTILINE) == ["127", "127"]
