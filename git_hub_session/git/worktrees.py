@@ -108,7 +108,33 @@ class Worktree(NamedTuple):
 
 
 def linked_worktrees(common_dir: str) -> list[Worktree]:
-    """Return all linked worktrees of the repository, sorted by the names of their git dirs."""
+    """Return all linked worktrees of the repository, sorted by the names of their git dirs.
+
+    Leave out copied git dirs (see `copied_git_dirs`): they would make a sound worktree unusable.
+    """
+    worktrees = _read_all(common_dir)
+    copies = _copies(worktrees)
+    return [worktree for worktree in worktrees if worktree not in copies]
+
+
+def copied_git_dirs(common_dir: str) -> list[Worktree]:
+    """Return the git dirs that record the directory and the HEAD of a sound worktree."""
+    return _copies(_read_all(common_dir))
+
+
+def _copies(worktrees: list[Worktree]) -> list[Worktree]:
+    damaged = [worktree for worktree in worktrees if worktree.link_error and worktree.path]
+    if not damaged:
+        return []
+    sound = {
+        (worktree.path, worktree.head, worktree.detached)
+        for worktree in worktrees
+        if not (worktree.link_error or worktree.is_missing)
+    }
+    return [copy for copy in damaged if (copy.path, copy.head, copy.detached) in sound]
+
+
+def _read_all(common_dir: str) -> list[Worktree]:
     worktrees = [
         read_worktree(name, worktree_git_dir(common_dir, name))
         for name in worktree_names(common_dir)

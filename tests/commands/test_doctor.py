@@ -468,6 +468,29 @@ def record_agent_without_branch(hub: Hub, sid: str) -> str:
     return f"{sid} agent-5"
 
 
+@register("agent-without-branch")
+def delete_branch_of_finished_agent(hub: Hub, sid: str) -> str:
+    edit_state(hub, sid, state="running", agents={"agent-2": {"status": "done", "attempt": 1}})
+    hub.git("update-ref", "-d", f"refs/heads/hub/{sid}/agent-2/attempt-1")
+    return f"{sid} agent-2"
+
+
+@register("worktree-doubled")
+def copy_git_dir(hub: Hub, sid: str) -> Path:
+    git_dir = worktree_git_dir(hub, sid)
+    copy = git_dir.with_name(f"a-copy-{sid}")
+    shutil.copytree(git_dir, copy)
+    return copy
+
+
+@register("worktree-moved", fixed=True)
+def delete_path_of_worktree(hub: Hub, sid: str) -> Path:
+    edit_state(hub, sid, agents={"agent-1": {"worktree": str(hub.worktree(1, sid))}})
+    git_dir = worktree_git_dir(hub, sid)
+    (git_dir / "gitdir").unlink()
+    return git_dir
+
+
 @register("tag-elsewhere")
 def create_tag_on_another_commit(hub: Hub, sid: str) -> str:
     commit = hub.git("commit-tree", "-m", "elsewhere", "main^{tree}")

@@ -33,6 +33,7 @@ from git_hub_session.session.record import with_rescues
 from git_hub_session.session.state import FINISHED, AgentStatus
 from git_hub_session.util.clock import format_iso
 from git_hub_session.util.shell import quote_word
+from git_hub_session.worktree.off_branch import restore_branch_command
 
 if TYPE_CHECKING:
     from git_hub_session.doctor.snapshot import HubSnapshot
@@ -182,22 +183,36 @@ def _newest_reflog_commit(ref: str, hub: HubSnapshot) -> str:
 
 @check("agent-without-branch", "an agent has no branch and no archive tag")
 def check_missing_branches(session: Session, hub: HubSnapshot) -> Iterator[Problem]:
-    """Find ready agents of an active session whose branch was deleted."""
+    """Find agents of an active session whose branch was deleted."""
     sid = session.id
     agents = _agents_with_refs(session, hub)
     # check_branch reports an agent that has renamed its branch.
     agents.update(attempt.agent for attempt in hub.off_branch.values() if attempt.session == sid)
     for name in session.agents:
         number = agent_number(name)
-        is_ready = session.agent_record(name).status == AgentStatus.READY
-        if is_ready and number and number not in agents:
+        record = session.agent_record(name)
+        status = record.status
+        # `spawn` and `restore` create the branch while the agent has one of these statuses. An
+        # agent that failed without a run never had a branch.
+        is_pending = status in (AgentStatus.SPAWNING, AgentStatus.RESTORING, "")
+        has_begun = not is_pending and (status != AgentStatus.FAILED or record.run is not None)
+        if number and number not in agents and has_begun:
             yield Problem(
                 f"{sid} {name}",
-                f"{name} is 'ready', but it has no branch and no archive tag",
+                f"{name} is '{status}', but it has no branch and no archive tag",
                 sid,
-                advice="find its commits with git fsck --lost-found, "
-                f"or: git hub-session spawn {sid}",
+                advice=_recreate_branch_command(number, sid, hub),
             )
+
+
+def _recreate_branch_command(agent: int, sid: SessionId, hub: HubSnapshot) -> str:
+    """Return the command that recreates the branch from the reflog of the agent's worktree."""
+    for worktree in hub.worktrees_of(sid):
+        attempt = parse_agent_branch(worktree.head)
+        command = restore_branch_command(worktree)
+        if attempt is not None and attempt.agent == agent and command:
+            return command
+    return f"find its commits with git fsck --lost-found, or: git hub-session spawn {sid}"
 
 
 def _agents_with_refs(session: Session, hub: HubSnapshot) -> set[int]:

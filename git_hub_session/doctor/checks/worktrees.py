@@ -24,9 +24,16 @@ from git_hub_session.doctor.checks.sessions import leftover_file
 from git_hub_session.doctor.finding import Finding, Problem, check
 from git_hub_session.doctor.snapshot import HubSnapshot, is_partial_add
 from git_hub_session.errors import GitFailed, HubError
-from git_hub_session.git.ref_names import AgentBranch, SessionId, agent_name, parse_agent_branch
-from git_hub_session.git.worktrees import Worktree, linked_git_dir
+from git_hub_session.git.ref_names import (
+    AgentBranch,
+    SessionId,
+    agent_name,
+    parse_agent_branch,
+    session_of_branch,
+)
+from git_hub_session.git.worktrees import Worktree, copied_git_dirs, linked_git_dir
 from git_hub_session.removal.trash import leftover_files
+from git_hub_session.session.attempts import recorded_paths
 from git_hub_session.session.state import FINISHED
 from git_hub_session.system import procfs
 from git_hub_session.util.paths import is_same_path
@@ -67,6 +74,10 @@ def worktree_findings(hub: HubSnapshot) -> Iterator[Finding]:
         if sid is not None and sid not in hub.locked_sessions:
             for finding in _findings_of(worktree, sid, hub):
                 yield finding._replace(session=sid, git_dir=worktree.git_dir)
+    for worktree in copied_git_dirs(hub.project.paths.common_dir):
+        sid = next(filter(None, map(session_of_branch, worktree.branches)), None)
+        if sid is not None and sid in hub.sessions and sid not in hub.locked_sessions:
+            yield from check_copied_git_dir(worktree, sid)
 
 
 def _findings_of(worktree: Worktree, sid: SessionId, hub: HubSnapshot) -> Iterator[Finding]:
@@ -89,6 +100,14 @@ def _checks_of(worktree: Worktree, hub: HubSnapshot) -> Sequence[WorktreeCheck]:
         return (*LINK_CHECKS, *BRANCH_CHECKS)
     # If a process uses the worktree, a spawn or a restore is still creating it.
     return BRANCH_CHECKS if hub.pids_in(worktree.path) else (check_partial_add,)
+
+
+@check("worktree-doubled", "two git dirs record one directory")
+def check_copied_git_dir(worktree: Worktree, sid: SessionId) -> Iterator[Problem]:
+    # `git worktree prune` removes the git dir whose name comes later, which can be the sound one.
+    evidence = f"the directory '{worktree.path}' belongs to another git dir with the same HEAD"
+    advice = f"rm -r {quote_word(worktree.git_dir)}"
+    yield Problem(worktree.git_dir, evidence, sid, advice=advice)
 
 
 @check("worktree-of-no-session", "a worktree of a session that does not exist")
@@ -130,32 +149,37 @@ def repair_link(finding: Finding, hub: HubSnapshot, _locked: LockedSession) -> l
 
 @check("worktree-moved", "the directory was moved", fix=repair_link)
 def check_moved(worktree: Worktree, hub: HubSnapshot) -> Iterator[Problem]:
-    paths = _current_paths(worktree, hub) if worktree.is_missing else []
+    is_lost = worktree.is_missing or not worktree.path
+    paths = _current_paths(worktree, hub) if is_lost else []
     if not paths:
         return
     damaged = [other.path for other in hub.worktrees if other.link_error and other.path]
     occupied = [path for path in damaged if os.path.realpath(path) in paths]
-    if occupied:
+    subject = worktree.path or worktree.git_dir
+    if occupied and worktree.path:
         evidence = f"it is in '{occupied[0]}', the path of another worktree"
         advice = move_back_command(occupied[0], worktree)
         yield Problem(worktree.path, evidence, advice=advice)
         return
     quoted = " or ".join(f"'{path}'" for path in paths)
     evidence = f"it is in {quoted}"
-    if len(paths) == 1 and can_repair(paths[0], worktree, hub.worktrees):
-        yield Problem(worktree.path, evidence, fix="record its path in git")
+    others = [other for other in hub.worktrees if other.git_dir != worktree.git_dir]
+    if len(paths) == 1 and can_repair(paths[0], worktree, others):
+        yield Problem(subject, evidence, fix="record its path in git")
     else:
-        yield Problem(worktree.path, evidence, advice=relink_command(paths[0], worktree))
+        yield Problem(subject, evidence, advice=relink_command(paths[0], worktree))
 
 
 def _current_paths(worktree: Worktree, hub: HubSnapshot) -> list[str]:
     """Return the paths at which the directory of a missing worktree was found.
 
-    Search the expected paths of the agent, the siblings of the old path, the paths of other
+    Search the expected and the recorded paths of the agent, the siblings of the old path, the paths of other
     worktrees and the directories of running processes. If all of these fail, search the paths
     to which the directory may have been moved together with the repository.
     """
-    expected = expected_paths(worktree, hub.project)
+    session = hub.owner(worktree)
+    recorded = recorded_paths(session).values() if session else ()
+    expected = [*expected_paths(worktree, hub.project), *recorded]
     candidates = [
         *expected,
         *(path for cwd in hub.processes.current_directories for path in _parents(cwd)),
@@ -166,7 +190,7 @@ def _current_paths(worktree: Worktree, hub: HubSnapshot) -> list[str]:
         if is_same_path(linked_git_dir(path), worktree.git_dir)
     ]
     paths = [*linked, *moved_paths(worktree, hub.worktrees)]
-    if not paths:
+    if not paths and worktree.path:
         paths = [find_moved_with_repository(worktree, expected)]
     return sorted({os.path.realpath(path) for path in paths if path})
 
