@@ -38,5 +38,5 @@ def _detaches(project: Project) -> bool:
 
 
 def _is_true(name: str, project: Project) -> bool:
-    """Return the value of a setting that is true by default."""
+    """Return True if the setting is true, which is its default."""
     return is_true(next(reversed(project.config_values(name)), "true"))
