@@ -6,12 +6,13 @@ all commits of a branch: it points to a commit whose parents they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.head import reflog_commits
 from git_hub_session.git.ref_names import SessionId, create_command, rescue_number, rescue_prefix
 from git_hub_session.stash.create import STRICT_SETTINGS, author_environment
+from git_hub_session.temporary.objects import NewObjects
 
 if TYPE_CHECKING:
     from git_hub_session.git.repository import Branch, GitRepo
@@ -49,7 +50,12 @@ def save_objects(prefix: str, oids: Sequence[str], project: Project) -> dict[str
     """
     saved = {}
     for group in group_objects(oids, project.repo):
-        saved[create_rescue_ref(prefix, _join_commits(group, project), project)] = group
+        with NewObjects(project.git) as objects:
+            oid = group[0]
+            if len(group) > 1:
+                oid = _join_commits(group, project, objects)
+                objects.keep([oid], group)
+            saved[create_rescue_ref(prefix, oid, project)] = group
     return saved
 
 
@@ -62,19 +68,18 @@ def group_objects(oids: Sequence[str], repo: GitRepo) -> list[list[str]]:
     return [*filter(None, [commits]), *([oid] for oid in oids if oid not in {*commits})]
 
 
-def _join_commits(oids: Sequence[str], project: Project) -> str:
-    """Return the only object, or a new commit that has all commits as its parents."""
-    author = author_environment(project.git) if len(oids) > 1 else {}
+def _join_commits(oids: Sequence[str], project: Project, objects: NewObjects) -> str:
+    """Create a commit that has all commits as its parents, and return its object id."""
+    author = author_environment(project.git)
+    git = project.git.at(
+        project.paths.common_dir, objects=objects.directory, settings=STRICT_SETTINGS
+    )
+    tree = project.repo.tree_id(oids[0]).hex()
     while len(oids) > 1:
         starts = range(0, len(oids), _MAX_PARENTS)
-        oids = [_join(oids[start : start + _MAX_PARENTS], project, author) for start in starts]
+        groups = [oids[start : start + _MAX_PARENTS] for start in starts]
+        oids = [git.commit_tree(tree, group, _MESSAGE, environ=author) for group in groups]
     return oids[0]
-
-
-def _join(parents: Sequence[str], project: Project, author: Mapping[str, str]) -> str:
-    tree = project.repo.tree_id(parents[0]).hex()
-    git = project.git.at(project.paths.common_dir, settings=STRICT_SETTINGS)
-    return git.commit_tree(tree, parents, _MESSAGE, environ=author)
 
 
 def create_rescue_ref(prefix: str, oid: str, project: Project) -> str:

@@ -47,12 +47,12 @@ def test_reflog_of_an_archived_branch(hub: Hub, discard: Callable[[Hub], list[st
     result = hub.run("archive", "s1")
     warning = f"{len(commits)} commits that only the reflog of '{BRANCH}' had are in {RESCUE}"
     assert (result.code, result.err) == (0, f"warning: {warning}\n")
-    assert [*hub.refs("refs/hub")] == [RESCUE]
+    assert [*hub.refs("refs/hub/rescue")] == [RESCUE]
     assert hub.state()["agents"]["agent-1"]["rescue"] == [RESCUE]
     assert_kept(hub, RESCUE, commits)
     assert list_findings(hub, code=0) == []
     assert hub.run("archive", "s1").code in (0, 1)
-    assert [*hub.refs("refs/hub")] == [RESCUE]
+    assert [*hub.refs("refs/hub/rescue")] == [RESCUE]
 
 
 def test_detached_worktree(hub: Hub) -> None:
@@ -64,7 +64,7 @@ def test_detached_worktree(hub: Hub) -> None:
     preview = hub.run("cleanup", "-n", "s1")
     assert preview.out.count("would save unreferenced commits") == 1
     assert hub.run("cleanup", "s1").out.count("bring it back: ") == 1
-    assert [*hub.refs("refs/hub")] == [RESCUE]
+    assert [*hub.refs("refs/hub/rescue")] == [RESCUE]
     restored = hub.run("restore", "s1", "--path", "../worktrees/{id}/agent-{n}")
     assert restored.code == 0
     assert restored.out.count("not applied") == 1
