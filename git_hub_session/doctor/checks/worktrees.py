@@ -149,17 +149,17 @@ def repair_link(finding: Finding, hub: HubSnapshot, _locked: LockedSession) -> l
 
 @check("worktree-moved", "the directory was moved", fix=repair_link)
 def check_moved(worktree: Worktree, hub: HubSnapshot) -> Iterator[Problem]:
+    """Find the directory of a worktree at another path, or if git does not record the path."""
     is_lost = worktree.is_missing or not worktree.path
     paths = _current_paths(worktree, hub) if is_lost else []
     if not paths:
         return
-    damaged = [other.path for other in hub.worktrees if other.link_error and other.path]
-    occupied = [path for path in damaged if os.path.realpath(path) in paths]
     subject = worktree.path or worktree.git_dir
+    occupied = _path_of_another(paths, hub)
     if occupied and worktree.path:
-        evidence = f"it is in '{occupied[0]}', the path of another worktree"
-        advice = move_back_command(occupied[0], worktree)
-        yield Problem(worktree.path, evidence, advice=advice)
+        evidence = f"it is in '{occupied}', the path of another worktree"
+        advice = move_back_command(occupied, worktree)
+        yield Problem(subject, evidence, advice=advice)
         return
     quoted = " or ".join(f"'{path}'" for path in paths)
     evidence = f"it is in {quoted}"
@@ -168,6 +168,12 @@ def check_moved(worktree: Worktree, hub: HubSnapshot) -> Iterator[Problem]:
         yield Problem(subject, evidence, fix="record its path in git")
     else:
         yield Problem(subject, evidence, advice=relink_command(paths[0], worktree))
+
+
+def _path_of_another(paths: Sequence[str], hub: HubSnapshot) -> str:
+    """Return the path of a damaged worktree that is one of `paths`, or ''."""
+    damaged = (other.path for other in hub.worktrees if other.link_error and other.path)
+    return next((path for path in damaged if os.path.realpath(path) in paths), "")
 
 
 def _current_paths(worktree: Worktree, hub: HubSnapshot) -> list[str]:
