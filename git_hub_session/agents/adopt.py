@@ -70,7 +70,7 @@ def _apply(plan: AdoptPlan, project: Project) -> None:
     ref, commit = plan.branch.ref, plan.source.commit
     worktree = plan.source.worktree
     if not plan.has_branch:
-        project.git.update_refs([create_command(ref, commit)])
+        project.git.update_refs("hub-session adopt: created", [create_command(ref, commit)])
     if worktree is None or worktree.head == ref:
         return
     try:
@@ -81,7 +81,7 @@ def _apply(plan: AdoptPlan, project: Project) -> None:
         # A git that was killed may have moved HEAD already.
         head, _ = read_head(worktree.git_dir)
         if head != ref and not plan.has_branch:
-            project.git.update_refs([delete_command(ref, commit)])
+            project.git.update_refs("hub-session adopt: undone", [delete_command(ref, commit)])
         raise
 
 

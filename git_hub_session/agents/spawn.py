@@ -190,7 +190,10 @@ def _create_branches(plan: SpawnResult, git: Git) -> None:
     if not missing:
         return
     try:
-        git.update_refs([create_command(agent.branch.ref, agent.base) for agent in missing])
+        git.update_refs(
+            "hub-session spawn: created",
+            [create_command(agent.branch.ref, agent.base) for agent in missing],
+        )
     except HookRefused as error:
         raise HookRefused(error.hook, "the new branches; nothing was changed") from None
 
@@ -305,7 +308,10 @@ def _remove_created_agents(plan: SpawnResult, project: Project) -> list[str]:
     empty_trash(project.paths.common_dir)
     try:
         if refs:
-            project.git.update_refs([delete_command(ref, tip) for ref, tip in refs.items()])
+            project.git.update_refs(
+                "hub-session spawn: undone",
+                [delete_command(ref, tip) for ref, tip in refs.items()],
+            )
     except HubError:
         remaining += refs
     return remaining

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 _MAX_TRIES = 5
+_REASON = "hub-session archive"
 
 
 class ArchivedBranch(NamedTuple):
@@ -179,7 +180,7 @@ def check_reference_hook(session: Session, repo: GitRepo, git: Git) -> None:
     if not plan.archived:
         return
     try:
-        git.update_refs(_ref_commands(plan), dry_run=True)
+        git.update_refs(_REASON, _ref_commands(plan), dry_run=True)
     except HookRefused as error:
         raise HookRefused(error.hook, "the archive; nothing was changed") from None
     except HubError:
@@ -207,7 +208,7 @@ def archive_branches(
         if not plan.archived:
             break
         try:
-            git.update_refs(_ref_commands(plan))
+            git.update_refs(_REASON, _ref_commands(plan))
             break
         except HubError as error:
             current = {branch.ref: branch.oid for branch in repo.branches(prefix)}

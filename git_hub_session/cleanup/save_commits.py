@@ -86,5 +86,5 @@ def create_rescue_ref(prefix: str, oid: str, project: Project) -> str:
     """Create the next rescue ref below `prefix`, and return it."""
     numbers = [rescue_number(ref, prefix) or 0 for ref in project.repo.refs(prefix)]
     ref = f"{prefix}{max(numbers, default=0) + 1}"
-    project.git.update_refs([create_command(ref, oid)])
+    project.git.update_refs("hub-session: saved work", [create_command(ref, oid)])
     return ref

@@ -140,7 +140,7 @@ class EvalWorktrees:
             os.mkdir(top)
             settings = {"core.sparseCheckout": "false"}
             git = project.git.at(project.paths.common_dir, top, index=index, settings=settings)
-            git.run(["read-tree", base])
+            git.read_tree(base)
             files = self._fixed_paths.files(base, project.repo)
             # The directory has no .gitattributes, so git reads the attributes from the index.
             git.run(["checkout-index", "-q", "-z", "--stdin"], stdin=b"\0".join([*files, b""]))

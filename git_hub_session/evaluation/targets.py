@@ -143,7 +143,7 @@ def reset_eval_worktree(worktree: EvalWorktree, project: Project) -> None:
     except OSError as error:
         raise HubError(f"cannot write '{error.filename}': {error.strerror}") from None
     # Do not use `git reset --hard`: it moves a branch that the command has checked out.
-    git.run(["read-tree", "--reset", "-u", worktree.commit])
+    git.read_tree("--reset", "-u", worktree.commit)
     if read_head(worktree.git_dir) != ("", worktree.commit):
         git.run(["update-ref", "--no-deref", "HEAD", worktree.commit])
     git.run(["clean", "-q", "-d", "-ff"])

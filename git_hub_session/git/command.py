@@ -15,21 +15,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import sleep
 
 from git_hub_session.errors import GitFailed, HookRefused, HubError
-from git_hub_session.git.config import parse_git_config
+from git_hub_session.git.config_files import sections_to_remove
 from git_hub_session.git.environment import place_variables, strip_local_variables
 from git_hub_session.git.process import (
     Surroundings,
     missing_features,
+    repository_variables,
     run_git,
     run_with_locked_ref,
 )
 from git_hub_session.git.ref_names import update_command
-from git_hub_session.git.safe_open import MAX_BYTES, read_text
 from git_hub_session.git.worktrees import linked_git_dir
 from git_hub_session.system.io import write_all
-from git_hub_session.util.paths import is_same_path
 
-_UPDATE_REFS = ("update-ref", "-m", "git hub-session", "-z", "--stdin")
 # By default, git does not flush refs to the disk.
 _FLUSH_REFS = {"core.fsync": "all"}
 _REFUSED_BY_HOOK = r"^fatal: .*(by hook|reference-transaction hook).*$"
@@ -104,7 +102,7 @@ class Git:
         replaced = {"GIT_INDEX_FILE": index, "GIT_OBJECT_DIRECTORY": objects}
         environ = {
             **self._environ,
-            **_place_variables(git_dir, worktree, directory, self.common_dir),
+            **repository_variables(git_dir, worktree, directory, self.common_dir),
             **{name: value for name, value in replaced.items() if value},
             **(variables or {}),
         }
@@ -161,11 +159,14 @@ class Git:
         """Unlock the linked worktree at `path`. Raise GitFailed."""
         self.run(["worktree", "unlock", "--", path])
 
-    def update_refs(self, commands: Iterable[str], *, dry_run: bool = False) -> None:
+    def update_refs(self, reason: str, commands: Iterable[str], *, dry_run: bool = False) -> None:
         """Apply `git update-ref --stdin` commands in one transaction: all of them or none.
 
         git runs the user's reference-transaction hook. A dry run calls the hook too, but changes
-        nothing.
+        nothing. As `git branch -D`, remove the settings of a deleted branch.
+
+        Args:
+            reason: the message in the reflogs.
 
         Raises:
             HookRefused: the hook refused.
@@ -175,8 +176,14 @@ class Git:
         lines = [os.fsencode(command) for command in changes]
         end = b"abort" if dry_run else b"commit"
         stdin = b"\0".join([b"start", *lines, b"prepare", end, b""])
-        self._here.run(_UPDATE_REFS, stdin=stdin, settings={} if dry_run else _FLUSH_REFS)
+        settings = {} if dry_run else _FLUSH_REFS
+        self._here.run(_update_refs_command(reason), stdin=stdin, settings=settings)
         sys.audit("git_hub_session.refs", [] if dry_run else changes)
+        for section in [] if dry_run else sections_to_remove(self.common_dir, changes):
+            try:
+                self._here.run(["config", "--local", "--remove-section", section])
+            except GitFailed as error:
+                show_messages(os.fsencode(f"warning: cannot remove '{section}': {error.stderr}"))
 
 
 class GitAt:
@@ -223,6 +230,10 @@ class GitAt:
         show_messages(messages)
         return output
 
+    def read_tree(self, *arguments: str, settings: Mapping[str, str] | None = None) -> None:
+        """Update the index, and with -u the files. As in `git merge`, leave submodules alone."""
+        self.run(["read-tree", "--no-recurse-submodules", *arguments], settings=settings)
+
     def run_hook(self, hook: str, *arguments: str) -> int:
         """Run a hook and return its exit status. The hook writes on standard error itself.
 
@@ -260,25 +271,32 @@ class GitAt:
         return self.run(command, stdin=message, settings=settings, environ=environ).decode().strip()
 
     def run_with_locked_ref(
-        self, script: str, arguments: Sequence[str], ref: str, new: str, old: str
+        self, reason: str, script: Sequence[str], ref: str, new: str, old: str
     ) -> None:
         """Run a shell script that moves `ref` from the commit `old` to `new`, with `ref` locked.
 
-        The arguments of the script are `arguments`, `ref`, `new` and `old`. Its standard input and
+        Set ORIG_HEAD to `old`, as `git merge` does. `reason` is the message in the reflogs.
+
+        `script` is the file with its first arguments. `ref`, `new` and `old` follow. Its input and
         output belong to `git update-ref --stdin`, which waits for "commit". The script and git each
         run in their own setsid(2) session: Ctrl-C does not reach them, and they finish if this
         program is killed. If the script, git or a hook fails, raise GitFailed or HookRefused. The
         ref then does not move.
         """
-        update = update_command(ref, new, old)
-        shell_command = ["/bin/sh", script, *arguments, ref, new, old]
+        updates = [update_command(ref, new, old), update_command("ORIG_HEAD", old, "")]
+        shell_command = ["/bin/sh", *script, ref, new, old]
+        update_refs = _update_refs_command(reason)
         try:
-            messages = run_with_locked_ref(shell_command, _UPDATE_REFS, update, self._surroundings)
+            messages = run_with_locked_ref(shell_command, update_refs, updates, self._surroundings)
         except GitFailed as error:
             _raise_if_refused(error)
             raise
         show_messages(messages)
-        sys.audit("git_hub_session.refs", [update])
+        sys.audit("git_hub_session.refs", updates)
+
+
+def _update_refs_command(reason: str) -> list[str]:
+    return ["update-ref", "-m", reason, "-z", "--stdin"]
 
 
 def show_messages(messages: bytes) -> None:
@@ -304,34 +322,6 @@ def _config_values(run: Callable[[Sequence[str]], bytes], name: str) -> list[str
         if error.status == 1:
             return []
         raise
-
-
-def _place_variables(
-    git_dir: str, worktree: str, directory: str, common_dir: str
-) -> dict[str, str]:
-    """Return the variables that name a repository to git in `directory`, as git sets them."""
-    if not worktree:
-        return {"GIT_DIR": ".", "GIT_IMPLICIT_WORK_TREE": "0"}
-    is_linked = git_dir != common_dir
-    if is_linked and directory == worktree and not _has_worktree_setting(git_dir):
-        return {"GIT_DIR": git_dir}
-    if _leads_to(worktree, git_dir):
-        return {}
-    return {"GIT_DIR": git_dir, "GIT_WORK_TREE": worktree}
-
-
-def _has_worktree_setting(git_dir: str) -> bool:
-    """Return True if core.worktree of a linked worktree names another directory."""
-    text = read_text(os.path.join(git_dir, "config.worktree"), limit=MAX_BYTES)
-    return "core.worktree" in parse_git_config(text)
-
-
-def _leads_to(worktree: str, git_dir: str) -> bool:
-    """Return True if git finds the git dir from the top of the worktree."""
-    dot_git = os.path.join(worktree, ".git")
-    if os.path.isdir(dot_git):
-        return os.path.realpath(dot_git) == git_dir
-    return is_same_path(linked_git_dir(worktree), git_dir)
 
 
 def _is_complete(path: str) -> bool:

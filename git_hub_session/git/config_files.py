@@ -7,10 +7,11 @@ Use it for settings that change only what is shown, and for the committer in the
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from git_hub_session.git.config import config_from_environment, is_true, parse_git_settings
-from git_hub_session.git.safe_open import MAX_BYTES, read_bytes
+from git_hub_session.git.ref_names import HEADS
+from git_hub_session.git.safe_open import MAX_BYTES, read_bytes, read_text
 
 _MAX_DEPTH = 10
 """The largest number of nested includes, as in git."""
@@ -87,3 +88,20 @@ def _strip_crud(text: str) -> str:
 
 def _login_name(environ: Mapping[str, str]) -> str:
     return environ.get("LOGNAME") or environ.get("USER") or f"uid {os.getuid()}"
+
+
+_DELETE = f"delete {HEADS}"
+
+
+def sections_to_remove(common_dir: str, commands: Sequence[str]) -> list[str]:
+    """Return the sections `branch.<name>` of the branches that `git update-ref` commands delete.
+
+    Only the configuration file of the repository counts, as for `git branch -D`.
+    """
+    deleted = [command for command in commands if command.startswith(_DELETE)]
+    if not deleted:
+        return []
+    text = read_text(os.path.join(common_dir, "config"), limit=MAX_BYTES)
+    existing = {name.rpartition(".")[0] for name, _ in parse_git_settings(text)}
+    names = (command.removeprefix(_DELETE).partition("\0")[0] for command in deleted)
+    return [section for section in map("branch.{}".format, names) if section in existing]

@@ -14,11 +14,15 @@ from time import monotonic
 
 from git_hub_session._typing import NamedTuple
 from git_hub_session.errors import GitFailed, HubError
+from git_hub_session.git.config import parse_git_config
 from git_hub_session.git.ref_names import add_ref_advice
+from git_hub_session.git.safe_open import MAX_BYTES, read_text
+from git_hub_session.git.worktrees import linked_git_dir
 from git_hub_session.system.io import read_from_start
 from git_hub_session.system.signals import defer_signals
 from git_hub_session.system.temporary import memory_file
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
+from git_hub_session.util.paths import is_same_path
 
 # The versions that introduced `worktree add --lock --reason`, `hook run` and
 # `merge-tree --write-tree`, according to git's release notes.
@@ -111,20 +115,20 @@ def _wait_for(
 def run_with_locked_ref(
     arguments: Sequence[str],
     update_refs: Sequence[str],
-    update: str,
+    updates: Sequence[str],
     surroundings: Surroundings,
 ) -> bytes:
     """Run a program while `git update-ref` holds the lock of a ref. Return their messages.
 
     The standard input and output of the program belong to `git <update_refs>`, which has prepared
-    the command `update` and waits for "commit". Both run in their own setsid(2) session: Ctrl-C
+    the commands `updates` and waits for "commit". Both run in their own setsid(2) session: Ctrl-C
     does not reach them, and they finish if this program is killed. Raise GitFailed.
     """
     release_signals = defer_signals()
     start = monotonic()
     try:
         with memory_file() as messages:
-            with _start_transaction(update_refs, update, surroundings, messages) as transaction:
+            with _start_transaction(update_refs, updates, surroundings, messages) as transaction:
                 process = subprocess.run(
                     arguments,
                     stdin=transaction.stdout,
@@ -147,9 +151,9 @@ def run_with_locked_ref(
 
 
 def _start_transaction(
-    update_refs: Sequence[str], update: str, surroundings: Surroundings, messages: int
+    update_refs: Sequence[str], updates: Sequence[str], surroundings: Surroundings, messages: int
 ) -> subprocess.Popen[bytes]:
-    """Start a `git update-ref` that locks the ref of `update` and waits. Raise GitFailed."""
+    """Start a `git update-ref` that locks the refs of `updates` and waits. Raise GitFailed."""
     process = subprocess.Popen(
         ["git", *update_refs],
         bufsize=0,
@@ -162,7 +166,7 @@ def _start_transaction(
     )
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write(b"\0".join([b"start", os.fsencode(update), b"prepare", b""]))
+    process.stdin.write(b"\0".join([b"start", *map(os.fsencode, updates), b"prepare", b""]))
     output = b""
     while not output.endswith(b"prepare: ok\n"):
         data = process.stdout.read(4096)
@@ -227,3 +231,31 @@ def is_safe_directory(cwd: str, environ: Mapping[str, str]) -> bool:
     except HubError:
         return False
     return True
+
+
+def repository_variables(
+    git_dir: str, worktree: str, directory: str, common_dir: str
+) -> dict[str, str]:
+    """Return the variables that name a repository to git in `directory`, as git sets them."""
+    if not worktree:
+        return {"GIT_DIR": ".", "GIT_IMPLICIT_WORK_TREE": "0"}
+    is_linked = git_dir != common_dir
+    if is_linked and directory == worktree and not _has_worktree_setting(git_dir):
+        return {"GIT_DIR": git_dir}
+    if _leads_to(worktree, git_dir):
+        return {}
+    return {"GIT_DIR": git_dir, "GIT_WORK_TREE": worktree}
+
+
+def _has_worktree_setting(git_dir: str) -> bool:
+    """Return True if core.worktree of a linked worktree names another directory."""
+    text = read_text(os.path.join(git_dir, "config.worktree"), limit=MAX_BYTES)
+    return "core.worktree" in parse_git_config(text)
+
+
+def _leads_to(worktree: str, git_dir: str) -> bool:
+    """Return True if git finds the git dir from the top of the worktree."""
+    dot_git = os.path.join(worktree, ".git")
+    if os.path.isdir(dot_git):
+        return os.path.realpath(dot_git) == git_dir
+    return is_same_path(linked_git_dir(worktree), git_dir)

@@ -235,7 +235,10 @@ def create_command(ref: str, oid: str) -> str:
 
 
 def update_command(ref: str, new: str, old: str) -> str:
-    """Return the `git update-ref --stdin -z` command that moves `ref` from `old` to `new`."""
+    """Return the `git update-ref --stdin -z` command that moves `ref` from `old` to `new`.
+
+    If `old` is '', the ref can be anywhere, or missing.
+    """
     return f"update {ref}\0{new}\0{old}"
 
 

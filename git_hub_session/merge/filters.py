@@ -30,7 +30,7 @@ def refuse_failing_filters(
     with temporary_directory() as scratch:
         index = os.path.join(scratch, "index")
         git = project.git.at(checkout.git_dir, checkout.path, index=index, variables=variables)
-        git.run(["read-tree", new])
+        git.read_tree(new)
         paths = _filtered_paths(git, changed)
         command = ["checkout-index", "-z", "--stdin", f"--prefix={scratch}/files/"]
         try:

@@ -51,7 +51,7 @@ def run_commit_hooks(
         index = os.path.join(scratch, "index") if checkout else ""
         git = git_at_target(project, checkout, {**variables, **_NO_EDITOR}, index=index)
         if checkout is not None:
-            git.run(["read-tree", tree], settings=_NO_HOOKS)
+            git.read_tree(tree, settings=_NO_HOOKS)
             _run_hook(git, first)
         with _message_file(scratch, message, checkout, is_merge=is_merge) as (path, argument):
             _run_hook(git, "prepare-commit-msg", argument, source)

@@ -137,6 +137,7 @@ def _record_and_move_branch(
             old=plan.base,
             new=commit,
             sid=winner.session,
+            reason=f"hub-session merge: {plan.winner_name} of {winner.session}",
             is_squash=plan.kind is MergeKind.SQUASH,
         )
     except BaseException as error:

@@ -44,39 +44,48 @@ def move_branch(
     old: str,
     new: str,
     sid: SessionId,
+    reason: str,
     is_squash: bool,
 ) -> None:
     """Move the branch `ref` from the commit `old` to `new`, and update its checkout.
 
     Args:
         variables: the variables of `git merge` for the hooks and filters.
+        reason: the message in the reflogs.
 
     Raises:
         Refused: nothing was changed, or another process moved the branch during the update.
         IncompleteUpdate: git could not write one of the files.
         InterruptedUpdate: git was killed while it updated files.
     """
-    name = short_name(ref)
-    # The hooks and the signature of the merge commit take time, so check again.
-    if find_checkout(ref, project) != checkout:
-        raise Refused(
-            f"the checkout of '{name}' changed during the merge",
-            hint=f"git hub-session merge {sid}",
-        )
+    _refuse_other_checkout(project, ref, checkout, sid)
     if checkout is None:
-        _move_ref(project, ref, old=old, new=new)
+        _move_ref(project, ref, reason, old=old, new=new)
         return
     _refuse_if_ignored_files_lost(project, checkout, old, new)
     refuse_failing_filters(project, checkout, variables, old=old, new=new)
-    _move_with_files(project, ref, checkout, variables, old=old, new=new, sid=sid)
+    _move_with_files(project, ref, checkout, variables, old=old, new=new, sid=sid, reason=reason)
     run_hooks_after_merge(git_at_target(project, checkout, variables), is_squash=is_squash)
     if not project.repo.is_ancestor(project.repo.tip(ref), new):
-        raise Refused(f"git updated '{checkout.path}', but '{name}' is not at {new[:12]}")
+        raise Refused(
+            f"git updated '{checkout.path}', but '{short_name(ref)}' is not at {new[:12]}"
+        )
 
 
-def _move_ref(project: Project, ref: str, *, old: str, new: str) -> None:
+def _refuse_other_checkout(
+    project: Project, ref: str, checkout: Checkout | None, sid: SessionId
+) -> None:
+    # The hooks and the signature of the merge commit take time, so check again.
+    if find_checkout(ref, project) != checkout:
+        raise Refused(
+            f"the checkout of '{short_name(ref)}' changed during the merge",
+            hint=f"git hub-session merge {sid}",
+        )
+
+
+def _move_ref(project: Project, ref: str, reason: str, *, old: str, new: str) -> None:
     try:
-        project.git.update_refs([update_command(ref, new, old)])
+        project.git.update_refs(reason, [update_command(ref, new, old)])
     except HookRefused as error:
         raise HookRefused(error.hook, "the merge; nothing was changed") from None
     except GitFailed as error:
@@ -92,11 +101,12 @@ def _move_with_files(
     old: str,
     new: str,
     sid: SessionId,
+    reason: str,
 ) -> None:
     git = git_at_target(project, checkout, variables)
     try:
         with project.store.lock_hub():  # exclude merges of other sessions
-            git.run_with_locked_ref(_SCRIPT, [checkout.git_dir], ref, new, old)
+            git.run_with_locked_ref(reason, (_SCRIPT, checkout.git_dir), ref, new, old)
     except HookRefused as error:
         raise HookRefused(error.hook, "the merge; nothing was changed") from None
     except GitFailed as error:

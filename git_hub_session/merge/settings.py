@@ -86,7 +86,7 @@ def read_merge_settings(into: str, checkout: Checkout | None, project: Project) 
         cleanup=values.get("commit.cleanup", "default"),
         signs=is_true(values.get("commit.gpgsign")),
         verifies=is_true(values.get("merge.verifysignatures")),
-        min_trust=values.get("gpg.mintrustlevel", _MIN_TRUST),
+        min_trust=values.get("gpg.mintrustlevel", _MIN_TRUST).lower(),
         has_diffstat=values.get("merge.stat", "true") == "compact"
         or is_true(values.get("merge.stat", "true")),
         unsupported=("", "") if strategy in _STRATEGIES else ("pull.twohead", strategy),

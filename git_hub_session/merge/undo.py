@@ -53,7 +53,7 @@ def _undo_update(checkout: Checkout, old: str, new: str, project: Project) -> No
     differing = git.run(["diff-index", "--cached", "--name-only", "-z", new]).split(b"\0")
     if changed.isdisjoint(differing):  # git was killed after it wrote the index
         git.run(["update-index", "-q", "--refresh"])
-        git.run(["read-tree", "-m", "-u", new, old])
+        git.read_tree("-m", "-u", new, old)
         return
     top = os.path.realpath(os.fsencode(checkout.path))
     for path in changed & new_entries.keys():

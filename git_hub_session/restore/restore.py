@@ -177,7 +177,9 @@ def _restore_one(item: RestoreItem, project: Project) -> _ItemResult:
     try:
         notes += _remove_partial(item, project)
         if item.archive and project.repo.find_ref_target(item.branch.ref) == "":
-            project.git.update_refs([create_command(item.branch.ref, item.commit)])
+            project.git.update_refs(
+                "hub-session restore: created", [create_command(item.branch.ref, item.commit)]
+            )
             has_created_branch = True
         try:
             hook_error, warnings = _add_locked_worktree(item, project)
@@ -256,7 +258,9 @@ def _undo_one(item: RestoreItem, project: Project, *, delete_branch: bool) -> li
         remove_orphan_directory(item.path, project, [item.commit])
         remove_empty_git_dir(item.path, project, RESTORE_LOCK, [item.commit])
         if delete_branch:
-            project.git.update_refs([delete_command(item.branch.ref, item.commit)])
+            project.git.update_refs(
+                "hub-session restore: undone", [delete_command(item.branch.ref, item.commit)]
+            )
     except _RESTORE_ERRORS as error:
         reason = _failure_from_error(item.branch, error).reason
         return [f"cannot undo the restore of {item.agent}: {reason}"]

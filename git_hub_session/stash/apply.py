@@ -60,7 +60,7 @@ def _write_trees(
         return git.at(worktree.git_dir, worktree.path, index=index, settings=settings)
 
     git_at = git_with({})
-    git_at.run(["read-tree", "--reset", "-u", work.worktree])
+    git_at.read_tree("--reset", "-u", work.worktree)
     before = repo.tree_entries(head)
     changed = {
         path: entry
@@ -71,7 +71,7 @@ def _write_trees(
     checkout_paths(git_at, changed)
     tracked = FilteredFiles(worktree.path, changed, filtered, repo)
     tracked.restore(git_with)
-    git_at.run(["read-tree", "--reset", work.staged])
+    git_at.read_tree("--reset", work.staged)
     staged = repo.tree_entries(work.staged)
     _clear_stat_data(git_at, {path: staged[path] for path in tracked.written if path in staged})
     git_at.run(["update-index", "-q", "--refresh"])
@@ -88,7 +88,7 @@ def _write_untracked(
     files: FilteredFiles, tree: str, git: Callable[[Mapping[str, str]], GitAt]
 ) -> None:
     git_at = git({})
-    git_at.run(["read-tree", tree])
+    git_at.read_tree(tree)
     checkout_paths(git_at, files.entries)
     files.restore(git)
 

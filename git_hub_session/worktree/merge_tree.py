@@ -84,9 +84,10 @@ def open_merge_git(
         _write_attributes(project.repo, ours, scratch)
         if dry_run:
             objects = os.path.join(scratch, ".objects")
-            os.makedirs(os.path.join(objects, "info"))
-            with open(os.path.join(objects, "info", "alternates"), "wb") as file:
-                file.write(os.fsencode(f"{common_dir}/objects\n"))
+            os.mkdir(objects)
+            # Not the file info/alternates: it has one path on each line.
+            quoted = _quote_alternate(os.path.join(common_dir, "objects"))
+            variables = {**(variables or {}), "GIT_ALTERNATE_OBJECT_DIRECTORIES": quoted}
         settings = _driver_settings(project, scratch)
         git = project.git.at(
             common_dir, scratch, objects=objects, settings=settings, variables=variables
@@ -160,3 +161,9 @@ def _write_attributes(repo: GitRepo, commit: str, top: str) -> None:
             os.makedirs(os.path.dirname(file), exist_ok=True)
             with open(file, "wb") as writer:
                 writer.write(repo.read_blob(oid))
+
+
+def _quote_alternate(path: str) -> str:
+    """Quote a path for GIT_ALTERNATE_OBJECT_DIRECTORIES, as in C (see git(1))."""
+    escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'

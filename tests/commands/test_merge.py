@@ -58,7 +58,7 @@ def test_merge_into_the_checked_out_branch(hub: Hub) -> None:
     )
     assert git_status(hub) == "## main\n M sub/other\n?? mine"
     assert (hub.top / "file").read_text() == "first\nby agent 2\n"
-    assert hub.git("reflog", "-1", "--format=%gs", "main") == "git hub-session"
+    assert hub.git("reflog", "-1", "--format=%gs", "main") == "hub-session merge: agent-2 of s1"
     state = hub.state()
     assert (state["state"], state["history"][-1]["verb"], state["history"][-1]["reason"]) == (
         *("merged", "merge", "agent-2"),

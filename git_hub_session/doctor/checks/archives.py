@@ -46,7 +46,7 @@ def create_archive_ref(finding: Finding, hub: HubSnapshot, locked: LockedSession
     """Create the first archive ref of the attempt."""
     for ref, (name, oid) in _missing_refs(locked.read(), hub).items():
         if name == finding.subject:
-            hub.project.git.update_refs([create_command(ref, oid)])
+            hub.project.git.update_refs("hub-session doctor", [create_command(ref, oid)])
     return []
 
 
@@ -74,7 +74,7 @@ def create_tag(finding: Finding, hub: HubSnapshot, locked: LockedSession) -> lis
     """Create the tag of the archive ref."""
     tag, oid = _missing_tags(locked.read(), hub).get(finding.subject, ("", ""))
     if tag:
-        hub.project.git.update_refs([create_command(tag, oid)])
+        hub.project.git.update_refs("hub-session doctor", [create_command(tag, oid)])
     return []
 
 
