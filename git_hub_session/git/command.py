@@ -232,7 +232,7 @@ class GitAt:
 
     def read_tree(self, *arguments: str, settings: Mapping[str, str] | None = None) -> None:
         """Update the index, and with -u the files. As in `git merge`, leave submodules alone."""
-        self.run(["read-tree", "--no-recurse-submodules", *arguments], settings=settings)
+        self.run(["read-tree", *arguments, "--no-recurse-submodules"], settings=settings)
 
     def run_hook(self, hook: str, *arguments: str) -> int:
         """Run a hook and return its exit status. The hook writes on standard error itself.

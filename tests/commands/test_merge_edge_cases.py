@@ -349,7 +349,11 @@ def test_git_that_locks_the_branch_is_killed(hub: Hub) -> None:
     reason = f"git cannot update '{hub.top}', where 'main' is checked out"
     message = "git was killed before it moved the branch"
     assert result == Result(1, "", f"error: {reason}\nhint: {message}\n")
-    for lock in ("HEAD.lock", "refs/heads/main.lock"):  # a killed git leaves these
+    for lock in (
+        "HEAD.lock",
+        "ORIG_HEAD.lock",
+        "refs/heads/main.lock",
+    ):  # a killed git leaves these
         (hub.top / ".git" / lock).unlink()
     pid.unlink()
     shutil.rmtree(hub.top.parent / "wrapped")

@@ -82,6 +82,8 @@ def replay(log: list[Line], before: State) -> State:
             files.pop(arguments[0], None)
         elif kind == "ref":
             verb, ref, oid, *old = arguments
+            if ref == "ORIG_HEAD":  # not among the refs that git lists
+                continue
             assert [refs.pop(ref, "")] == {"create": [""], "delete": [oid], "update": old}[verb]
             if verb != "delete":
                 refs[ref] = oid
