@@ -6,6 +6,7 @@ import re
 
 from git_hub_session import __version__
 from git_hub_session.commands import COMMANDS
+from tests.support.doctor import FINDING_CODES
 from tests.support.hub import CHECKOUT, Hub
 
 README = (CHECKOUT / "README.md").read_text()
@@ -68,6 +69,13 @@ def test_the_table_has_every_command() -> None:
     section = README.partition("\n## Commands\n")[2].partition("\n## ")[0]
     rows = dict(re.findall(r"^\| `([a-z]+)` \| (.*) \|$", section, re.MULTILINE))
     assert rows == {name: command.summary for name, command in COMMANDS.items()}
+
+
+def test_the_number_of_findings_is_true() -> None:
+    number = str(len(FINDING_CODES))
+    assert re.findall(r"`doctor` checks for (\d+) kinds", README) == [number]
+    reliability = (CHECKOUT / "docs" / "reliability.md").read_text()
+    assert re.findall(r"^\| kinds of findings \| (\d+) \|$", reliability, re.MULTILINE) == [number]
 
 
 def test_every_linked_file_exists() -> None:

@@ -13,6 +13,7 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.doctor.finding import Finding, Problem, check
 from git_hub_session.errors import GitFailed
 from git_hub_session.git.head import reflog_commits, reflog_tip
+from git_hub_session.git.process import GitMissing
 from git_hub_session.git.ref_names import (
     ALL_BRANCHES,
     HEADS,
@@ -121,6 +122,8 @@ def _has_all_objects(oids: Iterable[str], reached: Sequence[str], hub: HubSnapsh
     command = ["rev-list", "--objects", "--quiet", "--missing=allow-promisor", "--stdin"]
     try:
         git.run(command, stdin=revisions.encode())
+    except GitMissing:
+        return True  # check_git_exists reports it
     except GitFailed:
         return False
     return True
