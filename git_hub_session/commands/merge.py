@@ -160,7 +160,7 @@ class MergeView(View):
 
     @property
     def _state(self) -> State:
-        return State.MERGED if self.result else self.plan.session.state
+        return self.result.state if self.result else self.plan.session.state
 
     def document(self) -> dict[str, Any]:
         if self.report is None:

@@ -28,6 +28,8 @@ from git_hub_session.git.ref_names import update_command
 from git_hub_session.git.worktrees import linked_git_dir
 from git_hub_session.system.io import write_all
 
+# git does not translate its messages, and the programs that it starts keep the user's language.
+_ENGLISH_MESSAGES = {"GIT_TEXTDOMAINDIR": os.devnull}
 # By default, git does not flush refs to the disk.
 _FLUSH_REFS = {"core.fsync": "all"}
 _REFUSED_BY_HOOK = r"^fatal: .*(by hook|reference-transaction hook).*$"
@@ -177,7 +179,8 @@ class Git:
         end = b"abort" if dry_run else b"commit"
         stdin = b"\0".join([b"start", *lines, b"prepare", end, b""])
         settings = {} if dry_run else _FLUSH_REFS
-        self._here.run(_update_refs_command(reason), stdin=stdin, settings=settings)
+        command = _update_refs_command(reason)
+        self._here.run(command, stdin=stdin, settings=settings, environ=_ENGLISH_MESSAGES)
         sys.audit("git_hub_session.refs", [] if dry_run else changes)
         for section in [] if dry_run else sections_to_remove(self.common_dir, changes):
             try:
@@ -286,8 +289,10 @@ class GitAt:
         updates = [update_command(ref, new, old), update_command("ORIG_HEAD", old, "")]
         shell_command = ["/bin/sh", *script, ref, new, old]
         update_refs = _update_refs_command(reason)
+        directory, environ = self._surroundings
+        surroundings = Surroundings(directory, {**environ, **_ENGLISH_MESSAGES})
         try:
-            messages = run_with_locked_ref(shell_command, update_refs, updates, self._surroundings)
+            messages = run_with_locked_ref(shell_command, update_refs, updates, surroundings)
         except GitFailed as error:
             _raise_if_refused(error)
             raise

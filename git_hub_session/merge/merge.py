@@ -59,6 +59,8 @@ class MergeResult(NamedTuple):
     plan: MergePlan
     commit: str
     report: CleanupReport
+    state: State
+    """The state of the session afterwards. Another program may have changed it."""
 
 
 def merge_winner(
@@ -98,7 +100,8 @@ def merge_winner(
         if plan.checkout is None and not plan.existing_commit:
             # This is late, so that a checkout that had read the old commit has moved HEAD.
             notes += stale_checkout_warnings(project, plan.into, old=plan.base, new=commit)
-        return MergeResult(plan, commit, report._replace(notes=(*report.notes, *notes)))
+        report = report._replace(notes=(*report.notes, *notes))
+        return MergeResult(plan, commit, report, locked.read().state)
 
 
 def _commit_and_move_branch(

@@ -13,6 +13,7 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import GitFailed, Refused
 from git_hub_session.removal.partial_add import is_prefix_of_blob
 from git_hub_session.system.tree import read_file_or_link
+from git_hub_session.worktree.changes import git_mode
 
 if TYPE_CHECKING:
     from git_hub_session.session.project import Project
@@ -58,7 +59,9 @@ def _undo_update(checkout: Checkout, old: str, new: str, project: Project) -> No
     top = os.path.realpath(os.fsencode(checkout.path))
     for path in changed & new_entries.keys():
         data = _read_file(top, path)
-        if data is None or _is_blob(data, old_entries.get(path), project):
+        if data is None or _is_old_file(
+            os.path.join(top, path), data, old_entries.get(path), new_entries[path], project
+        ):
             continue
         if is_prefix_of_blob(data, project.repo, git, path, new_entries[path][1]):
             _remove_file(top, path)
@@ -89,6 +92,17 @@ def _read_file(top: bytes, path: bytes) -> bytes | None:
         return None
 
 
-def _is_blob(data: bytes, entry: tuple[int, bytes] | None, project: Project) -> bool:
-    """Return True if `data` is the content of an entry of a tree, stored without a filter."""
-    return entry is not None and project.repo.blob_id(data) == entry[1]
+def _is_old_file(
+    path: bytes,
+    data: bytes,
+    old: tuple[int, bytes] | None,
+    new: tuple[int, bytes],
+    project: Project,
+) -> bool:
+    """Return True if the file `path` has the content `data` of `old`, stored without a filter.
+
+    Return False if it has the mode of `new` instead: some updates change only the mode.
+    """
+    if old is None or project.repo.blob_id(data) != old[1]:
+        return False
+    return old[0] == new[0] or git_mode(os.lstat(path).st_mode) != new[0]

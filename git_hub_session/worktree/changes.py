@@ -173,15 +173,16 @@ def _is_modified(
         and mtime < written
     ):
         # Compare the mode, too: core.fileMode=false must not hide a change.
-        return _git_mode(file.st_mode) != entry.mode
+        return git_mode(file.st_mode) != entry.mode
     return (
-        _git_mode(file.st_mode) != entry.mode
+        git_mode(file.st_mode) != entry.mode
         or file.st_size > _HASH_LIMIT
         or repo.blob_id(read_file_or_link(top, path, file.st_mode)) != entry.oid
     )
 
 
-def _git_mode(mode: int) -> int:
+def git_mode(mode: int) -> int:
+    """Return the mode with which git stores a file, or 0 if git cannot store it."""
     if stat.S_ISLNK(mode):
         return 0o120000
     if stat.S_ISREG(mode):

@@ -104,6 +104,30 @@ def test_file_with_a_name_that_is_too_long(hub: Hub) -> None:
     assert protected_state(hub) == before
 
 
+def test_modes_before_a_file_that_fails(hub: Hub) -> None:
+    """An executable file and a link with the old content become the old files again."""
+    for name in ("link", "mode"):
+        (hub.top / name).write_text("file")
+    hub.git("add", "link", "mode")
+    use_filter(hub, "new filter=f\n", failing_at(hub, "2"))
+    worktree = agent_worktree(hub, 2)
+    (worktree / "mode").chmod(0o755)
+    (worktree / "link").unlink()
+    (worktree / "link").symlink_to("file")
+    hub.git("commit", "-q", "-a", "-m", "modes", cwd=worktree)
+    before = protected_state(hub)
+    result = hub.run(*MERGE, "--unmeasured")
+    assert (result.code, "new: smudge filter f failed" in result.err) == (1, True)
+    assert git_status(hub) == "## main"
+    assert protected_state(hub) == before
+    assert hub.run(*MERGE, "--unmeasured") == Result(0)
+    assert git_status(hub) == "## main"
+    assert ((hub.top / "mode").stat().st_mode & 0o777, (hub.top / "link").is_symlink()) == (
+        0o755,
+        True,
+    )
+
+
 def test_untracked_file_with_the_new_content(hub: Hub) -> None:
     """git refuses before it writes. The user's file stays, although the merge has the same one."""
     create_evaluated_session(hub)

@@ -120,6 +120,18 @@ def test_session_archived_during_merge(hub: Hub) -> None:
     assert (hub.git("rev-parse", "main"), "merge" in hub.state()) == (main, False)
 
 
+def test_session_archived_after_the_branch_has_moved(hub: Hub) -> None:
+    """The merge is done. The output has the state of the other program."""
+    create_evaluated_session(hub)
+    write_hook(hub, "post-merge", changing_script(hub, state="archived"))
+    result = hub.run("merge", "--yes", "s1")
+    assert (result.code, result.out.splitlines()[-1]) == (0, "Session s1: evaluating → archived")
+    assert (hub.state()["state"], hub.state()["merge"]["commit"]) == (
+        "archived",
+        hub.git("rev-parse", "main"),
+    )
+
+
 def test_change_during_eval(hub: Hub) -> None:
     create_evaluated_session(hub)
     assert hub.run("eval", "-q", "s1", "--eval", changing_script(hub)).code == 0
