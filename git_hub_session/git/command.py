@@ -210,11 +210,15 @@ class GitAt:
         stdin: bytes = b"",
         settings: Mapping[str, str] | None = None,
         environ: Mapping[str, str] | None = None,
+        failure: bytes = b"",
     ) -> bytes:
         """Run `git <command>` and return its standard output.
 
-        Show the messages of git and of the programs that git starts, unless git fails. `environ` is
-        added to the environment.
+        Show the messages of git and of the programs that git starts, unless git fails.
+
+        Args:
+            environ: added to the environment.
+            failure: a message that git prints if it fails in part, with exit status 0.
 
         Raises:
             GitFailed, GitTooOld, GitMissing: as Git.run.
@@ -230,7 +234,8 @@ class GitAt:
         except GitFailed as error:
             _raise_if_refused(error)
             raise
-        show_messages(messages)
+        if not failure or failure not in messages:
+            show_messages(messages)
         return output
 
     def read_tree(self, *arguments: str, settings: Mapping[str, str] | None = None) -> None:

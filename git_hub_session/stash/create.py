@@ -52,6 +52,9 @@ _FALLBACK_IDENTITY = {
 }
 
 
+# The message of `git update-index` about a path that it skips. verify_round_trip() raises an error.
+_SKIPPED_PATH = b"Ignoring path "
+
 # An index entry without stat data, so that its file is read.
 _WITHOUT_STAT_DATA = IndexEntry(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b"", 0)
 
@@ -110,8 +113,8 @@ class IndexCopy:
             except FileNotFoundError:
                 pass
 
-    def _run(self, *command: str, stdin: bytes = b"") -> bytes:
-        return self._git_at(self._index).run(command, stdin=stdin)
+    def _run(self, *command: str, stdin: bytes = b"", failure: bytes = b"") -> bytes:
+        return self._git_at(self._index).run(command, stdin=stdin, failure=failure)
 
     def _git_at(self, index: str = "") -> GitAt:
         # git needs a current directory even if the worktree's directory is missing.
@@ -188,7 +191,9 @@ class IndexCopy:
 
     def _update(self, *flags: str, paths: Sequence[bytes]) -> None:
         if paths:
-            self._run("update-index", *flags, "-z", "--stdin", stdin=b"\0".join(paths) + b"\0")
+            stdin = b"\0".join(paths) + b"\0"
+            # git prints the path as it is, with its control characters.
+            self._run("update-index", *flags, "-z", "--stdin", stdin=stdin, failure=_SKIPPED_PATH)
 
     def verify_round_trip(
         self, changes: WorktreeChanges, paths: Iterable[bytes], repo: GitRepo, *, filtered: bool

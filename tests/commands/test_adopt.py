@@ -239,7 +239,11 @@ def test_refuses_what_is_not_a_worktree(session: Hub, tmp_path: Path) -> None:
     result = session.run("adopt", "s1", "agent-1", "nothing")
     assert result == Result(128, "", "fatal: no such commit: 'nothing'\n")
     assert session.run("adopt", "s1").code == 129
-    assert session.run("adopt", "s1", "agent-3", "main").code == 129
+    assert session.run("adopt", "s1", "agent-3", "main") == Result(
+        128,
+        "",
+        "fatal: no such agent: 'agent-3'\nhint: choose one of the session: agent-1 to agent-2\n",
+    )
 
 
 def test_refuses_a_finished_session(session: Hub, other: Path) -> None:
@@ -276,7 +280,9 @@ def test_hook_that_rejects_the_branch(session: Hub, other: Path) -> None:
     hook.chmod(0o755)
     before = session.refs(), session.state(), session.git("symbolic-ref", "HEAD", cwd=other)
     result = session.run("adopt", "s1", "agent-1", other)
-    assert result.code == 128
+    assert result == Result(
+        1, "", "error: the reference-transaction hook rejected the change of the refs\n"
+    )
     after = session.refs(), session.state(), session.git("symbolic-ref", "HEAD", cwd=other)
     assert after == before
 

@@ -483,8 +483,10 @@ def test_no_agent_could_be_measured(hub: Hub) -> None:
         "error: no agent of session 's1' could be measured\n"
         "hint: git hub-session merge s1 --agent <agent>\n",
     )
-    assert hub.run("merge", "--yes", "--agent=7", "s1").err == (
-        "error: agent-7 has no branch\nhint: git hub-session status s1\n"
+    assert hub.run("merge", "--yes", "--agent=7", "s1") == Result(
+        128,
+        "",
+        "fatal: no such agent: 'agent-7'\nhint: choose one of the session: agent-1 to agent-2\n",
     )
     assert protected_state(hub) == before
     assert hub.json("merge", "-n", "--agent=1", "s1")["remarks"] == [
@@ -568,14 +570,16 @@ def test_branches_that_cannot_be_merged_into(hub: Hub) -> None:
     hub.git("worktree", "add", "-q", "--force", second, "main")
     before = protected_state(hub)
     detach = "git switch --detach in one of them"
-    for into, message in (
-        ("nowhere", "no such branch: 'nowhere'\nhint: name another branch with --into"),
-        ("alias", "'alias' is a symbolic ref\nhint: name its target with --into"),
-        ("busy", f"'busy' is in the middle of a rebase in '{busy}'\nhint: finish it first"),
-        ("main", f"'main' is checked out twice, in '{hub.top}' and '{second}'\nhint: {detach}"),
+    rebase = f"'busy' is in the middle of a rebase in '{busy}'"
+    twice = f"'main' is checked out twice, in '{hub.top}' and '{second}'"
+    for into, code, message in (
+        ("nowhere", 128, "fatal: no such branch: 'nowhere'\nhint: name another branch with --into"),
+        ("alias", 1, "error: 'alias' is a symbolic ref\nhint: name its target with --into"),
+        ("busy", 1, f"error: {rebase}\nhint: finish it first"),
+        ("main", 1, f"error: {twice}\nhint: {detach}"),
     ):
         result = hub.run("merge", "--yes", "--unmeasured", "--into", into, "s1")
-        assert result == Result(1, "", f"error: {message}\n")
+        assert result == Result(code, "", f"{message}\n")
     assert protected_state(hub) == before
 
 

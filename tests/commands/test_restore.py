@@ -427,7 +427,11 @@ def test_errors(hub: Hub) -> None:
         "",
         "error: agent-2 has neither a branch nor an archive tag\nhint: git hub-session status s1\n",
     )
-    assert hub.run("restore", "s1", "--agent", "3").code == 129
+    assert hub.run("restore", "s1", "--agent", "3") == Result(
+        128,
+        "",
+        "fatal: no such agent: 'agent-3'\nhint: choose one of the session: agent-1 to agent-2\n",
+    )
     assert hub.run("restore", "s2").code == 128
     assert hub.run("restore").code == 129
     hub.git("branch", "hub/s1/agent-2/attempt-1")

@@ -770,7 +770,7 @@ def test_git_dir_that_git_has_partly_removed(hub: Hub) -> None:
 
 
 def test_archived_agent_is_not_spawned_again(hub: Hub) -> None:
-    """The archive tag keeps its commit."""
+    """The archive tag keeps its commit. An attempt without a commit of its own gets no tag."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     assert hub.run("spawn", "-q", "s1").code == 0
     tip = hub.commit(worktree_path(hub, 1), "work", "an agent's\n")
@@ -788,7 +788,12 @@ def test_archived_agent_is_not_spawned_again(hub: Hub) -> None:
     assert hub.run("archive", "-q", "s1").code == 0
     assert hub.refs("refs/tags/hub/archive/s1/agent-1") == {"refs/tags/hub/archive/s1/agent-1": tip}
     start = hub.git("rev-parse", "main")
-    assert hub.refs()["refs/tags/hub/archive/s1/agent-1-attempt-2"] == start
+    assert hub.refs("refs/tags") == {"refs/tags/hub/archive/s1/agent-1": tip}
+    assert hub.refs("refs/hub/archive") == {
+        "refs/hub/archive/s1/agent-1/attempt-1/1": tip,
+        "refs/hub/archive/s1/agent-1/attempt-2/1": start,
+        "refs/hub/archive/s1/agent-2/attempt-1/1": start,
+    }
 
 
 def test_new_file_in_a_partial_worktree_is_kept(hub: Hub) -> None:

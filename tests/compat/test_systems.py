@@ -107,7 +107,7 @@ def test_umasks(hub: Hub, umask: str) -> None:
     before = read_modes(hub.top / ".git")
     run("init -q --id s1 --task t --agents 2")
     run("spawn -q s1")
-    run("exec -q s1 -- sh -c 'echo new >new; git commit -q --allow-empty -m x'")
+    run("exec -q s1 -- sh -c 'touch done; git add done; git commit -q -m x; echo new >new'")
     run("eval -q --ranking 1,2 s1")
     run("board post -q progress -m hello")
     new_modes = read_modes(hub.top / ".agenthub", hub.top.parent / "project.hub")

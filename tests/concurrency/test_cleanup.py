@@ -80,11 +80,10 @@ def test_killed_at_any_moment(hub: Hub) -> None:
         assert not [*(hub.top / ".git").glob("*hub-session*")], number
         assert not (hub.top / ".git" / "worktrees").exists(), number
         assert is_work_kept(hub), number
-        tags = {f"refs/tags/hub/archive/s1/agent-{agent}": tip for agent in (1, 2, 3, 4)}
         refs = hub.refs()
         rescue = refs.pop("refs/hub/rescue/s1/agent-2/attempt-1/1")
         assert refs == {
-            **tags,
+            **{f"refs/hub/archive/s1/agent-{agent}/attempt-1/1": tip for agent in (1, 2, 3, 4)},
             "refs/heads/main": tip,
             "refs/hub/rescue/s1/agent-3/attempt-1/1": lost_commit,
         }, number
@@ -165,8 +164,15 @@ def test_cleanups_of_three_sessions_at_once(hub: Hub) -> None:
         out, err = process.communicate()
         assert (process.returncode, err) == (0, ""), out
         assert out.splitlines()[-1] == f"Cleaned up 2 worktrees for session {sid}"
-    assert len(hub.refs("refs/tags")) == 6
-    assert [*hub.refs("refs/heads")] == ["refs/heads/main"]
+    tip = hub.git("rev-parse", "main")
+    assert hub.refs() == {
+        "refs/heads/main": tip,
+        **{
+            f"refs/hub/archive/{sid}/agent-{agent}/attempt-1/1": tip
+            for sid in ("s1", "s2", "s3")
+            for agent in (1, 2)
+        },
+    }
     assert not (hub.top / ".git" / "worktrees").exists()
 
 
@@ -374,11 +380,12 @@ def create_branches(hub: Hub) -> dict[int, str]:
 
 
 def check_archived(hub: Hub, tips: Mapping[int, str]) -> None:
-    """Check that each branch of an agent is replaced with a tag, and no other ref has changed."""
+    """Check that a tag and an archive ref replace each agent's branch. No other ref has changed."""
     assert hub.refs() == {
         "refs/heads/main": hub.git("rev-parse", "main"),
         **{f"refs/heads/other/{number}": oid for number, oid in tips.items()},
         **{f"refs/tags/hub/archive/s1/agent-{number}": oid for number, oid in tips.items()},
+        **{f"refs/hub/archive/s1/agent-{number}/attempt-1/1": oid for number, oid in tips.items()},
     }
 
 

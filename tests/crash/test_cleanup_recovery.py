@@ -176,7 +176,8 @@ def test_reflog_commits_of_an_archived_branch(hub: Hub) -> None:
     result = hub.run("cleanup", "s1", "--archive")
     assert result == Result(
         0,
-        f"agent-1: removed {shown_path(worktree)}, tagged as hub/archive/s1/agent-1\n"
+        f"agent-1: removed {shown_path(worktree)}, "
+        "archived as refs/hub/archive/s1/agent-1/attempt-1/1\n"
         "Cleaned up 1 worktree for session s1\n",
         f"warning: a commit that only the reflog of '{BRANCH}' had is in {RESCUE}\n",
     )
@@ -269,7 +270,8 @@ def test_reflog_that_cannot_be_saved(hub: Hub) -> None:
     assert hub.run("cleanup", "s1", "--archive") == Result(
         1,
         f"agent-1: removed {shown_path(worktree)}\nCleaned up 1 worktree for session s1\n",
-        "warning: cannot archive the branches: 'git update-ref' failed (exit 128)\n",
+        "warning: cannot archive the branches: "
+        "the reference-transaction hook rejected the change of the refs\n",
     )
     assert f"refs/heads/{BRANCH}" in hub.refs()
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from tests.support.hub import Hub, Result
 from tests.support.stores import NEXT
 
-# The names of files that exist only while this program or git runs.
-_TEMPORARY_NAME = re.compile(r".*\.(lock|tmp)|hub-session.*|\..*\.hub-trash")
+# The names of files that exist only while this program or git runs. The file hub-session-id stays.
+_TEMPORARY_NAME = re.compile(r".*\.(lock|tmp)|hub-session(?!-id$).*|\..*\.hub-trash")
 
 
 def check_repository(hub: Hub, *, commits: Iterable[str] = (), gaps: bool = False) -> None:
