@@ -258,6 +258,12 @@ class GitAt:
         """Return all values of the setting `name` here. A worktree can have its own settings."""
         return _config_values(self.run, name)
 
+    def settings(self) -> dict[str, str]:
+        """Return the last value of each setting here. A setting without a value is "true"."""
+        output = os.fsdecode(self.run(["config", "-z", "--list"]))
+        entries = (entry.partition("\n") for entry in output.split("\0")[:-1])
+        return {name: value if separator else "true" for name, separator, value in entries}
+
     def commit_tree(
         self,
         tree: str,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 
 from git_hub_session._typing import TYPE_CHECKING
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from git_hub_session.worktree.checkouts import Checkout
 
 
+# A message in which `git stripspace` finds something to remove or to add: white space at the end of a
+# line, several empty lines, empty lines at the start or the end, or no line feed at the end.
+_UNCLEAN = rb"[ \t\r\f\v]\n|\n\n\n|\A\n|\n\n\Z|[^\n]\Z|\A\Z"
+
+
 def write_merge(plan: MergePlan, project: Project, objects: str) -> None:
     """Compute the planned merge again, and write its objects into the directory `objects`.
 
@@ -28,7 +34,10 @@ def write_merge(plan: MergePlan, project: Project, objects: str) -> None:
         GitFailed: git could not compute the merge.
     """
     variables = merge_variables(plan, project.environ)
-    with open_merge_git(project, plan.base, objects=objects, variables=variables) as merging:
+    drivers = plan.settings.drivers
+    with open_merge_git(
+        project, plan.base, objects=objects, variables=variables, drivers=drivers
+    ) as merging:
         merge_tree = run_merge_tree(merging.git, plan.base, plan.tip)
         replay = plan.replay
         if replay is not None:
@@ -63,14 +72,11 @@ def commit_merge(
     is_squash = plan.kind is MergeKind.SQUASH
     git = git_at_target(project, checkout, variables)
     author = _read_author(git) if is_squash else {}
-    text = run_commit_hooks(
-        project,
-        tree,
-        message.encode("utf-8", "surrogateescape"),
-        checkout,
-        {**variables, **author},
-        is_merge=not is_squash,
-    )
+    text = message.encode("utf-8", "surrogateescape")
+    if settings.has_hooks:
+        hook_variables = {**variables, **author}
+        is_merge = not is_squash
+        text = run_commit_hooks(project, tree, text, checkout, hook_variables, is_merge=is_merge)
     text = _clean_up(git, text, settings.cleanup)
     if not text.strip():
         raise Refused("the merge message is empty", hint="give a message with -m <text>")
@@ -95,7 +101,7 @@ def _read_author(git: GitAt) -> dict[str, str]:
 
 def _clean_up(git: GitAt, message: bytes, mode: str) -> bytes:
     """Return the message without the parts that commit.cleanup removes if there is no editor."""
-    if mode == "verbatim":
+    if mode == "verbatim" or (mode != "strip" and not re.search(_UNCLEAN, message)):
         return message
     options = ["--strip-comments"] if mode == "strip" else []
     return git.run(["stripspace", *options], stdin=message)

@@ -12,25 +12,29 @@ from collections.abc import Mapping
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import GitFailed, Refused
 from git_hub_session.system.temporary import temporary_directory
+from git_hub_session.system.tree import path_and_parents
 
 if TYPE_CHECKING:
     from git_hub_session.git.command import GitAt
     from git_hub_session.session.project import Project
     from git_hub_session.worktree.checkouts import Checkout
 
+_ATTRIBUTES = b".gitattributes"
+
+Entries = Mapping[bytes, tuple[int, bytes]]
+"""The mode and the object id of each path of a tree."""
+
 
 def refuse_failing_filters(
     project: Project, checkout: Checkout, variables: Mapping[str, str], *, old: str, new: str
 ) -> None:
     """Raise Refused if a required filter fails for a file that differs between two commits."""
-    if not _has_required_filter(checkout.git(project)):
-        return
     old_entries, new_entries = project.repo.tree_entries(old), project.repo.tree_entries(new)
     changed = [path for path, entry in new_entries.items() if old_entries.get(path) != entry]
     with temporary_directory() as scratch:
         index = os.path.join(scratch, "index")
         git = project.git.at(checkout.git_dir, checkout.path, index=index, variables=variables)
-        git.read_tree(new)
+        _write_index(git, {path: new_entries[path] for path in changed}, new_entries)
         paths = _filtered_paths(git, changed)
         command = ["checkout-index", "-z", "--stdin", f"--prefix={scratch}/files/"]
         try:
@@ -41,13 +45,15 @@ def refuse_failing_filters(
             ) from None
 
 
-def _has_required_filter(git: GitAt) -> bool:
-    try:
-        return bool(git.run(["config", "--get-regexp", r"^filter\..*\.required$"]))
-    except GitFailed as error:
-        if error.status == 1:
-            return False
-        raise
+def _write_index(git: GitAt, files: Entries, tree: Entries) -> None:
+    """Write an index of some files of a tree, and of the attribute files that apply to them."""
+    parents = {parent for path in files for parent in path_and_parents(path) if parent != path}
+    names = [_ATTRIBUTES, *(parent + b"/" + _ATTRIBUTES for parent in parents)]
+    entries = {**{name: tree[name] for name in names if name in tree}, **files}
+    lines = [
+        b"%o %s\t%s\0" % (mode, oid.hex().encode(), path) for path, (mode, oid) in entries.items()
+    ]
+    git.run(["update-index", "-z", "--index-info"], stdin=b"".join(lines))
 
 
 def _filtered_paths(git: GitAt, paths: list[bytes]) -> list[bytes]:

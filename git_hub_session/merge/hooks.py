@@ -23,10 +23,25 @@ if TYPE_CHECKING:
     from git_hub_session.worktree.checkouts import Checkout
 
 
+_COMMIT_HOOKS = ("pre-merge-commit", "pre-commit", "prepare-commit-msg", "commit-msg")
 # git sets this variable for the hooks of a commit if no editor opens for the message.
 _NO_EDITOR = {"GIT_EDITOR": ":"}
 # The hooks must not see the temporary index change.
 _NO_HOOKS = {"core.hooksPath": os.devnull}
+
+
+def may_have_commit_hooks(common_dir: str, settings: Mapping[str, str]) -> bool:
+    """Return False if there is certainly no hook for a commit.
+
+    `git hook run` decides whether a hook runs. This only saves its index and its processes: no
+    setting names hooks, and the default directory has none.
+
+    Args:
+        settings: all settings in the worktree of the merge.
+    """
+    if any(name == "core.hookspath" or name.startswith("hook.") for name in settings):
+        return True
+    return any(os.path.lexists(os.path.join(common_dir, "hooks", name)) for name in _COMMIT_HOOKS)
 
 
 def run_commit_hooks(

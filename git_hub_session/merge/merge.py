@@ -142,6 +142,7 @@ def _record_and_move_branch(
             sid=winner.session,
             reason=f"hub-session merge: {plan.winner_name} of {winner.session}",
             is_squash=plan.kind is MergeKind.SQUASH,
+            requires_filters=plan.settings.requires_filters,
         )
     except BaseException as error:
         # If some files are updated, keep the record. The next call needs it to undo the update.
@@ -186,7 +187,8 @@ def _create_commit(
         commit = commit_replay(git, project.repo, plan.replay, sign=plan.settings.signs)
         objects.keep([commit], reached)
         return commit
-    objects.keep([plan.final_tree], reached)  # the hooks get an index of the merged tree
+    if plan.settings.has_hooks:
+        objects.keep([plan.final_tree], reached)  # the hooks get an index of the merged tree
     signs_off = options.signs_off or plan.settings.signs_off
     signer = read_signer(plan.checkout, project) if signs_off else ""
     message = merge_message(plan, options.message, describe_rounds(plan.rounds), signer)

@@ -46,11 +46,13 @@ def move_branch(
     sid: SessionId,
     reason: str,
     is_squash: bool,
+    requires_filters: bool,
 ) -> None:
     """Move the branch `ref` from the commit `old` to `new`, and update its checkout.
 
     Args:
         variables: the variables of `git merge` for the hooks and filters.
+        requires_filters: run the filters first: a required one may fail.
         reason: the message in the reflogs.
 
     Raises:
@@ -63,7 +65,8 @@ def move_branch(
         _move_ref(project, ref, reason, old=old, new=new)
         return
     _refuse_if_ignored_files_lost(project, checkout, old, new)
-    refuse_failing_filters(project, checkout, variables, old=old, new=new)
+    if requires_filters:
+        refuse_failing_filters(project, checkout, variables, old=old, new=new)
     _move_with_files(project, ref, checkout, variables, old=old, new=new, sid=sid, reason=reason)
     run_hooks_after_merge(git_at_target(project, checkout, variables), is_squash=is_squash)
     if not project.repo.is_ancestor(project.repo.tip(ref), new):

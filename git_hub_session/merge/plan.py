@@ -143,7 +143,10 @@ def plan_merge(
     refuse_hub_files(plan.winner, plan.base, plan.tip, project)
     refuse_unverified_tip(plan, options, project)
     variables = merge_variables(plan, project.environ)
-    with open_merge_git(project, plan.base, dry_run=True, variables=variables) as merging:
+    drivers = plan.settings.drivers
+    with open_merge_git(
+        project, plan.base, dry_run=True, variables=variables, drivers=drivers
+    ) as merging:
         git = merging.git
         plan = plan._replace(merge_tree=run_merge_tree(git, plan.base, plan.tip))
         if plan.kind is MergeKind.REBASE:

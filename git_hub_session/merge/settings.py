@@ -5,15 +5,15 @@ git reads them in the worktree in which it commits. A linked worktree can have s
 
 from __future__ import annotations
 
-import os
-
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Refused
 from git_hub_session.git.config import is_true
 from git_hub_session.git.ref_names import short_name
+from git_hub_session.merge.hooks import may_have_commit_hooks
 from git_hub_session.merge.options import MergeKind, MergeOptions, merge_command
 from git_hub_session.merge.surroundings import git_at_target
 from git_hub_session.util.shell import quote_word, split_words
+from git_hub_session.worktree.merge_tree import driver_settings
 
 if TYPE_CHECKING:
     from git_hub_session.git.ref_names import SessionId
@@ -73,13 +73,17 @@ class MergeSettings(NamedTuple):
     """True if the merge shows the list of changed files."""
     unsupported: tuple[str, str] = ("", "")
     """A setting with an option that this program does not have, and its value, or two ''."""
+    drivers: tuple[tuple[str, str], ...] = ()
+    """The settings of merge drivers, as (name, value)."""
+    requires_filters: bool = False
+    """True if a file cannot be written without a filter: one of the filters is required."""
+    has_hooks: bool = True
+    """False if there is certainly no hook for the commit."""
 
 
 def read_merge_settings(into: str, checkout: Checkout | None, project: Project) -> MergeSettings:
     """Return the settings for a merge into the branch `into` (a full ref). Raise GitFailed."""
-    output = git_at_target(project, checkout).run(["config", "-z", "--list"])
-    entries = (entry.partition("\n") for entry in os.fsdecode(output).split("\0")[:-1])
-    values = {name: value if separator else "true" for name, separator, value in entries}
+    values = git_at_target(project, checkout).settings()
     strategy = values.get("pull.twohead", "")
     settings = MergeSettings(
         kind=MergeKind.FAST_FORWARD if values.get("merge.ff") == "only" else MergeKind.MERGE,
@@ -90,6 +94,11 @@ def read_merge_settings(into: str, checkout: Checkout | None, project: Project) 
         has_diffstat=values.get("merge.stat", "true") == "compact"
         or is_true(values.get("merge.stat", "true")),
         unsupported=("", "") if strategy in _STRATEGIES else ("pull.twohead", strategy),
+        drivers=driver_settings(values),
+        requires_filters=any(
+            name.startswith("filter.") and name.endswith(".required") for name in values
+        ),
+        has_hooks=may_have_commit_hooks(project.paths.common_dir, values),
     )
     name = f"branch.{short_name(into)}.mergeoptions"
     return _with_options(settings, name, values.get(name, ""))

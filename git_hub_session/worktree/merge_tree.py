@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 _ATTRIBUTES = b".gitattributes"
-_DRIVERS = r"^(merge\..*\.driver|core\.attributesfile)$"
+_DRIVER = r"merge\..*\.driver|core\.attributesfile"
 _CONFLICTS_STATUS = 1  # the exit status of git merge-tree if there are conflicts
 
 
@@ -69,6 +69,7 @@ def open_merge_git(
     dry_run: bool = False,
     objects: str = "",
     variables: Mapping[str, str] | None = None,
+    drivers: Sequence[tuple[str, str]] | None = None,
 ) -> Iterator[MergeGit]:
     """Yield the git that merges into the commit `ours`. It has the attributes of `ours`.
 
@@ -78,6 +79,7 @@ def open_merge_git(
         dry_run: write the new objects into a temporary directory.
         objects: the directory for new objects, or '' for the repository.
         variables: added to the environment of merge drivers.
+        drivers: the result of driver_settings(), or None for those of the main worktree.
     """
     common_dir = project.paths.common_dir
     with temporary_directory() as scratch:
@@ -88,23 +90,38 @@ def open_merge_git(
             # Not the file info/alternates: it has one path on each line.
             quoted = _quote_alternate(os.path.join(common_dir, "objects"))
             variables = {**(variables or {}), "GIT_ALTERNATE_OBJECT_DIRECTORIES": quoted}
-        settings = _driver_settings(project, scratch)
+        settings = _settings_for(project, scratch, drivers)
         git = project.git.at(
             common_dir, scratch, objects=objects, settings=settings, variables=variables
         )
         yield MergeGit(git, objects)
 
 
-def _driver_settings(project: Project, scratch: str) -> dict[str, str]:
+def driver_settings(values: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return the settings of merge drivers and core.attributesFile among all settings.
+
+    `git -c` ends the name of a setting at the first "=", so a name with that character is left out.
+    """
+    return tuple(
+        (name, value)
+        for name, value in values.items()
+        if re.fullmatch(_DRIVER, name) and "=" not in name
+    )
+
+
+def _settings_for(
+    project: Project, scratch: str, drivers: Sequence[tuple[str, str]] | None
+) -> dict[str, str]:
     """Return the settings that run the merge drivers in the main worktree, as `git merge` does.
 
     git starts a driver in `scratch`, with the names of files there. A driver must not write on
     standard output: `git merge-tree` prints the result there.
     """
     top = project.paths.main_worktree
-    place = f"unset GIT_DIR GIT_WORK_TREE; cd {quote_word(top)} || exit; " if top else ""
+    place = "unset GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES; "
+    place += f"unset GIT_DIR GIT_WORK_TREE; cd {quote_word(top)} || exit; " if top else ""
     settings = {}
-    for name, value in _read_drivers(project).items():
+    for name, value in _read_drivers(project) if drivers is None else drivers:
         if name == "core.attributesfile":
             is_relative = bool(top) and value[:1] not in ("", "/", "~", "%")
             settings[name] = os.path.join(top, value) if is_relative else value
@@ -118,17 +135,10 @@ def _absolute_name(placeholder: str, scratch: str) -> str:
     return placeholder if placeholder == "%%" else f"{scratch}/{placeholder}"
 
 
-def _read_drivers(project: Project) -> dict[str, str]:
-    """Return the merge drivers and core.attributesFile, by the names of the settings."""
+def _read_drivers(project: Project) -> tuple[tuple[str, str], ...]:
+    """Return the driver settings of the main worktree."""
     paths = project.paths
-    git = project.git.at(paths.common_dir, paths.main_worktree)
-    try:
-        output = git.run(["config", "-z", "--get-regexp", _DRIVERS])
-    except GitFailed:
-        return {}  # no such setting
-    entries = (entry.partition("\n") for entry in os.fsdecode(output).split("\0")[:-1])
-    # `git -c` ends the name of a setting at the first "=".
-    return {name: value for name, _, value in entries if "=" not in name}
+    return driver_settings(project.git.at(paths.common_dir, paths.main_worktree).settings())
 
 
 def run_merge_tree(git: GitAt, ours: str, theirs: str) -> MergeTreeResult:
