@@ -48,7 +48,6 @@ printf -- '-----BEGIN PGP SIGNATURE-----\\n\\nsigned\\n-----END PGP SIGNATURE---
 # - git does not translate its messages while it changes refs and files.
 IGNORED_VARIABLES = (
     *("GIT_INDEX_FILE=", "GIT_CONFIG_PARAMETERS=", "GIT_OBJECT_DIRECTORY="),
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES=",
     *("GIT_EXEC_PATH=", "GIT_TEST_", "GIT_TEXTDOMAINDIR="),
 )
 # - These hooks run for each of git's internal steps, so their number and arguments differ.
