@@ -9,35 +9,33 @@ So git starts in the worktree, without GIT_DIR if it finds the repository from t
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import sleep
 
-from git_hub_session.errors import GitFailed, HookRefused, HubError
+from git_hub_session.errors import GitFailed, HubError
 from git_hub_session.git.config_files import sections_to_remove
 from git_hub_session.git.environment import place_variables, strip_local_variables
 from git_hub_session.git.process import (
     Surroundings,
     missing_features,
+    raise_if_refused,
     repository_variables,
     run_git,
     run_with_locked_ref,
+    show_messages,
 )
 from git_hub_session.git.ref_names import update_command
 from git_hub_session.git.worktrees import linked_git_dir
-from git_hub_session.system.io import write_all
 
 # git does not translate its messages, and the programs that it starts keep the user's language.
 _ENGLISH_MESSAGES = {"GIT_TEXTDOMAINDIR": os.devnull}
 # By default, git does not flush refs to the disk.
 _FLUSH_REFS = {"core.fsync": "all"}
-_REFUSED_BY_HOOK = r"^fatal: .*(by hook|reference-transaction hook).*$"
 
 # The number of tries of `git worktree add`. It can fail before it has created anything because
 # another process is creating a linked worktree at the same time.
 _ADD_TRIES = 20
-_STANDARD_ERROR = 2
 
 
 class NoSuchCommit(HubError):
@@ -232,7 +230,7 @@ class GitAt:
                 command, surroundings, stdin=stdin, settings={**self._settings, **(settings or {})}
             )
         except GitFailed as error:
-            _raise_if_refused(error)
+            raise_if_refused(error)
             raise
         if not failure or failure not in messages:
             show_messages(messages)
@@ -305,7 +303,7 @@ class GitAt:
         try:
             messages = run_with_locked_ref(shell_command, update_refs, updates, surroundings)
         except GitFailed as error:
-            _raise_if_refused(error)
+            raise_if_refused(error)
             raise
         show_messages(messages)
         sys.audit("git_hub_session.refs", updates)
@@ -313,22 +311,6 @@ class GitAt:
 
 def _update_refs_command(reason: str) -> list[str]:
     return ["update-ref", "-m", reason, "-z", "--stdin"]
-
-
-def show_messages(messages: bytes) -> None:
-    """Write the messages of git and of the programs that it starts, as they are."""
-    try:
-        write_all(_STANDARD_ERROR, messages)
-    except OSError:
-        pass  # as git: nobody reads the messages
-
-
-def _raise_if_refused(error: GitFailed) -> None:
-    """Show the output of the reference-transaction hook and raise HookRefused if it refused."""
-    refusal = re.search(_REFUSED_BY_HOOK, error.stderr, re.MULTILINE)
-    if refusal:
-        show_messages(os.fsencode(error.stderr[: refusal.start()]))
-        raise HookRefused("reference-transaction", "the change of the refs") from None
 
 
 def _config_values(run: Callable[[Sequence[str]], bytes], name: str) -> list[str]:

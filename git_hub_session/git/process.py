@@ -7,18 +7,19 @@ process in the background that keeps a pipe open. git does not wait for such a p
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from time import monotonic
 
 from git_hub_session._typing import NamedTuple
-from git_hub_session.errors import GitFailed, HubError
+from git_hub_session.errors import GitFailed, HookRefused, HubError
 from git_hub_session.git.config import parse_git_config
 from git_hub_session.git.ref_names import add_ref_advice
 from git_hub_session.git.safe_open import MAX_BYTES, read_text
 from git_hub_session.git.worktrees import linked_git_dir
-from git_hub_session.system.io import read_from_start
+from git_hub_session.system.io import read_from_start, write_all
 from git_hub_session.system.signals import defer_signals
 from git_hub_session.system.temporary import memory_file
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
@@ -30,6 +31,8 @@ _REQUIRED_VERSIONS = {"worktree": (2, 33), "hook": (2, 36), "merge-tree": (2, 38
 # The exit statuses of git if it does not know a command, or an option of it. git's message about
 # an unknown command may be in any language.
 _UNKNOWN_COMMAND, _USAGE_ERROR = 1, 129
+_REFUSED_BY_HOOK = r"^fatal: .*(by hook|reference-transaction hook).*$"
+_STANDARD_ERROR = 2
 
 
 class GitMissing(HubError):
@@ -205,6 +208,22 @@ def _make_error(
                 hint="put a newer git on PATH",
             )
     return GitFailed(name, status, add_ref_advice(os.fsdecode(messages)), output)
+
+
+def show_messages(messages: bytes) -> None:
+    """Write the messages of git and of the programs that it starts, as they are."""
+    try:
+        write_all(_STANDARD_ERROR, messages)
+    except OSError:
+        pass  # as git: nobody reads the messages
+
+
+def raise_if_refused(error: GitFailed) -> None:
+    """Show the output of the reference-transaction hook and raise HookRefused if it refused."""
+    refusal = re.search(_REFUSED_BY_HOOK, error.stderr, re.MULTILINE)
+    if refusal:
+        show_messages(os.fsencode(error.stderr[: refusal.start()]))
+        raise HookRefused("reference-transaction", "the change of the refs") from None
 
 
 def _setting_options(settings: Mapping[str, str] | None) -> list[str]:
