@@ -12,6 +12,7 @@ from git_hub_session.cli.view import (
     View,
     agent_fields,
     relative_path,
+    warning_lines,
 )
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.git.ref_names import agent_name, is_object_id, short_name
@@ -58,15 +59,18 @@ def run(context: Context, args: Arguments) -> AdoptView:
     dry_run = args.is_set("dry-run")
     plan = (preview_adopt if dry_run else adopt_work)(sid, project, options)
     path = plan.path
+    hook_errors: tuple[str, ...] = ()
     if not path and dry_run:
         path = worktree_path(template, project.paths, plan.branch)
     elif not path:
-        path = _create_worktree(plan.branch, project, template)
-    return AdoptView(plan, path, project.cwd, dry_run=dry_run)
+        path, hook_errors = _create_worktree(plan.branch, project, template)
+    return AdoptView(plan, path, project.cwd, hook_errors, dry_run=dry_run)
 
 
-def _create_worktree(branch: AgentBranch, project: Project, template: str) -> str:
-    """Create the worktree of an adopted branch or commit, and return its path."""
+def _create_worktree(
+    branch: AgentBranch, project: Project, template: str
+) -> tuple[str, tuple[str, ...]]:
+    """Create the worktree of an adopted branch or commit. Return its path and errors of a hook."""
     restored = restore_worktrees(branch.session, project, RestoreOptions(branch.agent, template))
     for failure in restored.failed:
         raise HubError(
@@ -74,17 +78,29 @@ def _create_worktree(branch: AgentBranch, project: Project, template: str) -> st
             hint=failure.hint,
         )
     paths = [item.path for item in restored.restored]
-    return [*paths, *(existing.worktree.path for existing in restored.present)][0]
+    paths += [existing.worktree.path for existing in restored.present]
+    return paths[0], restored.hook_errors
 
 
 class AdoptView(View):
     """The attempt that was recorded, or would be recorded."""
 
-    def __init__(self, plan: AdoptPlan, path: str, cwd: str, *, dry_run: bool) -> None:
+    def __init__(
+        self, plan: AdoptPlan, path: str, cwd: str, hook_errors: tuple[str, ...], *, dry_run: bool
+    ) -> None:
         self.plan = plan
         self.path = path
         self.cwd = cwd
+        self.hook_errors = hook_errors
         self.dry_run = dry_run
+
+    @property
+    def exit_code(self) -> int:
+        return 1 if self.hook_errors else 0
+
+    @property
+    def diagnostics(self) -> list[str]:
+        return warning_lines(self.hook_errors)
 
     @property
     def changed(self) -> bool:

@@ -62,7 +62,7 @@ def move_branch(
     """
     _refuse_other_checkout(project, ref, checkout, sid)
     if checkout is None:
-        _move_ref(project, ref, reason, old=old, new=new)
+        _move_ref(project, ref, reason, old=old, new=new, sid=sid)
         return
     _refuse_if_ignored_files_lost(project, checkout, old, new)
     if requires_filters:
@@ -86,12 +86,22 @@ def _refuse_other_checkout(
         )
 
 
-def _move_ref(project: Project, ref: str, reason: str, *, old: str, new: str) -> None:
+def _refuse_moved_branch(project: Project, ref: str, *, old: str, sid: SessionId) -> None:
+    if project.repo.tip(ref) != old:
+        raise Refused(
+            f"'{short_name(ref)}' changed during the merge", hint=f"git hub-session merge {sid}"
+        ) from None
+
+
+def _move_ref(
+    project: Project, ref: str, reason: str, *, old: str, new: str, sid: SessionId
+) -> None:
     try:
         project.git.update_refs(reason, [update_command(ref, new, old)])
     except HookRefused as error:
         raise HookRefused(error.hook, "the merge; nothing was changed") from None
     except GitFailed as error:
+        _refuse_moved_branch(project, ref, old=old, sid=sid)
         raise Refused(f"git cannot move '{short_name(ref)}'", hint=error.stderr.strip()) from None
 
 
@@ -118,7 +128,10 @@ def _move_with_files(
                 f"git was killed while it updated '{checkout.path}'",
                 hint=f"git hub-session merge {sid}",
             ) from None
-        failure = IncompleteUpdate if error.status == _INCOMPLETE else Refused
+        is_incomplete = error.status == _INCOMPLETE
+        if not is_incomplete:
+            _refuse_moved_branch(project, ref, old=old, sid=sid)
+        failure = IncompleteUpdate if is_incomplete else Refused
         raise failure(
             f"git cannot update '{checkout.path}', where '{short_name(ref)}' is checked out",
             hint=error.stderr.strip(),

@@ -139,6 +139,22 @@ def test_untracked_file_with_the_new_content(hub: Hub) -> None:
     assert (hub.top / "new").read_text() == "2\n"
 
 
+@pytest.mark.parametrize("switch", [("switch", "-q", "main"), ("switch", "-q", "--detach")])
+def test_branch_that_another_process_moves(hub: Hub, switch: tuple[str, ...]) -> None:
+    """The merge stops. The next one merges into the new commit."""
+    create_evaluated_session(hub)
+    hub.git(*switch)
+    move = "git update-ref refs/heads/main $(git commit-tree -m other -p main main^{tree})"
+    write_hook(hub, "prepare-commit-msg", move)
+    assert hub.run(*MERGE) == Result(
+        1, "", "error: 'main' changed during the merge\nhint: git hub-session merge s1\n"
+    )
+    assert hub.git("log", "-1", "--format=%s", "main") == "other"
+    (hub.top / ".git" / "hooks" / "prepare-commit-msg").unlink()
+    assert hub.run(*MERGE, "--unmeasured") == Result(0)
+    assert hub.git("log", "-1", "--format=%s", "main^1") == "other"
+
+
 def test_branch_that_is_checked_out_while_it_moves(hub: Hub) -> None:
     """HEAD arrives at `main` after the merge, with the old files. The warning names the command."""
     create_evaluated_session(hub)

@@ -114,6 +114,17 @@ def test_worktree_whose_post_checkout_hook_failed_is_kept(hub: Hub) -> None:
     assert "locked" not in hub.git("worktree", "list", "--porcelain")
 
 
+def test_post_checkout_hook_of_adopt(hub: Hub) -> None:
+    """The commit is adopted, and its worktree exists. The warning names the hook."""
+    create_evaluated_session(hub)
+    write_hook(hub, "post-checkout", "echo no modules; exit 3")
+    warning = "warning: agent-1: the post-checkout hook failed (exit 3)\n"
+    result = hub.run("adopt", "-q", "s1", "agent-1", "main")
+    assert result == Result(1, "", f"no modules\n{warning}")
+    worktree = agent_worktree(hub, 1).with_name("agent-1-2")
+    assert git_status(hub, worktree) == "## hub/s1/agent-1/attempt-2"
+
+
 @pytest.mark.parametrize("status", [130, 255])
 def test_post_checkout_hook_with_a_status_as_of_a_signal(hub: Hub, status: int) -> None:
     hub.session("s1")
