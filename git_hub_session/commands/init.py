@@ -37,11 +37,18 @@ from git_hub_session.errors import UsageError
 from git_hub_session.git.ref_names import HEADS, SessionId, parse_session_id
 from git_hub_session.lineage.parent import parent_fields
 from git_hub_session.session.assignment_values import parse_strategies
-from git_hub_session.session.create import choose_session_id, create_session, resolve_base_branch
+from git_hub_session.session.create import (
+    NewSession,
+    choose_session_id,
+    create_session,
+    resolve_base_branch,
+)
 from git_hub_session.session.guarded import find_missing_guard, missing_guard_error
-from git_hub_session.session.layout import find_other_hub
+from git_hub_session.session.layout import exclude_hub, find_other_hub
 from git_hub_session.session.model import CONFIG_KEYS, Config
+from git_hub_session.session.state import State
 from git_hub_session.util.clock import format_iso
+from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.util.text import escape_control
 
 if TYPE_CHECKING:
@@ -53,6 +60,7 @@ if TYPE_CHECKING:
     from git_hub_session.session.project import Project
 
 _METRIC_OPTIONS = ("eval", "metric", "metric-regex", "direction")
+_UNKNOWN_TASK = "unknown"
 _TASK_HINT = "give --task <text> or -F <file>"
 
 USAGE = Usage(
@@ -60,6 +68,7 @@ USAGE = Usage(
         "init [<options>] --task <text>",
         "init [<options>] -F <file>",
         "init [<options>] --after <id>",
+        "init [<options>] --adopt <id>",
     ),
     (
         Option("--task", "task for the agents", "<text>"),
@@ -82,6 +91,7 @@ USAGE = Usage(
         Option("--baseline", "current value of the metric", "<number>"),
         Option("--base-branch", "branch to start from (default: current branch)", "<branch>"),
         Option("--after", "start from the winner of this session", "<id>"),
+        Option("--adopt", "record the branches, tags and worktrees of this lost session", "<id>"),
         Option("--id", "session id (default: local time as YYYYMMDD-HHMMSS)", "<id>"),
         DRY_RUN,
         QUIET,
@@ -93,16 +103,23 @@ USAGE = Usage(
 def run(context: Context, args: Arguments) -> InitView:
     """Create the session. If two processes want the same id, only one gets it."""
     after = args.value("after")
+    _check_exclusive(args, "after", "base-branch", "adopt")
+    _check_exclusive(args, "adopt", "id")
     if after is None:
         return _create(context, args, None)
-    if args.value("base-branch") is not None:
-        raise UsageError("--after and --base-branch exclude each other")
     store = context.project.store
     sid = context.require_session(after, "init")
     if args.is_set("dry-run"):
         return _create(context, args, store.read(sid))
     with store.lock_session(sid) as locked:
         return _create(context, args, locked.read())
+
+
+def _check_exclusive(args: Arguments, name: str, *others: str) -> None:
+    """Raise UsageError if an option is given together with one of the others."""
+    for other in others:
+        if args.value(name) is not None and args.value(other) is not None:
+            raise UsageError(f"--{name} and --{other} exclude each other")
 
 
 def _create(context: Context, args: Arguments, previous: Session | None) -> InitView:
@@ -115,11 +132,13 @@ def _create(context: Context, args: Arguments, previous: Session | None) -> Init
     values = _plan_values(project, args, next_session)
     values |= _read_holdout(args, project)
     _refuse_missing_guard(context, Config(values))
-    wanted_id = args.value("id")
-    wanted_sid = parse_session_id(wanted_id) if wanted_id is not None else None
     dry_run = args.is_set("dry-run")
-    create = choose_session_id if dry_run else create_session
-    sid = create(project.store, values, wanted_sid, now=project.now(), parent_data=parent_data)
+    new, agents = _plan_session(project, args, values, parent_data)
+    values = dict(new.values)
+    if agents and not dry_run:
+        for warning in exclude_hub(project.paths):
+            context.reporter.note(f"warning: {warning}")
+    sid = (choose_session_id if dry_run else create_session)(project, new)
     if not dry_run:
         options = {"eval": "eval_cmd", "holdout": "holdout"}
         given = [name for option, name in options.items() if args.value(option)]
@@ -127,7 +146,26 @@ def _create(context: Context, args: Arguments, previous: Session | None) -> Init
     config = Config({**values, "session_id": sid})
     directory = relative_path(f"{project.paths.hub}/sessions/{sid}", project.cwd)
     parent = next_session.parent if next_session else None
-    return InitView(sid, config, directory, parent, dry_run=dry_run)
+    return InitView(sid, config, directory, parent, adopted=agents, dry_run=dry_run)
+
+
+def _plan_session(
+    project: Project, args: Arguments, values: dict[str, str], parent_data: ParentData | None
+) -> tuple[NewSession, tuple[str, ...]]:
+    """Return the session to create, and the names of the agents that it adopts."""
+    adopted_id = args.value("adopt")
+    wanted_id = args.value("id") if adopted_id is None else adopted_id
+    sid = parse_session_id(wanted_id) if wanted_id is not None else None
+    if sid is None or adopted_id is None:
+        return NewSession(values, sid, parent_data), ()
+    from git_hub_session.agents.adopt_session import plan_adopted_session
+
+    adopted = plan_adopted_session(sid, values, project)
+    least = parse_int(values["agent_count"], MAX_COUNT) if args.value("agents") is not None else 0
+    count = max(adopted.agent_count, least or 0) or values["agent_count"]
+    return NewSession(
+        {**values, "agent_count": str(count)}, sid, None, adopted.state
+    ), adopted.agents
 
 
 def _choose_next_session(
@@ -211,6 +249,8 @@ def _read_task(args: Arguments, inherited: str | None) -> str:
     if file is not None:
         text = read_text_file(file, "task", max_bytes=MAX_TEXT_BYTES).rstrip("\n")
     text = inherited if text is None else text
+    if text is None and args.value("adopt") is not None:
+        text = _UNKNOWN_TASK
     if text is None:
         raise UsageError("option '--task' is required", hint=_TASK_HINT)
     task = check_text("task", text)
@@ -241,17 +281,25 @@ class InitView(View):
         directory: str,
         parent: Parent | None,
         *,
+        adopted: tuple[str, ...] = (),
         dry_run: bool,
     ) -> None:
         self.session = session
         self.config = config
         self.directory = directory
         self.parent = parent
+        self.adopted = adopted
+        """The names of the agents that the repository already had."""
         self.dry_run = dry_run
 
     @property
     def changed(self) -> bool:
         return not self.dry_run
+
+    @property
+    def state(self) -> State:
+        """The state of the new session."""
+        return State.RUNNING if self.adopted else State.INIT
 
     def document(self) -> dict[str, Any]:
         config = self.config
@@ -266,7 +314,7 @@ class InitView(View):
             "direction": config.get("direction") or None,
             "baseline": config.get("baseline") or None,
             "base_branch": config.base_branch,
-            "state": "init",
+            "state": str(self.state),
             "dry_run": self.dry_run,
             "guard": None if config.guard is None else list(config.guard),
             "require": list(config.require),
@@ -274,6 +322,7 @@ class InitView(View):
             "template": config.get("template") or None,
             "strategies": [f"{name}: {text}" for name, text in strategies.items()],
             "holdout": config.holdout or None,
+            "adopted": list(self.adopted),
         }
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
@@ -293,5 +342,7 @@ class InitView(View):
         strategies = parse_strategies(config.get("strategies"))
         if strategies:
             out.append(f"  Strategies: {', '.join(strategies)}")
-        out.append("  State: init")
+        if self.adopted:
+            out.append(f"  Adopted: {', '.join(self.adopted)}")
+        out.append(f"  State: {self.state}")
         return TextOutput(out)

@@ -24,6 +24,7 @@ from git_hub_session.util.text import display_width, escape_control, pad
 
 if TYPE_CHECKING:
     from git_hub_session.cli.context import Context
+    from git_hub_session.git.ref_names import SessionId
     from git_hub_session.session.project import Project
     from git_hub_session.session.read import UnreadableSession
 
@@ -32,6 +33,7 @@ BROKEN = "broken"
 _STATE_ORDER = list(State)
 _SORT_LAST = float("inf")
 _MIN_TASK_WIDTH = 10
+_MAX_HINTS = 3
 _NO_SESSIONS = "no sessions (create one with 'git hub-session init --task <text>')"
 
 USAGE = Usage(
@@ -82,7 +84,7 @@ def run(context: Context, args: Arguments) -> ListView:
     return ListView(shown, context.project.now(), filtered=filtered, missing=missing)
 
 
-def _missing_sessions(project: Project) -> tuple[str, ...]:
+def _missing_sessions(project: Project) -> tuple[SessionId, ...]:
     """Return the ids of sessions that have branches, if the hub has no session at all."""
     if project.store.ids():
         return ()
@@ -180,7 +182,7 @@ class ListView(View):
         now: float,
         *,
         filtered: bool = False,
-        missing: tuple[str, ...] = (),
+        missing: tuple[SessionId, ...] = (),
     ) -> None:
         self.sessions = sessions
         self.now = now
@@ -202,10 +204,12 @@ class ListView(View):
         ]
         if not self.missing:
             return broken
+        from git_hub_session.session.create import adopt_command
+
         ids = ", ".join(f"'{sid}'" for sid in self.missing)
         return [
             f"error: the hub has no sessions, but the repository has branches of {ids}",
-            "hint: git hub-session doctor",
+            *(f"hint: {adopt_command(sid)}" for sid in self.missing[:_MAX_HINTS]),
         ]
 
     def document(self) -> dict[str, Any]:

@@ -14,9 +14,8 @@ from git_hub_session.git.ref_names import (
     AgentBranch,
     SessionId,
     archive_prefixes,
-    branch_prefix,
     is_session_id,
-    rescue_prefix,
+    session_prefixes,
     tag_prefix,
 )
 from git_hub_session.git.refs import list_files_below, read_consistently
@@ -173,7 +172,7 @@ def take_session_snapshot(
     worktrees, changed = _read_worktrees_again(before, sid, all_worktrees=all_worktrees)
     off_branch = off_branch_attempts(_readable(sessions), worktrees)
     owners = _find_owners(changed, {**before.sessions, **sessions}, off_branch, project)
-    ref_files = _list_ref_files(project.paths.common_dir, _ref_prefixes(sid))
+    ref_files = _list_ref_files(project.paths.common_dir, session_prefixes(sid))
     refs = _existing_refs(before, sid, ref_files)
     return before._replace(
         now=project.now(),
@@ -217,10 +216,6 @@ def _read_worktrees_again(
     return worktrees, changed
 
 
-def _ref_prefixes(sid: SessionId) -> tuple[str, ...]:
-    return branch_prefix(sid), *archive_prefixes(sid), rescue_prefix(sid)
-
-
 def _existing_refs(before: HubSnapshot, sid: SessionId, ref_files: Sequence[str]) -> list[str]:
     """Return the refs of one session that exist now: those of `before` and new `ref_files`.
 
@@ -231,7 +226,7 @@ def _existing_refs(before: HubSnapshot, sid: SessionId, ref_files: Sequence[str]
     repo = before.project.repo
     listed = [*(branch.ref for branch in before.branches), *before.tags]
     listed += [*before.archives, *before.rescues]
-    known = [ref for ref in listed if ref.startswith(_ref_prefixes(sid))]
+    known = [ref for ref in listed if ref.startswith(session_prefixes(sid))]
     candidates = sorted({*known, *ref_files})
     return read_consistently(
         before.project.paths.common_dir,

@@ -115,3 +115,15 @@ def paths_added(old: pygit2.Tree, new: pygit2.Tree) -> list[bytes]:
             elif old_entry is None or isinstance(old_entry, pygit2.Tree):
                 added.append(path)
     return added
+
+
+def diff_since_merge_base(repo: pygit2.Repository, tip: str, base: str) -> pygit2.Diff:
+    """Return the changes from the merge base of two commits to `tip`.
+
+    Without a merge base, all files of `tip` are new.
+    """
+    merge_base = repo.merge_base(pygit2.Oid(hex=tip), pygit2.Oid(hex=base))
+    new = repo[tip].peel(pygit2.Tree)
+    if merge_base is None:
+        return new.diff_to_tree(swap=True)
+    return repo[merge_base].peel(pygit2.Tree).diff_to_tree(new)

@@ -30,6 +30,8 @@ _RESCUE = r"refs/hub/rescue/([^/]+)/.+"
 
 REFS = "refs/"
 HEADS = "refs/heads/"
+LIST_BRANCHES_COMMAND = "git branch --list 'hub/*'"
+"""The command that lists the branches of all sessions."""
 HUB_BRANCHES = "refs/heads/hub/"
 """The prefix of the branches of all sessions."""
 TAGS = "refs/tags/"
@@ -211,6 +213,11 @@ def rescue_prefix(session: SessionId, branch_ref: str = "") -> str:
     """
     branch = f"{name_in_session(session, branch_ref)}/" if branch_ref else ""
     return f"{ALL_RESCUES}{session}/{branch}"
+
+
+def session_prefixes(session: SessionId) -> tuple[str, ...]:
+    """Return the prefixes of all refs of the session."""
+    return branch_prefix(session), *archive_prefixes(session), rescue_prefix(session)
 
 
 def rescue_number(ref: str, prefix: str) -> int | None:

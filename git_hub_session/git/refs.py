@@ -38,13 +38,19 @@ def is_packed_ref(common_dir: str, ref: str) -> bool:
         return False
 
 
-def refs_below(common_dir: str, prefix: str) -> set[str]:
-    """Return the full refs that begin with `prefix`, a directory such as "refs/heads/hub/"."""
-    refs = set(list_files_below(common_dir, prefix.rstrip("/")))
+def refs_below(common_dir: str, *prefixes: str) -> set[str]:
+    """Return the full refs that begin with a prefix, a directory such as "refs/heads/hub/".
+
+    A ref with a truncated file is one of them. A lock file of git is not a ref.
+    """
+    directories = [prefix.rstrip("/") for prefix in prefixes]
+    files = (path for directory in directories for path in list_files_below(common_dir, directory))
+    refs = {path for path in files if not path.endswith(".lock")}
+    wanted = tuple(map(os.fsencode, prefixes))
     try:
         with open(os.path.join(common_dir, "packed-refs"), "rb", opener=open_regular) as file:
-            packed = (os.fsdecode(line.rstrip().partition(b" ")[2]) for line in file)
-            refs.update(ref for ref in packed if ref.startswith(prefix))
+            names = (line.rstrip().partition(b" ")[2] for line in file)
+            refs.update(os.fsdecode(name) for name in names if name.startswith(wanted))
     except OSError:
         pass
     return refs

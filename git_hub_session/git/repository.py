@@ -203,6 +203,12 @@ class GitRepo:
         return self._repo.descendant_of(pygit2.Oid(hex=tip), pygit2.Oid(hex=commit))
 
     @_translate_errors()
+    def find_merge_base(self, commit: str, other: str) -> str:
+        """Return the best common ancestor of two commits, or ''."""
+        oid = self._repo.merge_base(pygit2.Oid(hex=commit), pygit2.Oid(hex=other))
+        return str(oid) if oid else ""
+
+    @_translate_errors()
     def commit_parents(self, tips: Iterable[str], hidden: Iterable[str]) -> dict[str, list[str]]:
         """Return the commits that a tip reaches and no hidden commit reaches, with their parents.
 
@@ -322,12 +328,7 @@ class GitRepo:
         return file_patches(self._diff(tip, base))
 
     def _diff(self, tip: str, base: str) -> pygit2.Diff:
-        repo = self._repo_for_diffs
-        merge_base = repo.merge_base(pygit2.Oid(hex=tip), pygit2.Oid(hex=base))
-        new = repo[tip].peel(pygit2.Tree)
-        if merge_base is None:
-            return new.diff_to_tree(swap=True)
-        return repo[merge_base].peel(pygit2.Tree).diff_to_tree(new)
+        return diffs.diff_since_merge_base(self._repo_for_diffs, tip, base)
 
     @_translate_errors()
     def has_conflicts(self, tip: str, base: str) -> bool:

@@ -4,28 +4,56 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
-from git_hub_session.errors import HubError
+from git_hub_session.errors import HubError, Refused
 from git_hub_session.git.head import read_head
-from git_hub_session.git.ref_names import HEADS, MIGRATE_REFTABLE_HINT, SessionId, is_session_id
-from git_hub_session.git.refs import ref_exists, uses_files_backend
+from git_hub_session.git.ref_names import (
+    HEADS,
+    MIGRATE_REFTABLE_HINT,
+    SessionId,
+    is_session_id,
+    session_of_branch,
+    session_prefixes,
+)
+from git_hub_session.git.refs import ref_exists, refs_below, uses_files_backend
+from git_hub_session.git.worktrees import worktree_git_dir, worktree_names
 from git_hub_session.session.model import Config
-from git_hub_session.session.store import SessionExists, Store
+from git_hub_session.session.store import SessionExists
 from git_hub_session.util.clock import format_iso
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.util.paths import free_names
+from git_hub_session.util.text import quote_list
 
 if TYPE_CHECKING:
     from git_hub_session.git.discovery import RepositoryPaths
+    from git_hub_session.session.project import Project
 
 
 class NoBaseBranch(HubError):
     """There is no branch that the agents can start from."""
 
     code = "no-base"
+
+
+class SessionRefsExist(Refused):
+    """The repository has refs or worktrees of a session that the hub does not have."""
+
+    code = "session-refs-exist"
+
+    def __init__(self, sid: SessionId, names: Sequence[str]) -> None:
+        super().__init__(
+            f"session '{sid}' does not exist, but the repository has parts of it: "
+            f"{quote_list(names)}",
+            hint=f"record them in a new session: {adopt_command(sid)}\nor choose another --id",
+        )
+
+
+def adopt_command(sid: SessionId) -> str:
+    """Return the command that creates a session again whose directory is missing."""
+    return f"git hub-session init --adopt {sid}"
 
 
 class ParentData(NamedTuple):
@@ -38,58 +66,71 @@ class ParentData(NamedTuple):
     """The content of PREVIOUS_FILE."""
 
 
-def create_session(
-    store: Store,
-    values: Mapping[str, str],
-    chosen: SessionId | None,
-    *,
-    now: float,
-    parent_data: ParentData | None = None,
-) -> SessionId:
+class NewSession(NamedTuple):
+    """A session to create."""
+
+    values: Mapping[str, str]
+    """The values of config.yaml."""
+    sid: SessionId | None = None
+    """The id, or None for the next free one."""
+    parent_data: ParentData | None = None
+    """The data about the parent, or None for a session without a parent."""
+    adopted: Mapping[str, Any] | None = None
+    """The keys of state.json with existing refs and worktrees, or None to refuse them."""
+
+
+def create_session(project: Project, new: NewSession) -> SessionId:
     """Create a session and return its id.
 
-    Args:
-        values: the values of config.yaml.
-        chosen: the id, or None for the next free one.
-        parent_data: the data about the parent, or None for a session without a parent.
-
     Raises:
-        SessionExists: the hub already has a session with the chosen id.
+        SessionExists: the hub already has a session with this id.
+        SessionRefsExist: the repository has refs or worktrees with this id, and they are not adopted.
     """
     window = 1
-    sid = chosen or _next_free_id(store, now, parent_data)
-    state, previous = (parent_data.state, parent_data.previous) if parent_data else ({}, b"")
+    sid = choose_session_id(project, new)
+    parent = new.parent_data
+    state = {**(parent.state if parent else {}), **(new.adopted or {})}
+    previous = parent.previous if parent else b""
     while True:
-        config = Config({**values, "session_id": sid})
+        config = Config({**new.values, "session_id": sid})
         try:
-            store.create(sid, config, at=format_iso(now), state=state, previous=previous)
+            at = format_iso(project.now())
+            project.store.create(sid, config, at=at, state=state, previous=previous)
             return sid
         except SessionExists:
-            if chosen:
+            if new.sid:
                 raise
             # Choose from more ids after a collision. 200 parallel processes that all tried the
             # next id created 11,000 directories for 200 sessions.
             window *= 8
-            sid = _next_free_id(store, now, parent_data, window=window)
+            sid = _next_free_id(project, parent, window=window)
 
 
-def choose_session_id(
-    store: Store,
-    values: Mapping[str, str],
-    chosen: SessionId | None,
-    *,
-    now: float,
-    parent_data: ParentData | None = None,
-) -> SessionId:
-    """Return the id that create_session() would use now, or raise SessionExists."""
-    sid = chosen or _next_free_id(store, now, parent_data)
-    if store.has_session(sid):
-        raise SessionExists(sid)
-    return sid
+def choose_session_id(project: Project, new: NewSession) -> SessionId:
+    """Return the id that create_session() would use now, or raise its errors."""
+    if new.sid is None:
+        return _next_free_id(project, new.parent_data)
+    names = [] if new.adopted is not None else unrecorded_names(new.sid, project.paths.common_dir)
+    # A session is created before its refs, so look for the session last.
+    if project.store.has_session(new.sid):
+        raise SessionExists(new.sid)
+    if names:
+        raise SessionRefsExist(new.sid, names)
+    return new.sid
+
+
+def unrecorded_names(sid: SessionId, common_dir: str) -> list[str]:
+    """Return the sorted refs of a session, and the git dirs of worktrees on its branches.
+
+    A worktree may be on a branch that was deleted.
+    """
+    git_dirs = (worktree_git_dir(common_dir, name) for name in worktree_names(common_dir))
+    worktrees = [path for path in git_dirs if session_of_branch(read_head(path)[0]) == sid]
+    return [*sorted(refs_below(common_dir, *session_prefixes(sid))), *worktrees]
 
 
 def _next_free_id(
-    store: Store, now: float, parent_data: ParentData | None, *, window: int = 1
+    project: Project, parent_data: ParentData | None, *, window: int = 1
 ) -> SessionId:
     """Return the local time as AgentHub spells it, with a number if that id is in use.
 
@@ -98,13 +139,17 @@ def _next_free_id(
     Args:
         window: choose one of this many free ids at random.
     """
-    taken = set(store.ids())
+    sessions = set(project.store.ids())
+
+    def is_taken(name: str) -> bool:
+        return name in sessions or bool(unrecorded_names(SessionId(name), project.paths.common_dir))
+
     if parent_data is not None:
         next_id = _next_round_id(parent_data.parent)
-        if is_session_id(next_id) and next_id not in taken:
+        if is_session_id(next_id) and not is_taken(next_id):
             return SessionId(next_id)
-    second = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
-    free = free_names(second, taken.__contains__)
+    second = time.strftime("%Y%m%d-%H%M%S", time.localtime(project.now()))
+    free = free_names(second, is_taken)
     skipped = int.from_bytes(os.urandom(4), "big") % window
     return SessionId(next(islice(free, skipped, None)))
 

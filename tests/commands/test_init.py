@@ -91,6 +91,7 @@ def test_formats(hub: Hub) -> None:
         "dry_run": False,
         "guard": None,
         "require": [],
+        "adopted": [],
         "parent": None,
         "parent_agent": None,
         "parent_attempt": None,

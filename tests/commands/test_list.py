@@ -313,7 +313,7 @@ def test_hub_that_was_taken_away(hub: Hub, is_packed: bool) -> None:
         1,
         "",
         "error: the hub has no sessions, but the repository has branches of 's1', 's2'\n"
-        "hint: git hub-session doctor\n",
+        "hint: git hub-session init --adopt s1\nhint: git hub-session init --adopt s2\n",
     )
     assert hub.run("list") == hub.run("list", "-q") == result
     assert hub.json("list", code=1) == {"sessions": [], "missing": ["s1", "s2"]}

@@ -63,6 +63,11 @@ DEFECTS = {
         ("all", "write project/.agenthub/sessions/.s1."),
         ("INT", "renameat project/.agenthub/sessions/s1"),
     ],
+    "init --adopt": [
+        ("all", "write project/.agenthub/sessions/.s1."),
+        ("INT", "renameat project/.agenthub/sessions/s1"),
+        ("ENOSPC", "write project/.agenthub/sessions/.s1."),
+    ],
     "update": [("all", f"write {_STATE}"), ("once:EIO", f"fsync {_STATE}")],
     "post": [("alone", "renameat project/.agenthub/board/_index.json")],
     "spawn": [

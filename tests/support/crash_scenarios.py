@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -90,6 +91,12 @@ def _create_work(hub: Hub) -> None:
     (worktree / "untracked").write_text("untracked\n")
 
 
+def _lose_session(hub: Hub) -> None:
+    """Delete the directory of the session. Its branches and worktrees stay."""
+    _create_work(hub)
+    shutil.rmtree(hub.directory())
+
+
 def _leave_branch(hub: Hub) -> None:
     """Let agent-1 leave its branch."""
     _create_work(hub)
@@ -110,6 +117,13 @@ SCENARIOS = {
     "init": Scenario(
         ("init", "-q", "--id", "s1", "--task", "t", "--agents", "2"),
         _prepare_nothing,
+        10,
+        "error: session 's1' already exists\nhint: choose another --id\n",
+        "s1\n",
+    ),
+    "init --adopt": Scenario(
+        ("init", "-q", "--adopt", "s1"),
+        _lose_session,
         10,
         "error: session 's1' already exists\nhint: choose another --id\n",
         "s1\n",

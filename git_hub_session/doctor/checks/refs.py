@@ -29,6 +29,7 @@ from git_hub_session.git.ref_names import (
 from git_hub_session.git.refs import is_packed_ref
 from git_hub_session.session.agents import group_by_agent
 from git_hub_session.session.attempts import session_archived_attempts
+from git_hub_session.session.create import adopt_command
 from git_hub_session.session.model import Session
 from git_hub_session.session.record import with_rescues
 from git_hub_session.session.state import FINISHED, AgentStatus
@@ -74,7 +75,7 @@ def check_orphan_branches(hub: HubSnapshot) -> Iterator[Problem]:
             f"{short_name(ALL_BRANCHES)}{sid}/",
             f"{count} branch{'es' if count > 1 else ''}, but no session '{sid}'",
             sid,
-            advice=f"git hub-session init --id {sid} --task unknown",
+            advice=adopt_command(sid),
         )
 
 
@@ -264,6 +265,8 @@ def check_orphan_rescue(ref: str, hub: HubSnapshot) -> Iterator[Problem]:
         return
     evidence = f"its session '{sid}' does not exist" if sid else "its name contains no session"
     advice = f"inspect it: git log -2 {ref}; delete the saved work: git update-ref -d {ref}"
+    if sid is not None:
+        advice = f"record it: {adopt_command(sid)}; {advice}"
     yield Problem(ref, evidence, sid or "", advice=advice)
 
 

@@ -34,6 +34,7 @@ from git_hub_session.git.ref_names import (
 from git_hub_session.git.worktrees import Worktree, copied_git_dirs, linked_git_dir
 from git_hub_session.removal.trash import leftover_files
 from git_hub_session.session.attempts import recorded_paths
+from git_hub_session.session.create import adopt_command
 from git_hub_session.session.state import FINISHED
 from git_hub_session.system import procfs
 from git_hub_session.util.paths import is_same_path
@@ -112,9 +113,8 @@ def check_copied_git_dir(worktree: Worktree, sid: SessionId) -> Iterator[Problem
 
 @check("worktree-of-no-session", "a worktree of a session that does not exist")
 def check_orphan_worktree(worktree: Worktree, sid: SessionId) -> Iterator[Problem]:
-    init = f"git hub-session init --id {sid} --task unknown"
-    advice = f"{init} && git hub-session cleanup {sid}"
-    yield Problem(worktree.path, f"session '{sid}' does not exist", advice=advice)
+    evidence = f"session '{sid}' does not exist"
+    yield Problem(worktree.path, evidence, advice=adopt_command(sid))
 
 
 worktree_damaged = check(
