@@ -20,6 +20,7 @@ from git_hub_session.git.ref_names import (
     verify_command,
 )
 from git_hub_session.session.agents import base_now, find_base_commit
+from git_hub_session.stash.lfs import LfsContents
 
 if TYPE_CHECKING:
     from git_hub_session.git.command import Git
@@ -185,6 +186,19 @@ def check_reference_hook(session: Session, repo: GitRepo, git: Git) -> None:
         raise HookRefused(error.hook, "the archive; nothing was changed") from None
     except HubError:
         pass  # archive_branches() reports the error, and keeps the branches
+
+
+def keep_lfs_contents(context: ArchiveContext, branches: Iterable[Branch], common_dir: str) -> None:
+    """Keep the contents of the Git LFS files of the branches. Raise OSError.
+
+    `git lfs prune` does not know archive refs.
+    """
+    contents = LfsContents(common_dir, context.repo)
+    for branch in branches:
+        agent = parse_agent_branch(branch.ref)
+        if context.session is not None and agent is not None and branch.oid:
+            base = find_base_commit(context.session, context.repo, agent)
+            contents.keep_commits(branch.oid, [branch.oid], base)
 
 
 def archive_branches(

@@ -15,6 +15,7 @@ from git_hub_session.cleanup.archive_branches import (
     ArchiveContext,
     ArchivePlan,
     archive_branches,
+    keep_lfs_contents,
     plan_archive,
 )
 from git_hub_session.cleanup.exposed_refs import exposed_ref_warnings
@@ -166,14 +167,16 @@ def _archive(
     try:
         branches = _archivable_branches(sid, project, {*off_branch, keep_branch})
         notes += _save_and_record_reflogs(edit, sid, project, branches)
+        context = _archive_context(sid, project)
+        keep_lfs_contents(context, branches, project.paths.common_dir)
         archived = archive_branches(
-            _archive_context(sid, project),
+            context,
             project.git,
             in_use=lambda: branches_in_use(project.paths) | off_branch,
             keep_branch=keep_branch,
         )
-    except HubError as error:  # The report of the worktrees must not be lost.
-        notes.append(f"cannot archive the branches: {error.message}")
+    except (HubError, OSError) as error:  # The report of the worktrees must not be lost.
+        notes.append(f"cannot archive the branches: {to_hub_error(error).message}")
         return report._replace(notes=tuple(notes), failed=True)
     return report._replace(branches=archived, notes=tuple(notes))
 

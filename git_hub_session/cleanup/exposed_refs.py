@@ -11,7 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import GitFailed, HubError
 from git_hub_session.git.config import is_true
-from git_hub_session.git.ref_names import ALL_BRANCHES, ALL_HUB, ALL_TAGS, REFS
+from git_hub_session.git.ref_names import (
+    ALL_ARCHIVES,
+    ALL_BRANCHES,
+    ALL_HUB,
+    ALL_RESCUES,
+    ALL_TAGS,
+    REFS,
+)
 from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
@@ -71,12 +78,27 @@ def _read_settings(git: Git) -> dict[str, list[str]]:
 def _exposed_by_fetch(remote: str, settings: Mapping[str, Sequence[str]]) -> Iterator[ExposedRefs]:
     name = f"remote.{remote}.fetch"
     refspecs = settings.get(name, ())
-    prefixes = [prefix for prefix in (ALL_HUB, ALL_BRANCHES) if _covers(refspecs, prefix, side=2)]
-    effect = "'git fetch --prune' deletes"
-    if not prefixes and _prunes_tags(remote, settings) and not _excludes(refspecs, ALL_TAGS):
-        prefixes, effect = [ALL_TAGS], "'git fetch' deletes"
-    for prefix in prefixes:
-        yield ExposedRefs(name, f"{effect} {prefix}*", _exclude_command(name, prefix))
+    for prefix in (ALL_HUB, ALL_BRANCHES, ALL_TAGS):
+        effect, pattern = "'git fetch --prune' deletes", _source_to_exclude(refspecs, prefix)
+        is_tags = prefix == ALL_TAGS and not pattern
+        if is_tags and _prunes_tags(remote, settings) and not _excludes(refspecs, prefix):
+            effect, pattern = "'git fetch' deletes", f"{prefix}*"
+        if pattern:
+            yield ExposedRefs(name, f"{effect} {prefix}*", _exclude_command(name, pattern))
+
+
+def _source_to_exclude(refspecs: Sequence[str], prefix: str) -> str:
+    """Return the pattern to exclude so that `git fetch --prune` keeps the refs, or ''.
+
+    A refspec excludes refs by their names in the remote.
+    """
+    for refspec in refspecs:
+        source, _, target = refspec.removeprefix("+").partition(":")
+        if _overlaps(target, prefix):
+            pattern = f"{prefix}*" if source == target else source
+            if not _excludes(refspecs, pattern):
+                return pattern
+    return ""
 
 
 def _exposed_by_push(remote: str, settings: Mapping[str, Sequence[str]]) -> Iterator[ExposedRefs]:
@@ -86,10 +108,10 @@ def _exposed_by_push(remote: str, settings: Mapping[str, Sequence[str]]) -> Iter
     if is_true(settings.get(mirror, [""])[-1]):
         unset = f"git config --unset-all {quote_word(mirror)}"
         add = f"git config --add {quote_word(push)} '+{REFS}*:{REFS}*'"
-        command = f"{unset} && {add} && {_exclude_command(push, ALL_HUB)}"
+        command = f"{unset} && {add} && {_exclude_command(push, f'{ALL_HUB}*')}"
         yield ExposedRefs(mirror, effect, command)
-    elif _covers(settings.get(push, ()), ALL_HUB, side=0):
-        yield ExposedRefs(push, effect, _exclude_command(push, ALL_HUB))
+    elif _publishes(settings.get(push, ())):
+        yield ExposedRefs(push, effect, _exclude_command(push, f"{ALL_HUB}*"))
 
 
 def _prunes_tags(remote: str, settings: Mapping[str, Sequence[str]]) -> bool:
@@ -103,19 +125,15 @@ def _prunes_tags(remote: str, settings: Mapping[str, Sequence[str]]) -> bool:
     return is_set("prune") and is_set("prunetags")
 
 
-def _exclude_command(name: str, prefix: str) -> str:
-    return f"git config --add {quote_word(name)} '^{prefix}*'"
+def _exclude_command(name: str, pattern: str) -> str:
+    return f"git config --add {quote_word(name)} {quote_word(f'^{pattern}')}"
 
 
-def _covers(refspecs: Sequence[str], prefix: str, *, side: int) -> bool:
-    """Return True if a refspec has refs with the prefix, and none excludes them.
-
-    Args:
-        side: 0 for the source of a refspec, 2 for its destination.
-    """
-    patterns = [refspec.removeprefix("+").partition(":")[side] for refspec in refspecs]
-    is_included = any(_matches(pattern, prefix) for pattern in patterns if pattern[:1] != "^")
-    return is_included and not _excludes(refspecs, prefix)
+def _publishes(refspecs: Sequence[str]) -> bool:
+    """Return True if a refspec pushes all refs of the hub with other refs."""
+    sources = [refspec.removeprefix("+").partition(":")[0] for refspec in refspecs]
+    is_included = any(_matches(source, ALL_HUB) for source in sources if source[:1] != "^")
+    return is_included and not _excludes(refspecs, ALL_HUB)
 
 
 def _excludes(refspecs: Sequence[str], prefix: str) -> bool:
@@ -124,3 +142,14 @@ def _excludes(refspecs: Sequence[str], prefix: str) -> bool:
 
 def _matches(pattern: str, prefix: str) -> bool:
     return pattern.endswith("*") and prefix.startswith(pattern[:-1])
+
+
+def _overlaps(pattern: str, prefix: str) -> bool:
+    """Return True if all or some refs of the hub with the prefix match the pattern."""
+    start = pattern[:-1]
+    if not start.startswith(prefix):
+        return _matches(pattern, prefix)
+    own = (ALL_RESCUES, ALL_ARCHIVES, ALL_BRANCHES, ALL_TAGS)
+    return pattern.endswith("*") and any(
+        start.startswith(name) or name.startswith(start) for name in own
+    )

@@ -111,11 +111,8 @@ def _save_worktree(
             work = _save_changes(prefix, project, options, plan)
             saved += [SavedWork(ref, "work", on_branch) for ref in work]
             _keep_lfs_contents(work, project)
-        for ref, oids in save_objects(prefix, plan.commits, project).items():
+        for ref in save_objects(prefix, plan.commits, plan.head, project):
             saved.append(SavedWork(ref, "commits"))
-            new = project.repo.commit_parents(oids, [plan.head] if plan.head else [])
-            contents = LfsContents(project.paths.common_dir, project.repo)
-            contents.keep(project.repo.find_ref_target(ref), new, plan.head)
     except CannotRoundTrip as error:
         message = f"cannot be saved byte for byte: {error}"
         raise CannotSave(Reason("unfaithful", message, "commit it, or use --discard")) from None

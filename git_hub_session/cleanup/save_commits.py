@@ -12,6 +12,7 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.head import reflog_commits
 from git_hub_session.git.ref_names import SessionId, create_command, rescue_number, rescue_prefix
 from git_hub_session.stash.create import STRICT_SETTINGS, author_environment
+from git_hub_session.stash.lfs import LfsContents
 from git_hub_session.temporary.objects import NewObjects
 
 if TYPE_CHECKING:
@@ -39,16 +40,21 @@ def save_reflog_commits(
         newest_first = [oid for oid in reversed(oids) if oid in unsaved]
         unsaved.difference_update(newest_first)
         if newest_first:
-            saved[branch] = save_objects(rescue_prefix(sid, branch), newest_first, project)
+            tip = project.repo.tip(branch)
+            saved[branch] = save_objects(rescue_prefix(sid, branch), newest_first, tip, project)
     return saved
 
 
-def save_objects(prefix: str, oids: Sequence[str], project: Project) -> dict[str, list[str]]:
+def save_objects(
+    prefix: str, oids: Sequence[str], head: str, project: Project
+) -> dict[str, list[str]]:
     """Create one rescue ref for all commits, and one for each stash and each other object.
 
-    Return the saved objects by rescue ref.
+    Also keep the contents of their Git LFS files that the commit `head` does not need. Return the
+    saved objects by rescue ref.
     """
     saved = {}
+    contents = LfsContents(project.paths.common_dir, project.repo)
     for group in group_objects(oids, project.repo):
         with NewObjects(project.git) as objects:
             oid = group[0]
@@ -56,6 +62,7 @@ def save_objects(prefix: str, oids: Sequence[str], project: Project) -> dict[str
                 oid = _join_commits(group, project, objects)
                 objects.keep([oid], group)
             saved[create_rescue_ref(prefix, oid, project)] = group
+        contents.keep_commits(oid, group, head)
     return saved
 
 

@@ -40,7 +40,7 @@ from git_hub_session.worktree.relocation import (
     is_parent_missing,
     moved_paths,
 )
-from git_hub_session.worktree.setup import IncludedFiles, matches_pattern
+from git_hub_session.worktree.setup import IncludedFiles, select_paths
 
 if TYPE_CHECKING:
     from git_hub_session.git.ref_names import SessionId
@@ -231,14 +231,15 @@ def paths_to_save(
     """Return the files outside the index that must be saved.
 
     Files of a hub are always saved: git ignores them, but they may be posts of the agent. So are
-    the logs of saved and of tracked databases.
+    the files that saved links lead to, and the logs of saved and of tracked databases.
     """
     files = changes.tree.files
     databases = {database_of(path) for path in changes.ignored}
+    selected = select_paths(changes.ignored, selection.patterns, worktree.path)
     matching = {
         path
         for path in changes.ignored
-        if path.startswith(_HUB) or matches_pattern(path, selection.patterns)
+        if path.startswith(_HUB) or path in selected
         if path in databases or not selection.included.has_copy(worktree.path, path, files[path])
     }
     unsaved = set(changes.ignored) - matching

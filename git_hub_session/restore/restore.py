@@ -231,13 +231,14 @@ def _remove_partial(item: RestoreItem, project: Project) -> list[str]:
 def _add_locked_worktree(item: RestoreItem, project: Project) -> tuple[str, list[str]]:
     """Add the worktree with the saved work. Return the error of a hook, or '', and warnings."""
     options = ("--lock", "--reason", RESTORE_LOCK)
+    contents = LfsContents(project.paths.common_dir, project.repo)
+    rescues = [*filter(None, [item.work]), *(rescue.ref for rescue in item.unapplied)]
+    for commit in [item.commit, *map(project.repo.tip, rescues)]:
+        contents.restore(commit)
     hook_error = project.git.add_worktree(item.path, short_name(item.branch.ref), options)
     worktree = _find_worktree(item, project)
     if worktree is None or project.repo.tip(item.branch.ref) != item.commit:
         raise Refused("its branch moved during the restore", hint="try again")
-    contents = LfsContents(project.paths.common_dir, project.repo)
-    for ref in [*filter(None, [item.work]), *(rescue.ref for rescue in item.unapplied)]:
-        contents.restore(project.repo.tip(ref))
     different = item.work and apply_stash(worktree, item.work, project.git, project.repo)
     warnings = []
     if different:

@@ -1,8 +1,8 @@
-"""Keep the contents of saved Git LFS files.
+"""Keep the contents of saved and archived Git LFS files.
 
 git stores only a pointer to such a file. `git lfs prune` deletes contents that neither a branch, a
-tag, nor `git stash` needs: it does not know rescue refs. So each saved commit has a directory with
-hard links to its contents. `restore` links them back.
+tag, nor `git stash` needs: it does not know rescue refs and archive refs. So each saved or archived
+commit has a directory with hard links to its contents. `restore` links them back.
 
 Source: https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
 """
@@ -19,7 +19,10 @@ from git_hub_session.system.copy import copy_files
 if TYPE_CHECKING:
     from git_hub_session.git.repository import GitRepo
 
-_POINTER = re.compile(rb"version https://git-lfs\.github\.com/spec/.*\noid sha256:([0-9a-f]{64})\n")
+# The lines of extensions are before the id of the content.
+_POINTER = re.compile(
+    rb"version https://git-lfs\.github\.com/spec/.*\n(?:ext-.*\n)*oid sha256:([0-9a-f]{64})\n"
+)
 _DIRECTORY = "hub-session-lfs"
 
 Entries = Mapping[bytes, tuple[int, bytes]]
@@ -55,6 +58,18 @@ class LfsContents:
                 source = os.path.join(self._objects, pointer[:2], pointer[2:4])
                 os.makedirs(directory, exist_ok=True)
                 _link(source, directory, pointer)
+
+    def keep_commits(self, name: str, tips: Iterable[str], head: str) -> None:
+        """Keep the contents that the commits need which the tips reach and `head` does not.
+
+        Args:
+            name: the id of the saved or archived commit, which names the directory.
+            tips: the ids of objects. Objects that are no commits are skipped.
+            head: the id of a commit that a branch has, or ''.
+        """
+        if os.path.isdir(self._objects):
+            tips = filter(self._repo.has_commit, tips)
+            self.keep(name, self._repo.commit_parents(tips, filter(None, [head])), head)
 
     def restore(self, commit: str) -> None:
         """Link the kept contents of a saved commit back. Raise OSError if that fails."""

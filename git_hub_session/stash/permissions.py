@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 USUAL_MODES = (0o644, 0o755)
 USUAL_DIRECTORY_MODE = 0o755
 PERMISSIONS = 0o777
+DIRECTORY_PERMISSIONS = 0o3777  # with setgid and the sticky bit
 
 _LINE = re.compile(r"^(Modes|Directories): (.*)$", re.MULTILINE)
 
@@ -56,7 +57,10 @@ def parse_permissions(message: str) -> Permissions:
             values[line[1]] = json.loads(line[2])
         except (ValueError, RecursionError):
             pass
-    return Permissions(_parse_modes(values.get("Modes")), _parse_modes(values.get("Directories")))
+    return Permissions(
+        _parse_modes(values.get("Modes"), PERMISSIONS),
+        _parse_modes(values.get("Directories"), DIRECTORY_PERMISSIONS),
+    )
 
 
 def read_permissions(
@@ -74,7 +78,7 @@ def read_permissions(
     saved = [path for path in written if path in files and stat.S_ISREG(files[path].st_mode)]
     modes = {path: files[path].st_mode & PERMISSIONS for path in saved}
     directories = {
-        path: os.lstat(os.path.join(os.fsencode(top), path)).st_mode & PERMISSIONS
+        path: os.lstat(os.path.join(os.fsencode(top), path)).st_mode & DIRECTORY_PERMISSIONS
         for path in _directories_of([*saved, *empty]).union(empty)
     }
     return Permissions(
@@ -99,10 +103,10 @@ def _paths_by_mode(modes: Mapping[bytes, int]) -> dict[str, list[str]]:
     return paths
 
 
-def _parse_modes(value: object) -> dict[bytes, int]:
+def _parse_modes(value: object, allowed: int) -> dict[bytes, int]:
     modes = {}
     for text, paths in as_mapping(value).items():
-        if re.fullmatch("[0-7]{1,3}", text):
+        if re.fullmatch("[0-7]{1,4}", text) and not int(text, 8) & ~allowed:
             modes.update(dict.fromkeys(_parse_paths(paths), int(text, 8)))
     return modes
 

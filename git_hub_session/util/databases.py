@@ -1,13 +1,15 @@
 """Find the files that belong to a database.
 
 SQLite writes committed changes to `<name>-wal` first. It needs `<name>-journal` to undo a change that
-was interrupted. Without them, the database has lost rows or is damaged.
-Source: https://www.sqlite.org/tempfiles.html
+was interrupted. DuckDB writes them to `<name>.wal`. Without these files, the database has lost rows or
+is damaged.
+Sources: https://www.sqlite.org/tempfiles.html,
+https://duckdb.org/docs/stable/operations_manual/footprint_of_duckdb/files_created_by_duckdb
 """
 
 from __future__ import annotations
 
-_SUFFIXES = (b"-wal", b"-journal", b"-shm")
+_SUFFIXES = (b"-wal", b"-journal", b"-shm", b".wal")
 
 
 def database_of(path: bytes) -> bytes:

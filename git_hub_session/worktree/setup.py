@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
@@ -56,9 +56,11 @@ class WorktreeSetup:
         Args:
             patterns: copy only the files that match one of these patterns.
         """
-        paths = [file for file in self._files_to_copy(commit) if matches_pattern(file, patterns)]
+        source = self._project.paths.main_worktree
+        files = self._files_to_copy(commit)
+        selected = select_paths(files, patterns, source)
         try:
-            copy_files(self._project.paths.main_worktree, path, paths)
+            copy_files(source, path, [file for file in files if file in selected])
         except OSError as error:
             return f"cannot copy '{error.filename}': {error.strerror}"
         return ""
@@ -120,7 +122,41 @@ def read_keep_ignored(project: Project) -> tuple[str, ...]:
     return tuple(" ".join(patterns).split()) if patterns else (".env*", "*.db", "*.sqlite*")
 
 
-def matches_pattern(path: bytes, patterns: Sequence[str]) -> bool:
+def select_paths(paths: Collection[bytes], patterns: Sequence[str], top: str) -> set[bytes]:
+    """Return the paths below `top` that match a pattern, and those that such links lead to."""
+    matching = {path for path in paths if _matches_pattern(path, patterns)}
+    for path in sorted(matching):
+        matching.update(_follow_link(path, os.fsencode(top)))
+    return matching.intersection(paths)
+
+
+def _follow_link(path: bytes, top: bytes) -> list[bytes]:
+    """Return the links below `top` that the path consists of, and the path that they lead to.
+
+    Ignore the part of the way that is outside of `top`.
+    """
+    found: list[bytes] = []
+    current, names = b"", path.split(b"/")
+    while names:
+        name = names.pop(0)
+        current = os.path.normpath(os.path.join(current, name))
+        full = os.path.join(top, current)
+        if current == b".." or os.path.isabs(current):
+            return found
+        if not os.path.islink(full):
+            continue
+        if current in found:
+            return found  # a loop
+        found.append(current)
+        target = os.readlink(full)
+        current = os.path.dirname(current)
+        if os.path.isabs(target):
+            current, target = b"", os.path.relpath(target, os.path.realpath(top))
+        names = [*target.split(b"/"), *names]
+    return [*found, current]
+
+
+def _matches_pattern(path: bytes, patterns: Sequence[str]) -> bool:
     """Return True if the path matches a pattern with a slash, or its name one without a slash."""
     text = os.fsdecode(path)
     name = text.rpartition("/")[2]

@@ -54,6 +54,38 @@ def test_contents_after_lfs_prune(hub: Hub, worktree: Path, storage: str) -> Non
     assert (worktree / "staged.bin").read_text() == "staged\n"
 
 
+def test_pointers_with_extensions(hub: Hub, worktree: Path) -> None:
+    """The pointer has a line for each extension before the id of the content."""
+    for command in ("clean", "smudge"):
+        hub.git("config", f"lfs.extension.reverse.{command}", "rev")
+    hub.git("config", "lfs.extension.reverse.priority", "0")
+    (worktree / "new.bin").write_text("untracked\n")
+    assert hub.run("cleanup", "-q", "s1") == Result(0)
+    prune(hub)
+    assert hub.run(*RESTORE) == Result(0)
+    assert (worktree / "new.bin").read_text() == "untracked\n"
+
+
+def test_contents_of_archived_commits(hub: Hub, worktree: Path) -> None:
+    """`git fetch` has deleted the tag. A rescue ref has the commit that was amended."""
+    amended = hub.commit(worktree, "first.bin", "first\n")
+    (worktree / "second.bin").write_text("second\n")
+    hub.git("rm", "-q", "first.bin", cwd=worktree)
+    hub.git("add", ".", cwd=worktree)
+    hub.git("commit", "-q", "--amend", "-m", "second", cwd=worktree)
+    (worktree / "second.bin").write_text("third\n")
+    hub.git("commit", "-q", "-a", "-m", "third", cwd=worktree)
+    assert hub.run("archive", "-q", "s1").code == 0
+    hub.git("tag", "-d", "hub/archive/s1/agent-1")
+    prune(hub)
+    assert hub.run("restore", "s1", "--path", RESTORE[-1]).code == 0
+    assert (worktree / "second.bin").read_text() == "third\n"
+    hub.git("checkout", "-q", "HEAD~1", "--", "second.bin", cwd=worktree)
+    hub.git("checkout", "-q", amended, "--", "first.bin", cwd=worktree)
+    texts = [(worktree / f"{name}.bin").read_text() for name in ("first", "second")]
+    assert texts == ["first\n", "second\n"]
+
+
 def test_contents_of_unreachable_commits(hub: Hub, worktree: Path) -> None:
     """Only the reflog of HEAD has the commits. Another content belongs to the work."""
     hub.git("checkout", "-q", "--detach", cwd=worktree)

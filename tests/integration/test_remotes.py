@@ -82,22 +82,21 @@ def test_fetch_prunes_the_archive_tags(losers: Hub) -> None:
 def test_mirror_that_prunes(losers: Hub) -> None:
     """`archive` prints the commands. After them, `git fetch --prune` deletes nothing of the hub."""
     add_remote(losers, fetch="+refs/*:refs/*")
-    hidden = ["refs/hub/*", "refs/heads/hub/*"]
+    hidden = ["refs/hub/*", "refs/heads/hub/*", "refs/tags/hub/archive/*"]
     commands = [f"git config --add remote.up.fetch '^{refs}'" for refs in hidden]
     expected = "".join(
         f"warning: {FETCH_DELETES} {refs} (remote.up.fetch); exclude them: {command}\n"
         for refs, command in zip(hidden, commands, strict=True)
     )
     assert losers.run("archive", "-q", "s1") == Result(0, "", expected)
-    refs = losers.refs("refs/hub")
-    assert len(refs) == 3
+    refs = {**losers.refs("refs/hub"), **losers.refs("refs/tags")}
+    assert len(refs) == 5
     for command in commands:
         assert losers.call("sh", "-c", command).code == 0
     losers.git("switch", "-q", "--detach")
     losers.git("fetch", "-q", "--prune", "up")
-    assert losers.refs("refs/hub") == refs
-    assert losers.run("doctor", "--fix").code == 0
-    assert losers.refs("refs/hub") == refs
+    assert {**losers.refs("refs/hub"), **losers.refs("refs/tags")} == refs
+    assert losers.run("doctor").code == 0
 
 
 @pytest.mark.parametrize(
@@ -119,6 +118,38 @@ def test_push_of_all_refs(losers: Hub, settings: dict[str, str], setting: str) -
     pushed = losers.git("-C", str(remote), "for-each-ref", "--format=%(refname)").splitlines()
     assert "refs/heads/hub/s1/agent-1/attempt-1" in pushed
     assert [ref for ref in pushed if ref.startswith("refs/hub")] == []
+    assert losers.run("doctor").code == 0
+
+
+@pytest.mark.parametrize(
+    ("fetch", "refs", "excluded"),
+    [
+        ("+refs/hub/rescue/*:refs/hub/rescue/*", "refs/hub/*", "refs/hub/*"),
+        ("+refs/saved/*:refs/hub/rescue/*", "refs/hub/*", "refs/saved/*"),
+        ("refs/tags/*:refs/tags/*", "refs/tags/hub/archive/*", "refs/tags/hub/archive/*"),
+        ("+refs/heads/hub/s1/*:refs/heads/hub/s1/*", "refs/heads/hub/*", "refs/heads/hub/*"),
+    ],
+)
+def test_refspec_of_some_refs(losers: Hub, fetch: str, refs: str, excluded: str) -> None:
+    """Type the command of the finding. Then `git fetch --prune` deletes no ref."""
+    assert losers.run("cleanup", "-q", "s1").code == 0
+    if "tags" in refs:
+        assert losers.run("archive", "-q", "s1").code == 0
+    add_remote(losers, fetch=fetch)
+    command = f"git config --add remote.up.fetch '^{excluded}'"
+    assert exposed(losers) == {"remote.up.fetch": (f"{FETCH_DELETES} {refs}", command)}
+    before = losers.refs("refs")
+    assert losers.call("sh", "-c", command).code == 0
+    losers.git("fetch", "-q", "--prune", "up")
+    assert losers.refs("refs") == before
+    assert losers.run("doctor").code == 0
+
+
+def test_other_refs_below_refs_hub(losers: Hub) -> None:
+    """Another program may use refs/hub for its own refs. A push of saved work alone is meant."""
+    push = "refs/hub/rescue/*:refs/hub/rescue/*"
+    add_remote(losers, fetch="+refs/pull/*:refs/hub/pull/*", push=push)
+    assert losers.run("cleanup", "-q", "s1") == Result(0)
     assert losers.run("doctor").code == 0
 
 

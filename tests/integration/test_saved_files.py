@@ -27,6 +27,12 @@ def clean_up_and_restore(hub: Hub) -> None:
     assert hub.run(*RESTORE) == Result(0)
 
 
+def commit_gitignore(hub: Hub, patterns: str) -> None:
+    (hub.top / ".gitignore").write_text(patterns)
+    hub.git("add", "-f", ".gitignore")
+    hub.git("commit", "-q", "-m", "ignore")
+
+
 def test_permissions_of_files_and_directories(hub: Hub) -> None:
     (hub.top / ".gitignore").write_text(".env*\n")
     hub.git("add", ".")
@@ -40,6 +46,9 @@ def test_permissions_of_files_and_directories(hub: Hub) -> None:
     (worktree / "private" / "run").write_text("#!/bin/sh\n")
     (worktree / "private" / "run").chmod(0o700)
     (worktree / "private").chmod(0o500)
+    (worktree / "shared").mkdir()
+    (worktree / "shared" / "new").write_text("new\n")
+    (worktree / "shared").chmod(0o3775)
     (worktree / "file").write_text("changed\n")
     (worktree / "file").chmod(0o640)
     (worktree / "sub" / "other").write_text("staged\n")
@@ -84,6 +93,66 @@ def test_empty_directories(hub: Hub) -> None:
     assert (restored["logs"], restored["logs/old"], restored["sub/empty"]) == ("700", "755", "755")
     assert not (worktree / "build").exists()
     assert hub.git("status", "--porcelain", cwd=worktree) == "?? new"
+
+
+def test_files_that_saved_links_lead_to(hub: Hub) -> None:
+    """They have no name that matches keepIgnored. Links out of the worktree are only saved."""
+    commit_gitignore(hub, "*\n")
+    outside = hub.top.parent / "outside"
+    outside.write_text("outside\n")
+    worktree = hub.session("s1", agents=1).worktree(1)
+    (worktree / "store" / "v1").mkdir(parents=True)
+    (worktree / "store" / "v1" / "local").write_text("KEY=1\n")
+    (worktree / "store" / "v1" / "other").write_text("not saved\n")
+    (worktree / "rows").write_text("rows\n")
+    (worktree / "rows-wal").write_text("log\n")
+    links = {
+        "store/now": "v1",
+        ".env": "store/now/local",
+        ".env.loop": ".env.loop",
+        ".env.outside": str(outside),
+        ".env.up": "../../../outside",
+        "sub/app.db": str(worktree / "rows"),
+        "sub/gone.db": "../missing/file",
+    }
+    for path, target in links.items():
+        (worktree / path).symlink_to(target)
+    clean_up_and_restore(hub)
+    assert {path: os.readlink(worktree / path) for path in links} == links
+    assert (worktree / ".env").read_text() == "KEY=1\n"
+    assert (worktree / "sub" / "app.db").read_text() == "rows\n"
+    assert (worktree / "rows-wal").read_text() == "log\n"
+    assert not (worktree / "store" / "v1" / "other").exists()
+    assert outside.read_text() == "outside\n"
+
+
+def test_unchanged_copy_that_a_link_leads_to(hub: Hub) -> None:
+    """`restore` copies it again. A changed one is saved, although the link is unchanged."""
+    (hub.top / ".gitignore").write_text(".env\n/secrets/\n")
+    (hub.top / ".worktreeinclude").write_text(".env\n/secrets/\n")
+    hub.git("add", ".")
+    hub.git("commit", "-q", "-m", "include")
+    (hub.top / "secrets").mkdir()
+    (hub.top / "secrets" / "local").write_text("KEY=1\n")
+    (hub.top / ".env").symlink_to("secrets/local")
+    for name, state in (("init", ()), ("spawn", ("--path", RESTORE[-1]))):
+        options = ("--id", "s1", "--task", "t", "--agents", "2") if name == "init" else ("s1",)
+        assert hub.run(name, "-q", *options, *state).code == 0
+    hub.worktree(2).joinpath(".env").write_text("KEY=2\n")
+    clean_up_and_restore(hub)
+    assert [*hub.refs("refs/hub")] == ["refs/hub/rescue/s1/agent-2/attempt-1/1"]
+    texts = [hub.worktree(agent).joinpath(".env").read_text() for agent in (1, 2)]
+    assert texts == ["KEY=1\n", "KEY=2\n"]
+
+
+def test_log_of_duckdb(hub: Hub) -> None:
+    commit_gitignore(hub, "*.db\n*.wal\n")
+    worktree = hub.session("s1", agents=1).worktree(1)
+    for name in ("app.db", "app.db.wal", "other.wal"):
+        (worktree / name).write_text(f"{name}\n")
+    clean_up_and_restore(hub)
+    assert (worktree / "app.db.wal").read_text() == "app.db.wal\n"
+    assert not (worktree / "other.wal").exists()
 
 
 def test_permissions_of_paths_outside_the_worktree(hub: Hub) -> None:
