@@ -8,7 +8,10 @@ to it, or save it with CR LF. None of them changes how the nine keys of AgentHub
 - The task is the text from `task: "` to the last `"` before the line `agent_count:`.
 - The eval command is the text from `eval_cmd: "` to the last `"` at the end of a line, without the
   lines of other settings and comments after it.
-- Each of the other seven is the rest of its line, if that contains no quote.
+- Each of the other seven is the rest of its line, if that contains no quote. A comment after it is
+  ignored.
+
+Spaces before and after the colon of a key do not matter. A comment can follow the last `"` of a text.
 
 All other lines of such a file are YAML, and so is every other file. All scalars are strings. A file
 that is neither is damaged. docs/format.md describes the layouts that are written.
@@ -21,6 +24,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Damaged
+from git_hub_session.util.yaml_text import UNPRINTABLE, quote_scalar
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -43,15 +47,16 @@ _SIMPLE_LAYOUT = re.compile(
 
 # The next patterns are compiled at their first use: `list` rarely needs them.
 # A task in one of the last two styles was written by `render_config` and is YAML.
-_TASK = r'^task: ("|\|2-$|!!str ")'
+_TASK = r'^task[ \t]*:[ \t]+("|\|2-$|!!str ")'
 _COUNT = "\nagent_count:"
-_EVAL = 'eval_cmd: "'
+_EVAL = r'^eval_cmd[ \t]*:[ \t]+"'
+_CLOSING_QUOTE = r'"[ \t]*(?:#.*)?$'
 # The lines that are read literally. A value cannot start with `|` or `>`: they start a block.
 _LITERAL = (
-    r"""agent_count: -?[0-9]+|base_branch: [^\s"'|>]\S*"""
-    r"""|(?:session_id|created|metric|direction|baseline): [^"'|>][^"']*"""
+    r"""(agent_count)[ \t]*:[ \t]+(-?[0-9]+)|(base_branch)[ \t]*:[ \t]+([^\s"'|>]\S*)"""
+    r"""|(session_id|created|metric|direction|baseline)[ \t]*:[ \t]+([^\s"'|>][^"']*)"""
 )
-_KEY = r"([A-Za-z_][\w.-]*):(?:\s|$)"
+_KEY = r"([A-Za-z_][\w.-]*)[ \t]*:(?:\s|$)"
 _REQUIRED = {"session_id", "task", "agent_count", "base_branch", "created"}
 _MAX_TRIES = 8  # a command can have lines that look like the line `agent_count:`
 
@@ -62,13 +67,12 @@ _LITERAL_KEYS = frozenset({"task", "eval_cmd"})
 _LIST_KEYS = frozenset({"guard", "require"})
 _USED_KEYS = frozenset(_SIMPLE_LAYOUT.groupindex) | _LIST_KEYS
 _USED_KEYS |= {"metric_regex", "template", "strategies", "holdout"}
-_UNPRINTABLE = r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]"
 
 
 def parse_config(text: str) -> dict[str, str]:
     """Return the settings in config.yaml, or raise Damaged if the text is in no known layout."""
     match = _SIMPLE_LAYOUT.fullmatch(text)
-    if match is not None:
+    if match is not None and not (" #" in text or " \n" in text or "\t" in text):
         return {key: value for key, value in match.groupdict().items() if value is not None}
     layout = _split_layout(text)
     if layout is None:
@@ -114,19 +118,20 @@ def _split_at(head: str, task: str, tail: str) -> _Layout | None:
     """Return the parts of a file whose line `agent_count:` starts the text `tail`."""
     layout = _Layout({}, {})
     _add_lines(head, layout)
-    if task.startswith('task: "'):
-        start, end = len('task: "'), task.rfind('"')
-        rest, _, more = task[end + 1 :].partition("\n")
-        if end < start or not _is_ignored(rest):
+    opening = re.match(_TASK, task, re.MULTILINE)
+    if opening and opening[1] == '"':
+        start, end = opening.end(), _closing_quote(task, opening.end())
+        if end < 0:
             return None
+        more = task[end + 1 :].partition("\n")[2]
         layout.values["task"] = _trim_spaces(task[start:end])
         _add_lines(more, layout)
     else:
         _add_lines(task, layout)
-    before, has_command, command = f"\n{tail}".partition(f"\n{_EVAL}")
-    _add_lines(before, layout)
-    if has_command:
-        parts = _split_command(command)
+    command = re.search(_EVAL, tail, re.MULTILINE)
+    _add_lines(tail[: command.start()] if command else tail, layout)
+    if command:
+        parts = _split_command(tail[command.end() :])
         if parts is None:
             return None
         layout.values["eval_cmd"], more = parts
@@ -137,13 +142,26 @@ def _split_at(head: str, task: str, tail: str) -> _Layout | None:
 def _split_command(text: str) -> tuple[str, str] | None:
     """Return the eval command and the lines after it, given the text after the first quote."""
     lines = text.split("\n")
-    ends = [index for index, line in enumerate(lines) if line.rstrip().endswith('"')]
+    ends = [index for index, line in enumerate(lines) if re.search(_CLOSING_QUOTE, line.rstrip())]
     if not ends:
         return None
     certain = [index for index in ends if index == 0 or not _is_setting(lines[index])]
     end = certain[-1] if certain else ends[-1]
-    command = "\n".join([*lines[:end], lines[end].rstrip()[:-1]])
+    last = lines[end].rstrip()
+    command = "\n".join([*lines[:end], last[: _closing_quote(last, 0)]])
     return _trim_spaces(command), "\n".join(lines[end + 1 :])
+
+
+def _closing_quote(text: str, start: int) -> int:
+    """Return the index of the quote that ends the text at `start`, or -1 if there is none.
+
+    A quote at the end of a line, or before a comment, ends it. Prefer the last quote of the text.
+    """
+    end = text.rfind('"', start)
+    if end >= 0 and _is_ignored(text[end + 1 :].partition("\n")[0]):
+        return end
+    ends = [match.start() for match in re.finditer(_CLOSING_QUOTE, text[start:], re.MULTILINE)]
+    return start + ends[-1] if ends else -1
 
 
 def _trim_spaces(text: str) -> str:
@@ -170,9 +188,9 @@ def _add_lines(text: str, layout: _Layout) -> None:
     block: list[str] = []
     for line in text.split("\n"):
         key = re.match(_KEY, line)
-        literal = re.fullmatch(_LITERAL, line.removesuffix("\r"))
+        literal = re.fullmatch(_LITERAL, re.split("[ \t]#", line, maxsplit=1)[0].rstrip())
         if literal:
-            name, _, value = literal[0].partition(": ")
+            name, value = filter(None, literal.groups())
             layout.blocks.pop(name, None)
             layout.values[name] = value
             block = []
@@ -284,7 +302,7 @@ def render_config(values: Mapping[str, str]) -> str:
     text = "".join(f"{key}: {_render_scalar(key, value)}\n" for key, value in values.items())
     if parse_config(text) != dict(values):
         text = "".join(
-            f"{key}: {_quote_scalar(value) if key in _LITERAL_KEYS else _render_scalar(key, value)}\n"
+            f"{key}: {quote_scalar(value) if key in _LITERAL_KEYS else _render_scalar(key, value)}\n"
             for key, value in values.items()
         )
     return text
@@ -303,7 +321,7 @@ def append_setting(text: str, key: str, value: str) -> str:
 
 
 def _render_scalar(key: str, value: str) -> str:
-    if re.search(_UNPRINTABLE, value):
+    if re.search(UNPRINTABLE, value):
         return _render_block(value)
     if key in _LITERAL_KEYS:
         return f'"{_pad_quotes(value)}"'
@@ -323,22 +341,6 @@ def _pad_quotes(text: str) -> str:
 def _render_block(value: str) -> str:
     # AgentHub's scripts read every line with a colon as a setting, even inside a block.
     is_block = "\n" in value and ":" not in value and not value.endswith("\n")
-    if is_block and not re.search(_UNPRINTABLE, value.replace("\n", "")):
+    if is_block and not re.search(UNPRINTABLE, value.replace("\n", "")):
         return "|2-\n" + "\n".join(f"  {line}" if line else "" for line in value.split("\n"))
-    return _quote_scalar(value)
-
-
-def _quote_scalar(value: str) -> str:
-    """Return a double-quoted scalar with escapes. Its tag `!!str` marks it as YAML."""
-    pieces = []
-    for char in value:
-        if char in '"\\':
-            pieces.append("\\" + char)
-        elif char == "\n":
-            pieces.append("\\n")
-        elif re.match(_UNPRINTABLE, char):
-            code = ord(char)
-            pieces.append(f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
-        else:
-            pieces.append(char)
-    return '!!str "' + "".join(pieces) + '"'
+    return quote_scalar(value)

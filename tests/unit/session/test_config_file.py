@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import subprocess
+import time
 from collections.abc import Callable
 
 import pytest
@@ -188,6 +189,45 @@ ADDED_LINES = (
     "---",
     "steps:\n  - one\n  - two",
 )
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("metric: p50_ms", "metric: p50_ms # milliseconds"),
+        ("metric: p50_ms", 'metric: p50_ms\t# the "median"'),
+        ("base_branch: dev", "base_branch: dev  # not main"),
+        ("baseline: 180", "baseline: 180 "),
+        ("direction: lower", "direction  :\tlower\t"),
+        ("agent_count: 3", "agent_count:   3"),
+        ("task: ", "task:  "),
+        ("eval_cmd: ", "eval_cmd  : "),
+        ('now"', 'now" # to be done'),
+        ('"x""', '"x"" # to be done'),
+        ("\nagent_count", '\n# say "hi" again\nagent_count'),
+        ("\nmetric", '\n# run "make" first\nmetric'),
+    ],
+)
+def test_comments_and_spaces_change_no_value(old: str, new: str) -> None:
+    """The texts have quotes, so that the file is no YAML."""
+    text = (
+        'session_id: s1\ntask: "say "hi" now"\nagent_count: 3\nbase_branch: dev\ncreated: 2026\n'
+        'eval_cmd: "make "x""\nmetric: p50_ms\ndirection: lower\nbaseline: 180\n'
+    )
+    assert text.count(old) == 1
+    assert parse_config(text.replace(old, new)) == parse_config(text)
+
+
+@pytest.mark.parametrize("line", [" " * 500_000, '" ' * 250_000, '"#' * 250_000, "\t#" * 250_000])
+def test_time_of_long_lines_is_linear(line: str) -> None:
+    text = f'session_id: s\ntask: "a"{line}x\nagent_count: 3\nbase_branch: dev\ncreated: 2026\n'
+    text += f'metric: a{line}b\neval_cmd: "a"{line}"\n'
+    start = time.process_time()
+    try:
+        parse_config(text)
+    except Damaged:
+        pass
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize("task", TEXTS)
