@@ -37,7 +37,7 @@ from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.state import State
 from git_hub_session.util.numbers import difference
 from git_hub_session.util.text import describe_pass, escape_control
-from git_hub_session.worktree.merge_tree import in_attempt_command
+from git_hub_session.worktree.merge_tree import resolve_commands
 
 if TYPE_CHECKING:
     from git_hub_session.cli.context import Context
@@ -228,18 +228,18 @@ class MergeView(View):
 
 def _conflict_output(plan: MergePlan, *, quiet: bool) -> TextOutput:
     sid = plan.session.id
-    agent, name = agent_name(plan.winner.agent), plan.winner_name
+    name = plan.winner_name
     into = escape_control(short_name(plan.into))
     paths = [f"  {escape_control(os.fsdecode(path))}" for path in plan.conflicts]
     verb, what = "merge", name
     if plan.replay is not None:
         verb, what = "rebase", f"commit {plan.replay.conflicting[:12]} of {name}"
-    command = in_attempt_command(verb, sid, agent, short_name(plan.into))
-    adopt = f"hint: git hub-session adopt {sid} {agent} {plan.tip[:12]}"
+    earlier_commit = plan.tip if name != agent_name(plan.winner.agent) else ""
+    commands = resolve_commands(
+        verb, plan.winner, short_name(plan.into), earlier_commit=earlier_commit
+    )
     err = [
-        # The attempt may have no worktree. `adopt` creates one, and makes the winner the last one.
-        *([adopt] if name != agent else []),
-        f"hint: {escape_control(command)}",
+        *(f"hint: {escape_control(command)}" for command in commands),
         f"hint: resolve and commit the conflicts there, then: git hub-session eval {sid}",
         "nothing was changed",
     ]

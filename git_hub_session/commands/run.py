@@ -29,11 +29,14 @@ from git_hub_session.commands._run.arguments import (
     parse_rounds,
     with_settings,
 )
-from git_hub_session.commands._run.baseline import BaselineView, measure_run_baseline
-from git_hub_session.commands._run.continue_commands import Continuation
-from git_hub_session.commands._run.view import Failures, RunView
+from git_hub_session.commands._run.baseline import (
+    NO_TIME_LIMIT,
+    BaselineView,
+    measure_run_baseline,
+)
+from git_hub_session.commands._run.continue_commands import Continuation, run_step
+from git_hub_session.commands._run.view import RunView, read_failures
 from git_hub_session.errors import HubError, to_hub_error
-from git_hub_session.git.ref_names import agent_name
 from git_hub_session.lineage.parent import read_parent
 from git_hub_session.merge.next_session import (
     improves_on_baseline,
@@ -42,7 +45,6 @@ from git_hub_session.merge.next_session import (
 )
 from git_hub_session.merge.winner import NoImprovement
 from git_hub_session.session.baseline import last_evaluation
-from git_hub_session.session.runs import read_last_run
 from git_hub_session.worktree.uncommitted import NoCommits
 
 if TYPE_CHECKING:
@@ -135,8 +137,6 @@ class _Rounds:
             first: the arguments of `init` for the first new session.
         """
         self._views.append(RunView(sid, {}))
-        if self._args.value("timeout") is None and first.value("eval") is None:
-            self._time_limit = last_evaluation(self._context.project.store.read(sid)).time_limit
         self._run_later_rounds(sid, first)
         return self._combine()
 
@@ -214,11 +214,24 @@ class _Rounds:
             raise
         self._rounds_left -= 1
         self._context.reporter.show_view(created)
-        if first and self._time_limit:
-            line = f"Time limit for each measurement: {self._time_limit} s"
-            self._context.reporter.write_lines(lambda _: [line])
+        self._set_time_limit(sid, first)
         self._args = self._args.with_values(after=sid)
         return created
+
+    def _set_time_limit(self, sid: SessionId, first: Arguments | None) -> None:
+        """Use the time limit that the evaluation of `sid` proposes, and print it.
+
+        Keep the limit that the baseline of this run proposes. Do not use a limit for another command.
+        """
+        has_own_command = first is not None and first.value("eval") is not None
+        if self._time_limit or has_own_command or self._args.value("timeout") is not None:
+            return
+        self._time_limit = last_evaluation(self._context.project.store.read(sid)).time_limit
+        if self._time_limit:
+            self._print_line(f"Time limit for each measurement: {self._time_limit} s")
+
+    def _print_line(self, line: str) -> None:
+        self._context.reporter.write_lines(lambda _: [line])
 
     def _run_round(self, created: init.InitView, parent: SessionId | None = None) -> None:
         """Run the steps of a session from `spawn` to `eval`."""
@@ -226,6 +239,9 @@ class _Rounds:
         continuation = self._plan_continuation(sid, self._rounds_left)
         steps = _plan_steps(self._context, self._args, continuation)
         todo = [name for name in steps if name != "merge"]
+        has_limit = bool(self._time_limit) or self._args.value("timeout") is not None
+        if not has_limit and "baseline" not in todo and self._args.value("eval") is not None:
+            self._print_line(NO_TIME_LIMIT)
         view = RunView(sid, {"init": created})
         view = _run_steps(self._context, continuation, steps, todo, view)
         baseline = view.steps.get("baseline")
@@ -301,7 +317,7 @@ def _run_steps(
     for name in todo:
         commands = continuation.commands(names[names.index(name) :])
         try:
-            result = _run_step(context, name, steps[name], commands)
+            result = run_step(context.reporter, name, steps[name], commands)
         except BrokenPipeError:
             raise
         except (HubError, OSError) as error:
@@ -313,7 +329,9 @@ def _run_steps(
             continuation = continuation._replace(time_limit=result.time_limit)
             steps = _plan_steps(context, continuation.args, continuation)
         if isinstance(result, exec_.ExecView) and result.exit_code:
-            failures = _read_failures(context, continuation, result)
+            session = context.project.store.read(sid)
+            command = continuation.exec_command(only_failed=True)
+            failures = read_failures(session, result.failed_agents, command)
             if result.has_success and not continuation.args.is_set("fail-fast"):
                 continue
             commands[0] = failures.command
@@ -322,24 +340,3 @@ def _run_steps(
                 sid, views, failed_step=name, continue_commands=commands, failures=failures
             )
     return RunView(sid, views, failures=failures)
-
-
-def _run_step(
-    context: Context, name: str, step: Callable[[], View], commands: Sequence[str]
-) -> View:
-    """Run a step. If a signal ends it, print the commands that continue."""
-    try:
-        return step()
-    except BaseException as error:
-        if name != "exec" and not isinstance(error, Exception):  # `exec` says more itself
-            context.reporter.hints(continue_lines(commands))
-        raise
-
-
-def _read_failures(context: Context, continuation: Continuation, view: exec_.ExecView) -> Failures:
-    session = context.project.store.read(continuation.session)
-    reasons = {
-        agent: read_last_run(session, agent_name(agent)).failure or "failed"
-        for agent in view.failed_agents
-    }
-    return Failures(reasons, continuation.exec_command(only_failed=True))

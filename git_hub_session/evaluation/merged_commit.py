@@ -16,7 +16,7 @@ from git_hub_session.git.process import GitTooOld
 from git_hub_session.session.agents import base_now, find_base_commit
 from git_hub_session.session.model import CONFLICTS
 from git_hub_session.util.text import quote_list
-from git_hub_session.worktree.merge_tree import in_attempt_command, merge_trees
+from git_hub_session.worktree.merge_tree import merge_trees, resolve_commands
 
 if TYPE_CHECKING:
     from git_hub_session.evaluation.candidates import Candidate
@@ -95,10 +95,11 @@ def conflict_notes(candidates: Sequence[Candidate], session: Session) -> list[st
 
 def _resolve_command(candidate: Candidate, session: Session) -> str:
     """Return the command that merges the base branch. It makes an earlier attempt the last one."""
-    sid, agent = session.id, candidate.agent
-    merge = in_attempt_command("merge", sid, agent, session.config.base_branch)
-    adopt = f"git hub-session adopt {sid} {agent} {candidate.commit[:12]}"
-    return f"{adopt} && {merge}" if candidate.is_earlier else merge
+    earlier_commit = candidate.commit if candidate.is_earlier else ""
+    base_branch = session.config.base_branch
+    return " && ".join(
+        resolve_commands("merge", candidate.branch, base_branch, earlier_commit=earlier_commit)
+    )
 
 
 def _with_merged_commit(

@@ -23,9 +23,11 @@ from git_hub_session.session.attempts import (
     ranked_attempt,
 )
 from git_hub_session.session.baseline import Evaluation, last_evaluation
+from git_hub_session.session.model import CONFLICTS
 from git_hub_session.session.runs import read_last_run
 from git_hub_session.session.state import State
 from git_hub_session.util.numbers import format_number, format_values
+from git_hub_session.worktree.merge_tree import resolve_commands
 
 if TYPE_CHECKING:
     from git_hub_session.git.repository import GitRepo
@@ -246,18 +248,29 @@ def _best_result(session: Session) -> AgentResult:
     """
     measured = [result for result in session.ranking if not result.reason]
     if not measured:
-        has_failed = any(result.passed is False for result in session.ranking)
-        problem = "passed the evaluation" if has_failed else "could be measured"
-        problem = problem if session.ranking else "is ranked"
-        raise Refused(
-            f"no agent of session '{session.id}' {problem}",
-            hint=f"git hub-session merge {session.id} --agent <agent>",
-        )
+        raise _no_result(session)
     evaluation = last_evaluation(session)
     if evaluation.verdict is not None:
         return measured[0]
     better = [result for result in measured if not evaluation.is_regression(result)]
     return (better or measured)[0]
+
+
+def _no_result(session: Session) -> Refused:
+    """Return the error that no agent was measured. If one conflicts, let the user resolve it."""
+    sid = session.id
+    has_failed = any(result.passed is False for result in session.ranking)
+    problem = "passed the evaluation" if has_failed else "could be measured"
+    problem = f"no agent of session '{sid}' {problem if session.ranking else 'is ranked'}"
+    conflicts = [each for each in session.ranking if each.reason.startswith(CONFLICTS)]
+    if conflicts:
+        first = conflicts[0]
+        attempt = AgentBranch(sid, first.agent, first.attempt)
+        commands = resolve_commands("merge", attempt, session.config.base_branch)
+        then = f"resolve and commit the conflicts there, then: git hub-session eval {sid}"
+        problem = f"{problem}: {agent_name(first.agent)} {first.reason}"
+        return Refused(problem, hint="\n".join([*commands, then]))
+    return Refused(problem, hint=f"git hub-session merge {sid} --agent <agent>")
 
 
 def _find_attempt(

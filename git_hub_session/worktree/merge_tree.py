@@ -15,12 +15,13 @@ from contextlib import contextmanager
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import GitFailed
+from git_hub_session.git.ref_names import agent_name
 from git_hub_session.system.temporary import temporary_directory
 from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
     from git_hub_session.git.command import GitAt
-    from git_hub_session.git.ref_names import SessionId
+    from git_hub_session.git.ref_names import AgentBranch
     from git_hub_session.git.repository import GitRepo
     from git_hub_session.session.project import Project
 
@@ -154,12 +155,22 @@ def run_merge_tree(git: GitAt, ours: str, theirs: str) -> MergeTreeResult:
     return MergeTreeResult(tree.decode(), tuple(conflicts))
 
 
-def in_attempt_command(verb: str, sid: SessionId, agent: str, branch: str) -> str:
-    """Return the shell command that runs `git <verb> <branch>` in the worktree of an agent.
+def resolve_commands(
+    verb: str, attempt: AgentBranch, branch: str, *, earlier_commit: str = ""
+) -> list[str]:
+    """Return the shell commands that show conflicts with `branch` in an agent's worktree.
 
-    Do not use `exec`: git fails because of the conflicts, and the agent would count as failed.
+    The last one runs `git <verb> <branch>` there. Do not use `exec`: git fails because of the
+    conflicts, and the agent would count as failed.
+
+    Args:
+        earlier_commit: the commit of an earlier attempt, which may have no worktree, or ''. `adopt`
+            makes the commit the last attempt, and creates a worktree.
     """
-    return f'dir=$(git hub-session path {sid} {agent}) && git -C "$dir" {verb} {quote_word(branch)}'
+    agent = f"{attempt.session} {agent_name(attempt.agent)}"
+    adopt = f"git hub-session adopt {agent} {earlier_commit[:12]}"
+    git = f'dir=$(git hub-session path {agent}) && git -C "$dir" {verb} {quote_word(branch)}'
+    return [adopt, git] if earlier_commit else [git]
 
 
 def _write_attributes(repo: GitRepo, commit: str, top: str) -> None:

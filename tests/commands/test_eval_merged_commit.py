@@ -77,6 +77,44 @@ def test_conflict_with_the_base_branch(hub: Hub) -> None:
     assert recorded_ranks(hub)["agent-1"] == (1, 3, "")
 
 
+def test_all_agents_conflict_with_the_base_branch(hub: Hub) -> None:
+    """The hints of `merge` and `init --after` let the user resolve a conflict, then evaluate."""
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+    hub.commit(hub.top, "ms", "ms: 5\n")
+    assert hub.run("eval", "-q", *MEASURE, "s1").code == 1
+    refused = hub.run("merge", "--yes", "s1")
+    command = 'dir=$(git hub-session path s1 agent-1) && git -C "$dir" merge main'
+    problem = "no agent of session 's1' could be measured"
+    assert refused == Result(
+        1,
+        "",
+        f"error: {problem}: agent-1 conflicts with 'main' in 'ms'\nhint: {command}\n"
+        "hint: resolve and commit the conflicts there, then: git hub-session eval s1\n",
+    )
+    assert hub.run("init", "--after", "s1") == refused
+    assert "CONFLICT (add/add): Merge conflict in ms" in hub.call("sh", "-c", command).out
+    (agent_worktree(hub, 1) / "ms").write_text("ms: 3\n")
+    hub.git("commit", "-qam", "resolved", cwd=agent_worktree(hub, 1))
+    assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert hub.git("show", "main:ms") == "ms: 3"
+
+
+def test_no_agent_was_measured_and_the_second_one_conflicts(hub: Hub) -> None:
+    """The conflict is named, although another agent without a metric ranks first."""
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+    hub.git("reset", "-q", "--hard", "HEAD~", cwd=agent_worktree(hub, 1))
+    hub.commit(agent_worktree(hub, 1), "other", "x\n")
+    hub.commit(hub.top, "ms", "broken\n")
+    assert hub.run("eval", "-q", *MEASURE, "s1").code == 1
+    assert next(iter(recorded_ranks(hub).values())) == (1, None, "no 'ms' in the output")
+    assert hub.run("merge", "--yes", "s1").err == (
+        "error: no agent of session 's1' could be measured: agent-2 conflicts with 'main' in 'ms'\n"
+        'hint: dir=$(git hub-session path s1 agent-2) && git -C "$dir" merge main\n'
+        "hint: resolve and commit the conflicts there, then: git hub-session eval s1\n"
+    )
+
+
 def test_dry_run_names_the_conflict_and_writes_nothing(hub: Hub) -> None:
     create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
     hub.commit(hub.top, "ms", "ms: 5\n")

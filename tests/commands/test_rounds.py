@@ -313,6 +313,21 @@ def test_run_after_a_session_that_does_not_improve(project: Hub) -> None:
     assert states(project) == {"s1": "merged", "s1-r2": "evaluating", "s3": "archived"}
 
 
+def test_time_limit_of_later_rounds_without_a_baseline(project: Hub) -> None:
+    """The limit of the second round is that of the first evaluation, as with `run --after`."""
+    result = project.run(
+        *RUN, "--agent-cmd", IMPROVE, *MEASURE, "--baseline", "none", "--rounds", "3", "--yes"
+    )
+    lines = [line for line in result.out.splitlines() if "ime limit" in line]
+    assert (result.code, lines) == (
+        0,
+        [
+            "No time limit for the agents and the measurements (to set one: --timeout <time>)",
+            "Time limit for each measurement: 60 s",
+        ],
+    )
+
+
 def test_continuation_without_a_baseline() -> None:
     """The winner conflicts with the base branch: the next command does not measure the baseline."""
     args = parse_arguments(

@@ -81,6 +81,35 @@ def test_run_from_a_task_to_a_merge(slow_project: Hub) -> None:
     )
 
 
+NO_LIMIT = "No time limit for the agents and the measurements (to set one: --timeout <time>)"
+
+
+def limit_lines(result: Result) -> list[str]:
+    """Return the lines of the output that name a time limit."""
+    return [line for line in result.out.splitlines() if "ime limit" in line]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [*MEASURE, "--baseline", "none"],
+        [*MEASURE, "--baseline", "90"],
+        ["--eval", "grep 10 ms"],  # fails for the base branch
+    ],
+)
+def test_run_without_a_time_limit(slow_project: Hub, options: list[str]) -> None:
+    """`run` says so, unless the user has set the limit or measures nothing."""
+    result = slow_project.run(*RUN_ARGUMENTS, AGENT, *options, "--yes")
+    assert (result.code, limit_lines(result)) == (0, [NO_LIMIT])
+    assert result.out.index(NO_LIMIT) < result.out.index("Spawned agent-1")
+    other = [argument if argument != "s1" else "s2" for argument in RUN_ARGUMENTS]
+    limited = slow_project.run(*other, "true", *options, "--timeout", "1h")
+    assert (limited.code, limit_lines(limited)) == (1, [])
+    other = [argument if argument != "s1" else "s3" for argument in RUN_ARGUMENTS]
+    unmeasured = slow_project.run(*other, AGENT)
+    assert (unmeasured.code, limit_lines(unmeasured)) == (0, [])
+
+
 def test_question_before_the_merge(slow_project: Hub) -> None:
     terminal = pexpect.spawn(
         "git-hub-session",

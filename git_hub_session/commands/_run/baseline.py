@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _BASELINE_REPEATS = 5
 """The measurements of the base branch with `--repeat auto`."""
 
+NO_TIME_LIMIT = "No time limit for the agents and the measurements (to set one: --timeout <time>)"
+
 
 def measure_run_baseline(context: Context, args: Arguments, sid: SessionId) -> BaselineView:
     """Measure the base branch and record its metric, if there is one, in the session."""
@@ -45,20 +47,28 @@ def measure_run_baseline(context: Context, args: Arguments, sid: SessionId) -> B
     measured = measure_baseline(sid, context.project, metric_command)
     has_own_limit = args.value("timeout") is not None
     limit = 0 if has_own_limit or measured.failure else propose_time_limit(measured.seconds)
-    return BaselineView(sid, metric, measured, limit)
+    return BaselineView(sid, metric, measured, limit, has_own_limit=has_own_limit)
 
 
 class BaselineView(View):
     """The metric of the base branch, or the result of a command without a metric."""
 
     def __init__(
-        self, session: SessionId, metric: str, baseline: MeasuredBaseline, time_limit: int
+        self,
+        session: SessionId,
+        metric: str,
+        baseline: MeasuredBaseline,
+        time_limit: int,
+        *,
+        has_own_limit: bool,
     ) -> None:
         self.session = session
         self.metric = metric
         self.baseline = baseline
         self.time_limit = time_limit
         """The proposed time limit for the measurements of the agents in seconds, or 0."""
+        self.has_own_limit = has_own_limit
+        """True if the user has given --timeout."""
 
     @property
     def diagnostics(self) -> list[str]:
@@ -91,11 +101,10 @@ class BaselineView(View):
         else:
             value = f"{format_number(quantity.value)} {quantity.unit}".rstrip()
             result = f"{escape_control(self.metric)} {value}"
-        out = [f"Baseline: {result}"]
-        if self.time_limit:
-            out.append(
-                f"Time limit for each measurement: {self.time_limit} s"
-                f" ({LIMIT_FACTOR} times the longest run of the baseline,"
-                f" at least {SMALLEST_LIMIT} s)"
-            )
-        return TextOutput(out)
+        return TextOutput([f"Baseline: {result}", *self._limit_lines()])
+
+    def _limit_lines(self) -> list[str]:
+        if not self.time_limit:
+            return [] if self.has_own_limit else [NO_TIME_LIMIT]
+        reason = f"{LIMIT_FACTOR} times the longest run of the baseline, at least {SMALLEST_LIMIT} s"
+        return [f"Time limit for each measurement: {self.time_limit} s ({reason})"]

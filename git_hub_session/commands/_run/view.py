@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.cli.command_line import continue_lines
@@ -18,11 +18,13 @@ from git_hub_session.cli.view import (
 )
 from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import agent_name
+from git_hub_session.session.runs import read_last_run
 from git_hub_session.util.text import escape_control
 
 if TYPE_CHECKING:
     from git_hub_session._typing import Any
     from git_hub_session.git.ref_names import SessionId
+    from git_hub_session.session.model import Session
 
 
 class Failures(NamedTuple):
@@ -40,6 +42,14 @@ class Failures(NamedTuple):
         """A warning for each agent."""
         session = f" of session {self.session}" if self.session else ""
         return [f"{agent_name(agent)}{session}: {reason}" for agent, reason in self.reasons.items()]
+
+
+def read_failures(session: Session, agents: Iterable[int], command: str) -> Failures:
+    """Return the failures of agents. `command` runs these agents again."""
+    reasons = {
+        agent: read_last_run(session, agent_name(agent)).failure or "failed" for agent in agents
+    }
+    return Failures(reasons, command)
 
 
 class RunView(View):
