@@ -35,7 +35,7 @@ from git_hub_session.commands._run.baseline import (
     measure_run_baseline,
 )
 from git_hub_session.commands._run.continue_commands import Continuation, run_step
-from git_hub_session.commands._run.view import RunView, read_failures
+from git_hub_session.commands._run.view import Failures, RunView, read_failures
 from git_hub_session.errors import HubError, to_hub_error
 from git_hub_session.lineage.parent import read_parent
 from git_hub_session.merge.next_session import (
@@ -152,7 +152,8 @@ class _Rounds:
         view = self._views[-1]
         if view.failed_step != "eval" or view.error or view.failures:
             return False
-        return is_only_baseline_measured(self._context.project.store.read(view.session))
+        project = self._context.project
+        return is_only_baseline_measured(project.store.read(view.session), project)
 
     def _run_later_rounds(self, sid: SessionId, first: Arguments | None) -> None:
         """Run rounds as long as they improve, and merge the last winner.
@@ -200,7 +201,9 @@ class _Rounds:
             raise
         except (HubError, OSError) as error:
             hub_error = to_hub_error(error)
-            hub_error.hint = "\n".join([*hub_error.hint.splitlines(), *continue_lines(commands)])
+            if not first:
+                # The last command of the steps starts the next round.
+                continuation.add_hints(hub_error, "merge", ["spawn", "exec", "eval", "merge"])
             view = self._views[-1]
             view.failed_step, view.error = "init", hub_error
             parent = read_parent(self._context.project.store.read(sid))
@@ -329,9 +332,7 @@ def _run_steps(
             continuation = continuation._replace(time_limit=result.time_limit)
             steps = _plan_steps(context, continuation.args, continuation)
         if isinstance(result, exec_.ExecView) and result.exit_code:
-            session = context.project.store.read(sid)
-            command = continuation.exec_command(only_failed=True)
-            failures = read_failures(session, result.failed_agents, command)
+            failures = _read_failures(context, continuation, result)
             if result.has_success and not continuation.args.is_set("fail-fast"):
                 continue
             commands[0] = failures.command
@@ -340,3 +341,9 @@ def _run_steps(
                 sid, views, failed_step=name, continue_commands=commands, failures=failures
             )
     return RunView(sid, views, failures=failures)
+
+
+def _read_failures(context: Context, continuation: Continuation, view: exec_.ExecView) -> Failures:
+    session = context.project.store.read(continuation.session)
+    command = continuation.exec_command(only_failed=True)
+    return read_failures(session, view.failed_agents, command)

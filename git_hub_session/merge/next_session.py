@@ -14,6 +14,7 @@ from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.create import ParentData
 from git_hub_session.session.state import FINISHED, State
 from git_hub_session.util.json_values import as_mapping
+from git_hub_session.worktree.reattach import refuse_other_branches
 from git_hub_session.worktree.uncommitted import has_own_commit
 
 if TYPE_CHECKING:
@@ -40,10 +41,12 @@ def choose_next_session(session: Session, project: Project) -> NextSession:
     """Return the winner and the settings of a session. Change nothing.
 
     Raises:
-        Refused: the session is not evaluated, or a branch moved since the evaluation.
+        Refused: the session is not evaluated, an agent is not on its branch, or a branch moved since
+            the evaluation.
         NoImprovement: the winner is not better than the baseline.
     """
     _refuse_state(session)
+    refuse_other_branches(session, project)
     sid = session.id
     try:
         winner, result = choose_winner(session, project.repo, MergeOptions())
@@ -107,8 +110,15 @@ def is_compared_with_parent(session: Session, store: Store) -> bool:
     )
 
 
-def is_only_baseline_measured(session: Session) -> bool:
-    """Return True if the last evaluation measured the baseline, but no agent."""
+def is_only_baseline_measured(session: Session, project: Project) -> bool:
+    """Return True if the last evaluation measured the baseline, but no agent.
+
+    Return False if the commits of an agent are not on its branch: they may improve.
+    """
+    try:
+        refuse_other_branches(session, project)
+    except Refused:
+        return False
     return _has_measured_baseline(session) and all(result.reason for result in session.ranking)
 
 

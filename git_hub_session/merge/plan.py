@@ -11,10 +11,8 @@ from git_hub_session.git.ref_names import (
     SessionId,
     agent_name,
     branch_prefix,
-    parse_agent_branch,
     short_name,
 )
-from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.lineage.parent import find_ancestors, first_baseline, merged_ancestors
 from git_hub_session.merge.hub_files import refuse_hub_files
 from git_hub_session.merge.options import MergeKind, merge_command, parse_kind
@@ -43,8 +41,7 @@ from git_hub_session.worktree.merge_tree import (
     open_merge_git,
     run_merge_tree,
 )
-from git_hub_session.worktree.owner import session_worktrees
-from git_hub_session.worktree.reattach import wrong_branch_reason
+from git_hub_session.worktree.reattach import refuse_other_branches
 from git_hub_session.worktree.uncommitted import (
     has_own_commit,
     no_commit_error,
@@ -173,7 +170,7 @@ def resolve_plan(
     _refuse_state(session)
     refuse_if_running(session, directory, among=session.agents, force=options.force)
     refuse_if_evaluated(session.id, directory)
-    _refuse_other_branches(session, project)
+    refuse_other_branches(session, project)
     winner, result = choose_winner(session, repo, options)
     into = options.into or HEADS + session.config.base_branch
     tip = repo.tip(winner.ref)
@@ -244,19 +241,6 @@ def _refuse_state(session: Session) -> None:
         State.ARCHIVED: f"restore the branches and merge with git: git hub-session restore {sid}",
     }
     raise Refused(f"session '{sid}' is '{state}': there is nothing to merge", hint=hints[state])
-
-
-def _refuse_other_branches(session: Session, project: Project) -> None:
-    """Raise Refused if the commits of an agent are not on its branch.
-
-    The merge would leave its work behind.
-    """
-    worktrees = linked_worktrees(project.paths.common_dir)
-    for worktree, ref in session_worktrees(session.id, project, worktrees):
-        branch = parse_agent_branch(ref)
-        reason = wrong_branch_reason(worktree, branch, project) if branch else None
-        if branch is not None and reason is not None:
-            raise Refused(f"{describe_attempt(session, branch)}: {reason[0]}", hint=reason[1])
 
 
 def _refuse_without_commit(

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 from itertools import count
 
 from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.errors import Refused
 from git_hub_session.git.ref_names import (
     AgentBranch,
     archive_prefixes,
@@ -18,7 +19,8 @@ from git_hub_session.git.ref_names import (
     short_name,
 )
 from git_hub_session.git.refs import list_files_below
-from git_hub_session.git.worktrees import Worktree
+from git_hub_session.git.worktrees import Worktree, linked_worktrees
+from git_hub_session.session.attempts import describe_attempt
 from git_hub_session.util.paths import is_same_path
 from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.branches_in_use import branches_in_use
@@ -30,9 +32,11 @@ from git_hub_session.worktree.off_branch import (
     off_branch_reason,
     original_attempt,
 )
+from git_hub_session.worktree.owner import session_worktrees
 from git_hub_session.worktree.repair_commands import repair_command
 
 if TYPE_CHECKING:
+    from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
 
 _CHOOSE_PATH_HINT = "choose another --path"
@@ -84,6 +88,19 @@ def wrong_branch_reason(
     if not has_other_branch(worktree, branch.ref):
         return missing_branch(worktree, branch.ref, project.repo)
     return off_branch_reason(worktree, branch.ref), reattach_command(worktree, branch, project)
+
+
+def refuse_other_branches(session: Session, project: Project) -> None:
+    """Raise Refused if the commits of an agent are not on its branch.
+
+    A merge, and a session that starts from the winner, would leave its work behind.
+    """
+    worktrees = linked_worktrees(project.paths.common_dir)
+    for worktree, ref in session_worktrees(session.id, project, worktrees):
+        branch = parse_agent_branch(ref)
+        reason = wrong_branch_reason(worktree, branch, project) if branch else None
+        if branch is not None and reason is not None:
+            raise Refused(f"{describe_attempt(session, branch)}: {reason[0]}", hint=reason[1])
 
 
 def occupied_reason(

@@ -100,6 +100,31 @@ def test_round_without_a_result(project: Hub, second: str) -> None:
     assert project.git("show", "main:ms") == "ms: 42"
 
 
+@pytest.mark.parametrize("metric", ["10", "x"])
+def test_round_with_an_agent_on_another_branch(project: Hub, metric: str) -> None:
+    """The rounds stop before the other branch is left behind. The printed commands go on.
+
+    In the second case no agent of the round improves: only the adopted work does.
+    """
+    agent = (
+        "if test $HUB_SESSION_ID$HUB_AGENT = s1-r2agent-2; then git switch -qc mine;"
+        f" echo ms: 7 >ms; git commit -qam faster; elif test $HUB_SESSION_ID = s1-r2; then"
+        f" echo ms: {metric} >ms; else {IMPROVE}; fi"
+    )
+    result = project.run(*RUN, "--agent-cmd", agent, *MEASURE, "--rounds", "3", "--yes")
+    assert states(project) == {"s1": "evaluating", "s1-r2": "evaluating"}
+    lines = result.err.splitlines()
+    hint = "git hub-session adopt s1-r2 agent-2"
+    assert (result.code, f"hint: {hint}" in lines) == (1, True)
+    hints = [line.removeprefix("hint: ").partition(": ") for line in lines]
+    commands = [command for label, _, command in hints if label in ("continue with", "then")]
+    assert [command.split()[2] for command in commands] == ["eval", "run"]
+    for command in (hint, *commands):
+        assert project.call("sh", "-c", command).code == 0
+    assert states(project) == {"s1": "archived", "s1-r2": "archived", "s1-r3": "merged"}
+    assert project.git("show", "main:ms") == "ms: -1"
+
+
 def test_failed_and_interrupted_rounds(project: Hub) -> None:
     """All agents of the second round fail, and a signal ends the third one."""
     place = project.top.parent

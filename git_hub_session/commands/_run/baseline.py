@@ -106,5 +106,6 @@ class BaselineView(View):
     def _limit_lines(self) -> list[str]:
         if not self.time_limit:
             return [] if self.has_own_limit else [NO_TIME_LIMIT]
-        reason = f"{LIMIT_FACTOR} times the longest run of the baseline, at least {SMALLEST_LIMIT} s"
-        return [f"Time limit for each measurement: {self.time_limit} s ({reason})"]
+        factor = f"{LIMIT_FACTOR} times the longest run of the baseline"
+        limit = f"Time limit for each measurement: {self.time_limit} s"
+        return [f"{limit} ({factor}, at least {SMALLEST_LIMIT} s)"]
