@@ -35,12 +35,13 @@ from git_hub_session.commands._run.baseline import (
     measure_run_baseline,
 )
 from git_hub_session.commands._run.continue_commands import Continuation, run_step
-from git_hub_session.commands._run.view import Failures, RunView, read_failures
+from git_hub_session.commands._run.view import RunView, read_failures
 from git_hub_session.errors import HubError, to_hub_error
 from git_hub_session.lineage.parent import read_parent
 from git_hub_session.merge.next_session import (
     improves_on_baseline,
     is_compared_with_parent,
+    is_final,
     is_only_baseline_measured,
 )
 from git_hub_session.merge.winner import NoImprovement
@@ -169,7 +170,7 @@ class _Rounds:
             is_improved = bool(first) or improves_on_baseline(session, self._context.project)
             if not is_improved and is_compared_with_parent(session, self._context.project.store):
                 return self._end_without_improvement(sid)
-            if not self._rounds_left or not is_improved:
+            if not self._rounds_left or not is_improved or (not first and is_final(session)):
                 return self._finish(sid, ("merge",), None)
             created = self._start_next(sid, first)
             if created is None:
@@ -332,7 +333,7 @@ def _run_steps(
             continuation = continuation._replace(time_limit=result.time_limit)
             steps = _plan_steps(context, continuation.args, continuation)
         if isinstance(result, exec_.ExecView) and result.exit_code:
-            failures = _read_failures(context, continuation, result)
+            failures = read_failures(context.project, continuation, result.failed_agents)
             if result.has_success and not continuation.args.is_set("fail-fast"):
                 continue
             commands[0] = failures.command
@@ -341,9 +342,3 @@ def _run_steps(
                 sid, views, failed_step=name, continue_commands=commands, failures=failures
             )
     return RunView(sid, views, failures=failures)
-
-
-def _read_failures(context: Context, continuation: Continuation, view: exec_.ExecView) -> Failures:
-    session = context.project.store.read(continuation.session)
-    command = continuation.exec_command(only_failed=True)
-    return read_failures(session, view.failed_agents, command)

@@ -89,6 +89,16 @@ def improves_on_baseline(session: Session, project: Project) -> bool:
     return True
 
 
+def is_final(session: Session) -> bool:
+    """Return True if no later session can improve on the winner: there is no metric, and it passed.
+
+    A judge can prefer one passing agent to another, so its ranking is never final.
+    """
+    evaluation = last_evaluation(session)
+    has_passed = any(result.passed for result in session.ranking)
+    return has_passed and not evaluation.metric and evaluation.verdict is None
+
+
 def is_compared_with_parent(session: Session, store: Store) -> bool:
     """Return True if the baseline of a session is its parent.
 

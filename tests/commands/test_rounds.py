@@ -338,6 +338,19 @@ def test_run_after_a_session_that_does_not_improve(project: Hub) -> None:
     assert states(project) == {"s1": "merged", "s1-r2": "evaluating", "s3": "archived"}
 
 
+def test_rounds_without_a_metric_end_with_the_first_pass(project: Hub) -> None:
+    """No later round can be better than a pass. `run --after` is explicit, and runs a round."""
+    agent = "echo $HUB_SESSION_ID >>fixed"
+    options = ("--agent-cmd", agent, "--eval", "test -e fixed")
+    result = project.run(*RUN, *options, "--rounds", "3", "--yes", "-q")
+    assert (result, states(project)) == (Result(0, "s1\n"), {"s1": "merged"})
+    second = ("run", "--id", "s2", "--task", "t", "--agents", "1", "--eval", "grep s2 fixed")
+    assert project.run(*second, "--agent-cmd", agent, "-q").code == 1  # nobody confirms the merge
+    after = ("run", "--after", "s2", "--agent-cmd", agent, "--rounds", "2", "--yes", "-q")
+    assert project.run(*after) == Result(0, "s2-r2\n")
+    assert states(project) == {"s1": "merged", "s2": "archived", "s2-r2": "merged"}
+
+
 def test_time_limit_of_later_rounds_without_a_baseline(project: Hub) -> None:
     """The limit of the second round is that of the first evaluation, as with `run --after`."""
     result = project.run(

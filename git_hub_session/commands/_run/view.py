@@ -23,8 +23,9 @@ from git_hub_session.util.text import escape_control
 
 if TYPE_CHECKING:
     from git_hub_session._typing import Any
+    from git_hub_session.commands._run.continue_commands import Continuation
     from git_hub_session.git.ref_names import SessionId
-    from git_hub_session.session.model import Session
+    from git_hub_session.session.project import Project
 
 
 class Failures(NamedTuple):
@@ -44,12 +45,13 @@ class Failures(NamedTuple):
         return [f"{agent_name(agent)}{session}: {reason}" for agent, reason in self.reasons.items()]
 
 
-def read_failures(session: Session, agents: Iterable[int], command: str) -> Failures:
-    """Return the failures of agents. `command` runs these agents again."""
+def read_failures(project: Project, continuation: Continuation, agents: Iterable[int]) -> Failures:
+    """Return why the commands of `agents` failed, and the command that runs them again."""
+    session = project.store.read(continuation.session)
     reasons = {
         agent: read_last_run(session, agent_name(agent)).failure or "failed" for agent in agents
     }
-    return Failures(reasons, command)
+    return Failures(reasons, continuation.exec_command(only_failed=True))
 
 
 class RunView(View):
