@@ -90,9 +90,10 @@ def improves_on_baseline(session: Session, project: Project) -> bool:
 
 
 def is_final(session: Session) -> bool:
-    """Return True if no later session can improve on the winner: there is no metric, and it passed.
+    """Return True if no later session can improve on the winner.
 
-    A judge can prefer one passing agent to another, so its ranking is never final.
+    Without a metric, no result is better than a pass. A judge can prefer one passing agent to
+    another, so its ranking is never final.
     """
     evaluation = last_evaluation(session)
     has_passed = any(result.passed for result in session.ranking)
