@@ -20,6 +20,8 @@ from git_hub_session.util.numbers import parse_int
 
 HUB_DIRECTORY = ".agenthub"
 """The name of the hub in the main worktree."""
+BARE_HUB_DIRECTORY = "agenthub"
+"""The name of the hub in the git dir of a bare repository."""
 _MAX_UID = 2**32 - 1
 
 
@@ -104,6 +106,12 @@ def find_repository(cwd: str, environ: Mapping[str, str]) -> RepositoryPaths:
     worktree = _find_worktree(caller, git_dir, common_dir, discovered.top)
     main_worktree = _find_main_worktree(caller, git_dir, common_dir, settings, discovered.top)
     _check_main_worktree(main_worktree, git_dir, common_dir, discovered.top)
+    if git_dir != common_dir and not (main_worktree or caller.path("GIT_HUB_SESSION_DIR")):
+        from git_hub_session.git.hidden_hub import (
+            refuse_hidden_worktree,
+        )  # no main worktree is rare
+
+        refuse_hidden_worktree(os.path.join(common_dir, BARE_HUB_DIRECTORY), common_dir)
     hub = _find_hub(caller, common_dir, settings, main_worktree)
     # A linked worktree has its own HEAD and index.
     is_other = git_dir == common_dir and bool(environ.get("GIT_WORK_TREE"))
@@ -122,7 +130,7 @@ def _find_hub(
     if main_worktree:
         return os.path.join(main_worktree, HUB_DIRECTORY)
     if is_true(settings.get("core.bare", "true")):
-        return os.path.join(common_dir, "agenthub")
+        return os.path.join(common_dir, BARE_HUB_DIRECTORY)
     raise NoMainWorktree(
         f"cannot find the main worktree of '{common_dir}'",
         hint="run the command in the main worktree, or set GIT_HUB_SESSION_DIR to its .agenthub",

@@ -10,6 +10,8 @@ import os
 
 from git_hub_session.errors import HubError
 from git_hub_session.git.config import is_true, parse_git_config
+from git_hub_session.git.ref_names import HUB_BRANCHES
+from git_hub_session.git.refs import refs_below
 from git_hub_session.git.safe_open import read_text
 from git_hub_session.util.shell import quote_word
 
@@ -45,3 +47,23 @@ def refuse_hidden_hub(hub: str, common_dir: str) -> None:
                 f"core.worktree is '{settings['core.worktree']}', but the hub is '{hub}'",
                 hint=f"{command} --unset-all core.worktree",
             )
+
+
+def refuse_hidden_worktree(hub: str, common_dir: str) -> None:
+    """Raise HubHidden if core.bare hides a main worktree whose path git does not record.
+
+    A linked worktree does not know the main worktree of a separate git dir.
+
+    Args:
+        hub: the path at which the hub would be in a bare repository.
+        common_dir: the common dir of the repository.
+    """
+    if os.path.isdir(f"{hub}/sessions") or not os.path.lexists(f"{common_dir}/index"):
+        return
+    file = f"{common_dir}/config"
+    is_bare = is_true(parse_git_config(read_text(file)).get("core.bare"))
+    if is_bare and refs_below(common_dir, HUB_BRANCHES):
+        raise HubHidden(
+            f"core.bare is true, but '{common_dir}' has the index of a main worktree",
+            hint=f"git -C / config --file {quote_word(file)} --replace-all core.bare false",
+        )

@@ -70,7 +70,9 @@ def unusable_reason(
 ) -> tuple[str, str] | None:
     """Return why no command can run for the agent in its worktree, with a hint, or None."""
     if worktree.link_error:
-        return worktree.link_error, repair_command(worktree)
+        # The doctor searches for a directory whose path is not recorded.
+        find = f"git hub-session doctor --fix {branch.session}"
+        return worktree.link_error, repair_command(worktree) if worktree.path else find
     reason = off_branch_reason(worktree, branch.ref)
     if reason:
         return reason, reattach_command(worktree, branch, project)

@@ -95,3 +95,32 @@ def test_bare_repository_beside_a_foreign_hub(hub: Hub, tmp_path: Path) -> None:
     (top / ".agenthub" / "sessions").mkdir(parents=True)
     assert hub.run("init", "-q", "--id", "s1", "--task", "t", cwd=top) == Result(0, "s1\n")
     assert (top / ".git" / "agenthub" / "sessions" / "s1").is_dir()
+
+
+def test_separate_git_dir_from_a_linked_worktree(hub: Hub, tmp_path: Path) -> None:
+    """The linked worktree does not know the main worktree. No second hub is created."""
+    git_dir = tmp_path / "separate.git"
+    hub.git("init", "-q", f"--separate-git-dir={git_dir}")
+    hub.session("s1", agents=1)
+    linked = hub.worktree(1)
+    hub.git("config", "core.bare", "true")
+    hint = f"git -C / config --file {git_dir}/config --replace-all core.bare false"
+    error = f"core.bare is true, but '{git_dir}' has the index of a main worktree"
+    for command in (["list"], ["init", "--id", "s2", "--task", "t"]):
+        result = hub.run(*command, cwd=linked)
+        assert result == Result(128, "", f"fatal: {error}\nhint: {hint}\n")
+    assert not (git_dir / "agenthub").exists()
+    correct(hub, hint)
+
+
+def test_bare_repository_with_an_index(hub: Hub, tmp_path: Path) -> None:
+    """A bare repository that is used with --work-tree has an index, and its hub is in its git dir."""
+    bare = tmp_path / "bare.git"
+    hub.git("clone", "-q", "--bare", hub.top, bare)
+    hub.git(f"--git-dir={bare}", f"--work-tree={hub.top}", "read-tree", "HEAD")
+    linked = tmp_path / "linked"
+    hub.git("worktree", "add", "-q", "-b", "topic", linked, cwd=bare)
+    assert hub.run("init", "-q", "--id", "s1", "--task", "t", cwd=linked) == Result(0, "s1\n")
+    hub.git("branch", "hub/s1/agent-1/attempt-1", cwd=bare)
+    assert hub.run("list", cwd=linked).code == 0
+    assert (bare / "agenthub" / "sessions" / "s1").is_dir()

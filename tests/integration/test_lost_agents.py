@@ -86,3 +86,27 @@ def test_archived_agent_is_not_lost(hub: Hub) -> None:
     assert hub.run("cleanup", "-q", "--archive", "s1") == Result(0)
     assert "does not exist" not in hub.run("status", "s1").out
     assert not Path(agent_worktree(hub, 2)).exists()
+
+
+def test_doctor(hub: Hub, commit: str) -> None:
+    """The commit in state.json recreates the branch. The worktree and its reflog are gone."""
+    [finding] = hub.json("doctor", "s1", code=1)["findings"]
+    command = f"git branch {BRANCH} {commit}"
+    assert (finding["code"], finding["advice"]) == ("agent-without-branch", command)
+    assert hub.call("sh", "-c", command) == Result(0)
+    assert hub.git("rev-parse", BRANCH) == commit
+    assert hub.run("restore", "-q", "s1") == Result(0)
+    assert hub.run("doctor", "s1").code == 0
+
+
+def test_worktree_without_a_recorded_path(hub: Hub) -> None:
+    """Git's file with the path was deleted. The hint of `exec` restores it."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
+    hub.run("spawn", "-q", "s1")
+    path = Path(hub.run("path", "s1", "1").out.strip())
+    (Path((path / ".git").read_text().removeprefix("gitdir: ").strip()) / "gitdir").unlink()
+    result = hub.run("exec", "s1", "--", "true")
+    hint = "git hub-session doctor --fix s1"
+    assert (result.code, result.err.splitlines()[-1]) == (1, f"hint: {hint}")
+    assert hub.call("sh", "-c", hint).code == 0
+    assert hub.run("exec", "-q", "s1", "--", "true") == Result(0)

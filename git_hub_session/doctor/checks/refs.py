@@ -17,6 +17,7 @@ from git_hub_session.git.process import GitMissing
 from git_hub_session.git.ref_names import (
     ALL_BRANCHES,
     HEADS,
+    AgentBranch,
     SessionId,
     agent_number,
     branch_of_rescue,
@@ -205,17 +206,25 @@ def check_missing_branches(session: Session, hub: HubSnapshot) -> Iterator[Probl
                 f"{sid} {name}",
                 f"{name} is '{status}', but it has no branch and no archive tag",
                 sid,
-                advice=_recreate_branch_command(number, sid, hub),
+                advice=_recreate_branch_command(number, session, hub),
             )
 
 
-def _recreate_branch_command(agent: int, sid: SessionId, hub: HubSnapshot) -> str:
-    """Return the command that recreates the branch from the reflog of the agent's worktree."""
+def _recreate_branch_command(agent: int, session: Session, hub: HubSnapshot) -> str:
+    """Return the command that recreates the branch.
+
+    Its commit is in the reflog of the agent's worktree, or in the result of the last evaluation.
+    """
+    sid = session.id
     for worktree in hub.worktrees_of(sid):
         attempt = parse_agent_branch(worktree.head)
         command = restore_branch_command(worktree)
         if attempt is not None and attempt.agent == agent and command:
             return command
+    for result in session.results:
+        if result.agent == agent and hub.project.repo.has_commit(result.commit):
+            name = short_name(AgentBranch(sid, agent, result.attempt).ref)
+            return f"git branch {name} {result.commit}"
     return f"find its commits with git fsck --lost-found, or: git hub-session spawn {sid}"
 
 
