@@ -120,9 +120,11 @@ def _operation_hint(state: WorktreeState) -> str:
     return f"{abort_command(worktree.path, worktree.operation)}, or: {force_command(state)}"
 
 
-def _am_hint(state: WorktreeState) -> str:
+def _unsaved_operation_hint(state: WorktreeState) -> str:
     worktree = state.worktree
-    return doctor_command(state) if worktree.is_missing else abort_command(worktree.path, "am")
+    if worktree.is_missing:
+        return doctor_command(state)
+    return abort_command(worktree.path, worktree.unsaved_operation)
 
 
 def _unmerged_hint(state: WorktreeState) -> str:
@@ -244,11 +246,11 @@ USAGE_RULES = (
         lambda state: f"has repositories of submodules: '{state.worktree.submodule_dir}'",
         lambda state: f"push their commits, then delete {quote_word(state.worktree.submodule_dir)}",
     ),
-    Rule(  # The patches that wait are only in the git dir. No ref can keep them.
+    Rule(  # The patches or notes that wait are only in the git dir. No ref can keep them.
         "operation",
-        lambda state: state.worktree.operation == "am",
-        lambda state: operation_message(state.worktree.operation),
-        _am_hint,
+        lambda state: state.worktree.unsaved_operation,
+        lambda state: operation_message(state.worktree.unsaved_operation),
+        _unsaved_operation_hint,
     ),
     Rule(
         "operation",
@@ -285,6 +287,7 @@ CHANGES_RULES = (
         "unreadable-index",
         lambda state: isinstance(state.error, Damaged),
         lambda state: _error(state).message,
+        doctor_command,
     ),
     Rule(
         "unreadable",

@@ -68,7 +68,9 @@ def parse_index(data: bytes) -> Index:
     """Parse an index. Raise Damaged if it is invalid or has an unknown mandatory extension."""
     try:
         return _parse_all(data)
-    except (ValueError, IndexError, struct.error) as error:
+    except struct.error:
+        raise Damaged("index: the file is too short") from None
+    except (ValueError, IndexError) as error:
         raise Damaged(f"index: {error}") from None
 
 

@@ -77,6 +77,13 @@ class Worktree(NamedTuple):
         return os.path.lexists(os.path.join(self.git_dir, "index.lock"))
 
     @property
+    def unsaved_operation(self) -> str:
+        """'notes merge' or 'am' if it is unfinished, or ''. No ref can keep its files."""
+        if os.path.lexists(os.path.join(self.git_dir, "NOTES_MERGE_PARTIAL")):
+            return "notes merge"
+        return "am" if self.operation == "am" else ""
+
+    @property
     def submodule_dir(self) -> str:
         """The directory that contains the repositories of the submodules, or ''."""
         path = os.path.join(self.git_dir, "modules")
@@ -171,7 +178,7 @@ def read_worktree(name: str, git_dir: str) -> Worktree:
     """Read the current state of the worktree that has this git dir."""
     head, detached = read_head(git_dir)
     operation = read_operation(git_dir)
-    link = read_text(os.path.join(git_dir, "gitdir")).rstrip("\n")
+    link = read_text(os.path.join(git_dir, "gitdir")).rstrip(" \t\r\n")  # as git does
     dot_git = os.path.normpath(os.path.join(git_dir, link)) if link and "\0" not in link else ""
     path = os.path.dirname(dot_git)
     is_missing = False

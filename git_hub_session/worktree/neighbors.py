@@ -63,7 +63,13 @@ class Neighbors:
         worktree, the repository and the hub.
         """
         repository = self._project.paths
-        paths = [(worktree.git_dir, worktree.path) for worktree in self.worktrees]
+        sound = {worktree.path for worktree in self.worktrees if not worktree.link_error}
+        # A damaged git dir can record the directory of a sound worktree. It protects nothing then.
+        paths = [
+            (worktree.git_dir, worktree.path)
+            for worktree in self.worktrees
+            if not (worktree.link_error and worktree.path in sound)
+        ]
         paths += [
             ("", path) for path in (repository.main_worktree, repository.common_dir, repository.hub)
         ]

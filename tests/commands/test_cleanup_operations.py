@@ -141,3 +141,30 @@ def test_ambiguous_abbreviation(hub: Hub, worktree: Path) -> None:
     expected = kept(worktree, f"cannot inspect the worktree: ambiguous object id: '{start}'")
     assert hub.run("cleanup", "--force", "s1") == expected
     assert everything(hub) == before
+
+
+@pytest.mark.parametrize("options", [[], ["--force"], ["--force", "--discard"]])
+def test_notes_that_are_being_merged(hub: Hub, worktree: Path, options: list[str]) -> None:
+    """The notes with conflicts, and their resolution, are only in the git dir."""
+    hub.git("notes", "add", "-m", "a note", "HEAD", cwd=worktree)
+    hub.git("notes", "--ref=other", "add", "-m", "another note", "HEAD", cwd=worktree)
+    try_git(hub, worktree, "notes", "merge", "other")
+    before = everything(hub)
+    expected = kept(
+        worktree, "in the middle of a notes merge", f"git -C {worktree} notes merge --abort"
+    )
+    assert hub.run("cleanup", *options, "s1") == expected
+    assert everything(hub) == before
+    hub.git("notes", "merge", "--abort", cwd=worktree)
+    assert hub.run("cleanup", "-q", "s1") == Result(0)
+
+
+def test_own_ref_of_a_blob(hub: Hub, worktree: Path) -> None:
+    """A ref of the worktree can lead to a blob, which no branch can contain."""
+    blob = hub.git("hash-object", "-w", "--stdin", stdin="a result\n")
+    commit = hub.git("commit-tree", "-m", "a try", "HEAD^{tree}")
+    hub.git("update-ref", "refs/worktree/result", blob, cwd=worktree)
+    hub.git("update-ref", "refs/worktree/try", commit, cwd=worktree)
+    assert hub.run("cleanup", "-q", "s1") == Result(0)
+    assert not worktree.exists()
+    assert sorted(hub.refs(RESCUES).values()) == sorted([blob, commit])

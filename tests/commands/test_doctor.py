@@ -384,6 +384,19 @@ def copy_git_file_of_another_worktree(hub: Hub, sid: str) -> Path:
     return hub.worktree(1, sid)
 
 
+@register("worktree-damaged")
+def delete_path_of_repository(hub: Hub, sid: str) -> Path:
+    (worktree_git_dir(hub, sid) / "commondir").unlink()
+    return hub.worktree(1, sid)
+
+
+@register("index-damaged")
+def truncate_index(hub: Hub, sid: str) -> Path:
+    index = worktree_git_dir(hub, sid) / "index"
+    index.write_bytes(index.read_bytes()[:70])
+    return hub.worktree(1, sid)
+
+
 @register("lock-of-dead-process")
 def lock_for_ended_process(hub: Hub, sid: str) -> Path:
     process = subprocess.Popen(["true"])

@@ -630,3 +630,59 @@ def test_ref_created_during_the_check_is_not_broken(hub: Hub) -> None:
     result = run_with_injected_code(hub, "doctor", code=code, opened="a/state.json", nth=2)
     assert result == Result(0, "1 session, 1 worktree: no problems found\n")
     assert hub.git("rev-parse", name) == hub.git("rev-parse", "main")
+
+
+@pytest.mark.parametrize("content", [None, "", "/nonexistent\n"])
+def test_git_dir_that_does_not_name_its_repository(hub: Hub, content: str | None) -> None:
+    """No git command works in the worktree until the printed command was typed."""
+    worktree = hub.session("s1", agents=2).worktree(1)
+    (worktree / "new").write_text("work\n")
+    common_dir = worktree_git_dir(hub, "s1") / "commondir"
+    common_dir.unlink() if content is None else common_dir.write_text(content)
+    assert list_findings(hub, code=1) == [("worktree-damaged", str(worktree), False)]
+    assert run_command(hub, read_advice(hub)) == Result(0)
+    assert hub.run("doctor") == NO_FINDINGS
+    assert hub.git("status", "--porcelain", cwd=worktree) == "?? new"
+    assert hub.run("cleanup", "-q", "s1") == Result(0)
+
+
+def test_damaged_index(hub: Hub) -> None:
+    """The printed command keeps the files and the old index."""
+    worktree = hub.session("s1", agents=2).worktree(1)
+    (worktree / "new").write_text("work\n")
+    index = worktree_git_dir(hub, "s1") / "index"
+    index.write_bytes(b"junk\n")
+    assert list_findings(hub, code=1) == [("index-damaged", str(worktree), False)]
+    result = hub.run("cleanup", "s1")
+    assert "  index: the file is too short\n  hint: git hub-session doctor s1\n" in result.out
+    assert worktree.is_dir()
+    [finding] = hub.json("doctor", code=1)["findings"]
+    assert run_command(hub, finding["advice"]) == Result(0)
+    assert index.with_name("index.damaged").read_bytes() == b"junk\n"
+    assert hub.git("status", "--porcelain", cwd=worktree) == "?? new"
+    assert hub.json("cleanup", "s1")["sessions"][0]["kept"] == []
+
+
+def test_path_with_a_carriage_return(hub: Hub) -> None:
+    """Git ignores white space after the path in the file `gitdir`."""
+    hub.session("s1", agents=2)
+    path = worktree_git_dir(hub, "s1") / "gitdir"
+    path.write_bytes(path.read_bytes().rstrip() + b" \r\n")
+    assert hub.git("status", "--porcelain", cwd=hub.worktree(1)) == ""
+    assert hub.run("doctor") == NO_FINDINGS
+    assert hub.run("cleanup", "-q", "s1") == Result(0)
+    assert not hub.worktree(1).exists()
+
+
+def test_git_dir_that_records_the_directory_of_another_agent(hub: Hub) -> None:
+    """The sound worktree can be removed. The damaged git dir is kept until then."""
+    hub.session("s1", agents=2)
+    git_dir = worktree_git_dir(hub, "s1")
+    copy = shutil.copytree(git_dir, git_dir.with_name("zz"))
+    (copy / "gitdir").write_text(f"{hub.worktree(2)}/.git\n")
+    result = hub.json("cleanup", "s1", code=1)["sessions"][0]
+    assert [kept["code"] for kept in result["kept"]] == ["damaged-link"]
+    assert not hub.worktree(1).exists()
+    assert not hub.worktree(2).exists()
+    assert hub.run("cleanup", "-q", "s1") == Result(0)
+    assert not copy.exists()

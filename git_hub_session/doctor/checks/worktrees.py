@@ -23,7 +23,8 @@ from git_hub_session.doctor.checks.posts import check_posts
 from git_hub_session.doctor.checks.sessions import leftover_file
 from git_hub_session.doctor.finding import Finding, Problem, check
 from git_hub_session.doctor.snapshot import HubSnapshot, is_partial_add
-from git_hub_session.errors import GitFailed, HubError
+from git_hub_session.errors import Damaged, GitFailed, HubError
+from git_hub_session.git.index import read_index
 from git_hub_session.git.ref_names import (
     AgentBranch,
     SessionId,
@@ -31,6 +32,7 @@ from git_hub_session.git.ref_names import (
     parse_agent_branch,
     session_of_branch,
 )
+from git_hub_session.git.safe_open import read_text
 from git_hub_session.git.worktrees import Worktree, copied_git_dirs, linked_git_dir
 from git_hub_session.removal.trash import leftover_files
 from git_hub_session.session.attempts import recorded_paths
@@ -232,7 +234,7 @@ def check_missing(worktree: Worktree, hub: HubSnapshot) -> Iterator[Problem]:
 
 def _recreate_first_command(worktree: Worktree, hub: HubSnapshot) -> str:
     """Return the command that must run before a missing worktree can be removed, or ''."""
-    if worktree.operation or detached_reason(worktree):
+    if worktree.operation or worktree.unsaved_operation or detached_reason(worktree):
         return repair_command(worktree)
     if worktree.head and not hub.project.repo.tip(worktree.head):
         return restore_branch_command(worktree) or repair_command(worktree)
@@ -246,6 +248,28 @@ def check_link(worktree: Worktree, _hub: HubSnapshot) -> Iterator[Problem]:
     if worktree.link_error:
         path = worktree.path or worktree.git_dir
         yield Problem(path, worktree.link_error, advice=repair_command(worktree))
+
+
+@worktree_damaged
+def check_common_dir(worktree: Worktree, _hub: HubSnapshot) -> Iterator[Problem]:
+    """Find a git dir that does not name its repository. No git command works in the worktree."""
+    path = os.path.join(worktree.git_dir, "commondir")
+    named = os.path.join(worktree.git_dir, read_text(path).strip())
+    if not is_same_path(named, worktree.common_dir):
+        evidence = "its git dir does not name the repository"
+        advice = f"printf '%s\\n' ../.. >{quote_word(path)}"
+        yield Problem(worktree.path, evidence, advice=advice)
+
+
+@check("index-damaged", "the index of a worktree cannot be read")
+def check_index(worktree: Worktree, _hub: HubSnapshot) -> Iterator[Problem]:
+    try:
+        read_index(worktree.git_dir)
+    except Damaged as error:
+        path = os.path.join(worktree.git_dir, "index")
+        reset = f"git -C {quote_word(worktree.path)} reset -q"
+        advice = f"mv {quote_word(path)} {quote_word(f'{path}.damaged')} && {reset}"
+        yield Problem(worktree.path, error.message, advice=advice)
 
 
 @check("worktree-of-finished", "a worktree of a finished session")
@@ -298,6 +322,8 @@ LINK_CHECKS: Sequence[WorktreeCheck] = (
     check_moved,
     check_missing,
     check_link,
+    check_common_dir,
+    check_index,
 )
 BRANCH_CHECKS: Sequence[WorktreeCheck] = (check_finished_session, check_branch)
 
