@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.errors import HubError
+from git_hub_session.errors import HubError, to_hub_error
 from git_hub_session.git.discovery import HUB_DIRECTORY
 from git_hub_session.git.index import Index, read_index
 from git_hub_session.git.worktrees import Worktree, is_pruned, read_worktree
@@ -25,6 +25,7 @@ from git_hub_session.system.deletable import Undeletable, find_undeletable, find
 from git_hub_session.system.tree import EMPTY_DIRECTORY, DirectoryTree, scan_directory
 from git_hub_session.util.databases import database_of
 from git_hub_session.util.paths import is_inside
+from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.changes import (
     WorktreeChanges,
     can_git_store,
@@ -172,7 +173,7 @@ def inspect_changes(
         own = state.worktree.own_commits()
         unreachable = project.repo.unreachable(own)
     except (OSError, HubError) as error:
-        return state._replace(error=error)
+        return state._replace(error=_add_hint(error))
     return state._replace(
         changes=changes,
         paths_to_save=paths_to_save(state.worktree, changes, selection),
@@ -181,6 +182,14 @@ def inspect_changes(
         unreachable_commits=tuple(unreachable),
         undeletable=_find_undeletable(state.worktree, changes),
     )
+
+
+def _add_hint(error: OSError | HubError) -> OSError | HubError:
+    """Add the command that makes a directory of the user readable."""
+    path = error.filename if isinstance(error, PermissionError) else ""
+    if path and os.path.lexists(path) and os.lstat(path).st_uid == os.geteuid():
+        return HubError(to_hub_error(error).message, hint=f"chmod u+rwx {quote_word(path)}")
+    return error
 
 
 def _find_undeletable(worktree: Worktree, changes: WorktreeChanges) -> tuple[Undeletable, ...]:

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.system import procfs
 
 if TYPE_CHECKING:
     from git_hub_session.system.tree import DirectoryTree
@@ -20,6 +21,10 @@ READ_ONLY = "read-only"
 """The file system of the directory is read-only."""
 UNWRITABLE = "unwritable"
 """The user may not change the directory."""
+
+
+_CAP_DAC_OVERRIDE = 1
+"""The capability to write into each directory, from Linux's capability.h."""
 
 
 class Undeletable(NamedTuple):
@@ -59,9 +64,13 @@ def _find_cause(directory: str) -> str:
         return ""
     if is_read_only:
         return READ_ONLY
-    if uid and status.st_uid != uid:
-        return FOREIGN
-    has_permission = status.st_mode & 0o300 == 0o300 or not uid  # Root needs no permission.
+    has_permission = status.st_mode & 0o300 == 0o300
+    # Root needs no permission, unless a container has taken the capability away.
+    if not procfs.has_capability(_CAP_DAC_OVERRIDE):
+        if status.st_uid != uid:
+            return FOREIGN
+    elif not uid:
+        has_permission = True
     return IMMUTABLE if has_permission else UNWRITABLE
 
 

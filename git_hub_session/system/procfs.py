@@ -282,6 +282,15 @@ def lock_holder(directory: str) -> int | None:
     return None
 
 
+def has_capability(number: int) -> bool:
+    """Return True if this process has a capability of Linux.
+
+    Without /proc, root has all of them.
+    """
+    match = re.search(r"^CapEff:\s*([0-9a-f]+)$", _read("/proc/self/status"), re.MULTILINE)
+    return bool(int(match[1], 16) >> number & 1) if match else not os.geteuid()
+
+
 def _pids() -> list[int]:
     """Return the ids of all visible processes."""
     psutil = _find_psutil()

@@ -62,6 +62,10 @@ def scan_directory(path: str, *, tracked: Container[bytes] = _NO_TRACKED) -> Dir
         scanner.scan(top, b"")
     except RecursionError:
         raise OSError(errno.ENAMETOOLONG, "directories are nested too deeply", path) from None
+    except OSError as error:
+        if error.filename:
+            error.filename = os.path.join(path, error.filename)
+        raise
     finally:
         os.close(top)
     return DirectoryTree(
@@ -92,6 +96,10 @@ class _Scanner:
             child = os.open(name, _DIRECTORY, dir_fd=directory)
             try:
                 self.scan(child, path + b"/")
+            except OSError as error:
+                if error.filename:
+                    error.filename = os.path.join(name, error.filename)
+                raise
             finally:
                 os.close(child)
 

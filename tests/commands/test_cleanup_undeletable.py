@@ -181,3 +181,46 @@ def test_file_that_refuses_its_deletion_after_the_inspection(hub: Hub, worktree:
     rest.unlink()
     assert hub.run("cleanup", "s1") == saved(worktree)
     assert not trash.exists()
+
+
+_DROPPED = "-dac_override,-dac_read_search,-fowner"
+
+
+def run_without_capabilities(hub: Hub, *arguments: str) -> Result:
+    """Run `git hub-session <arguments>` as root in a container without capabilities."""
+    drop = ("setpriv", f"--bounding-set={_DROPPED}", f"--inh-caps={_DROPPED}")
+    return hub.call(*drop, PYTHON, "-B", "-I", "-c", COMMAND, *arguments)
+
+
+@needs_root
+@pytest.mark.parametrize("name", [".", "build"])
+def test_read_only_directory_without_capabilities(hub: Hub, worktree: Path, name: str) -> None:
+    """A read-only directory of root is not immutable: the removal makes it writable."""
+    (worktree / name).chmod(0o555)
+    assert run_without_capabilities(hub, "cleanup", "s1") == removed(worktree)
+    assert not worktree.exists()
+
+
+@needs_root
+def test_directory_of_another_user_without_capabilities(hub: Hub, worktree: Path) -> None:
+    os.chown(worktree / "build", OTHER_USER, OTHER_USER)
+    before = everything(hub)
+    result = run_without_capabilities(hub, "cleanup", "s1")
+    assert result.code == 1
+    assert "immutable" not in result.out
+    assert f"'{worktree}/build'" in result.out
+    assert everything(hub) == before
+
+
+@needs_root
+def test_unreadable_directory(hub: Hub, worktree: Path) -> None:
+    """The hint makes the directory readable. Its path is complete."""
+    directory = worktree / "build" / "private files"
+    directory.mkdir(mode=0o700)
+    (directory / "file").write_text("private\n")
+    directory.chmod(0)
+    command = f"chmod u+rwx '{directory}'"
+    message = f"cannot inspect the worktree: Permission denied: '{directory}'"
+    assert run_without_capabilities(hub, "cleanup", "s1") == kept(worktree, message, command)
+    assert hub.call("sh", "-c", command) == Result(0)
+    assert run_without_capabilities(hub, "cleanup", "s1") == removed(worktree)
