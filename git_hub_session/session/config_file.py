@@ -227,7 +227,8 @@ def _parse_blocks(blocks: Mapping[str, Sequence[str]]) -> dict[str, str]:
 
 def _parse_yaml(text: str, key: str = "") -> dict[str, str]:
     """Parse a whole file, or only the lines of `key`."""
-    yaml = _import_yaml()
+    import yaml  # 17 ms, and a file in AgentHub's layout does not need it
+
     loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     try:
         _check_events(yaml, yaml.parse(text, Loader=loader))
@@ -287,12 +288,6 @@ def _yaml_error(error: Exception, key: str) -> Damaged:
     return Damaged(f"config.yaml: not valid YAML{f' (key {key!r})' if key else line}")
 
 
-def _import_yaml() -> ModuleType:
-    import yaml  # 17 ms, and a file in AgentHub's layout does not need it
-
-    return yaml
-
-
 def render_config(values: Mapping[str, str]) -> str:
     """Return a config.yaml from which parse_config() reads exactly `values`, in their order.
 
@@ -300,7 +295,7 @@ def render_config(values: Mapping[str, str]) -> str:
     values must be UTF-8.
     """
     text = "".join(f"{key}: {_render_scalar(key, value)}\n" for key, value in values.items())
-    if parse_config(text) != dict(values):
+    if not _has_settings(text, values):
         text = "".join(
             f"{key}: {quote_scalar(value) if key in _LITERAL_KEYS else _render_scalar(key, value)}\n"
             for key, value in values.items()
@@ -317,7 +312,15 @@ def append_setting(text: str, key: str, value: str) -> str:
     line_end = "\r\n" if "\r\n" in text else "\n"
     start = text if text.endswith("\n") else f"{text}{line_end}"
     added = f"{start}{key}: {_render_scalar(key, value)}{line_end}"
-    return added if parse_config(added) == expected else render_config(expected)
+    return added if _has_settings(added, expected) else render_config(expected)
+
+
+def _has_settings(text: str, values: Mapping[str, str]) -> bool:
+    """Return True if parse_config() reads exactly `values`."""
+    try:
+        return parse_config(text) == dict(values)
+    except Damaged:
+        return False
 
 
 def _render_scalar(key: str, value: str) -> str:

@@ -81,7 +81,7 @@ class Project:
         fixed = parse_int(self.environ.get("GIT_TEST_DATE_NOW", ""), MAX_TIME)
         return time.time() if fixed is None else float(fixed)
 
-    @cached_property
+    @property
     def paths(self) -> RepositoryPaths:
         """The paths of the repository and its hub.
 
@@ -89,6 +89,14 @@ class Project:
             NotARepository, NoMainWorktree: no usable repository was found.
             DubiousOwnership, BareRepositoryRefused: git does not trust the repository.
         """
+        paths, error = self._found_paths
+        if error:
+            raise error
+        return paths
+
+    @cached_property
+    def _found_paths(self) -> tuple[RepositoryPaths, HubError | None]:
+        """The paths, and the error if git does not trust the repository."""
         paths = find_repository(self.cwd, self.environ)
         foreign_path = find_foreign_path(paths, self.environ)
         if foreign_path or paths.is_inside_git_dir:
@@ -96,8 +104,8 @@ class Project:
 
             # Ask git itself: it knows all sources of the settings safe.*.
             if not is_safe_directory(self.cwd, self.environ):
-                raise _not_trusted_error(paths.owners[0], foreign_path)
-        return paths
+                return paths, _not_trusted_error(paths.owners[0], foreign_path)
+        return paths, None
 
     @property
     def store(self) -> Store:

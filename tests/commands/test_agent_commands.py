@@ -39,7 +39,11 @@ def test_agents_without_a_command(hub: Hub) -> None:
         ],
     )
     assert hub.run(*RUN, *IN_TURN, "--ff", "-m", "x").code == 129
-    assert hub.run(*RUN, "--agent-cmd", "agent-4=x", "--agent-cmd", "x").code == 129
+    assert hub.run(*RUN, "--agent-cmd", "agent-4=x", "--agent-cmd", "x") == Result(
+        128,
+        "",
+        "fatal: no such agent: 'agent-4'\nhint: choose one of the session: agent-1 to agent-3\n",
+    )
     assert hub.run(*RUN, "--agent-cmd", "agent-2=", "--agent-cmd", "x").code == 129
     hub.session("s1", agents=2)
     hub.run("update", "-q", "s1", "--state", "running")
@@ -47,7 +51,7 @@ def test_agents_without_a_command(hub: Hub) -> None:
         1,
         "",
         "error: no command for agent-1\n"
-        "hint: select the other agents with --agents, or give an --agent-cmd without 'agent-<N>='\n",
+        "hint: select the other agents with --only, or give an --agent-cmd without 'agent-<N>='\n",
     )
     assert hub.run("exec", "-q", "--only=2", "s1", "--agent-cmd", "agent-2=true") == Result(0)
     assert hub.run("exec", "s1", "--agent-cmd", "true", "--", "true").code == 129

@@ -97,17 +97,23 @@ def test_board_that_cannot_be_written(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "error"),
+    ("options", "code", "error"),
     [
-        (("--strategy=x", "--strategies=y"), "--strategy and --strategies exclude each other"),
-        (("--strategy=agent-4=x",), "no such agent: 'agent-4'"),
-        (("--strategy= ",), "option '--strategy' has an empty value"),
-        (("--strategies=.git/HEAD",), "not a strategy: 'ref: refs/heads/main'"),
+        (
+            ("--strategy=x", "--strategies=y"),
+            129,
+            "error: --strategy and --strategies exclude each other",
+        ),
+        (("--strategy=agent-4=x",), 128, "fatal: no such agent: 'agent-4'"),
+        (("--strategy= ",), 129, "error: option '--strategy' has an empty value"),
+        (("--strategies=.git/HEAD",), 129, "error: not a strategy: 'ref: refs/heads/main'"),
     ],
 )
-def test_options_that_are_not_valid(hub: Hub, options: tuple[str, ...], error: str) -> None:
+def test_options_that_are_not_valid(
+    hub: Hub, options: tuple[str, ...], code: int, error: str
+) -> None:
     result = hub.run("init", "--task", "t", *options)
-    assert (result.code, result.err.splitlines()[0]) == (129, f"error: {error}")
+    assert (result.code, result.err.splitlines()[0]) == (code, error)
 
 
 @pytest.mark.parametrize("template", [*TEMPLATES, "../../x"])

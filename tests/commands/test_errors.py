@@ -52,7 +52,7 @@ def test_spawn_without_a_number_of_agents(hub: Hub) -> None:
     assert_refused(
         hub,
         "error: config.yaml of session 's1' has no valid number of agents\n"
-        "hint: use --agents <list>\n",
+        "hint: use --only <list>\n",
         *("spawn", "s1"),
     )
 
@@ -74,6 +74,7 @@ def test_spawn_from_a_missing_branch(hub: Hub) -> None:
         hub,
         "fatal: no such branch: 'side', the base branch of session 's1'\nhint: name a commit with --base\n",
         *("spawn", "s1"),
+        code=128,
     )
 
 

@@ -406,9 +406,9 @@ def test_ranking_of_an_agent_without_a_branch(hub: Hub) -> None:
     hub.git("branch", "-D", "hub/s1/agent-2/attempt-1")
     before = everything(hub)
     assert hub.run("eval", "--ranking", "1,2", "s1") == Result(
-        1, "", "error: agent-2 has no branch\nhint: git hub-session status s1\n"
+        1, "", "error: agent-2: its branch does not exist\nhint: git hub-session doctor s1\n"
     )
-    assert hub.run("eval", "--ranking", "3", "s1").code == 129
+    assert hub.run("eval", "--ranking", "3", "s1").code == 128
     assert everything(hub) == before
 
 

@@ -20,7 +20,7 @@ IMPROVE = 'echo "ms: $(($(cut -c5- ms) - 4 * ${HUB_AGENT#agent-}))" >ms'
 def project(hub: Hub) -> Hub:
     """Return a hub whose project has the metric `ms` 50. The session s1 has no agents yet."""
     hub.commit(hub.top, "ms", "ms: 50\n")
-    assert hub.run(*INIT, *METRIC, "--guard", "ms2").code == 1
+    assert hub.run(*INIT, *METRIC, "--guard", "ms2").code == 128
     assert hub.run(*INIT, *METRIC, "--no-guard") == Result(0, "s1\n")
     return hub
 

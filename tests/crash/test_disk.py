@@ -139,7 +139,8 @@ def hub_of_nobody(environ: Mapping[str, str]) -> Iterator[Hub]:
         top = Path(name)
         top.chmod(0o755)
         shutil.copy(Path(environ["HOME"]) / ".gitconfig", top)
-        yield new_hub(top / "project", {**environ, "HOME": name})
+        home = {"HOME": name, "XDG_CONFIG_HOME": f"{name}/.config"}
+        yield new_hub(top / "project", {**environ, **home})
 
 
 @pytest.mark.parametrize("read_only", [".git/refs", ".git/worktrees", ".agenthub/sessions/s1"])

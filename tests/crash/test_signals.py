@@ -71,7 +71,9 @@ class Gate:
     def write_hook(self, hub: Hub, name: str, condition: str = "true") -> None:
         """Write a hook that waits at the gate if the command `condition` succeeds."""
         hook = hub.top / ".git" / "hooks" / name
-        hook.write_text(f"#!/bin/sh\n{condition} || exit 0\n{self.shell_command}\n")
+        # The shell reports an interrupted system call. git shows the output of hooks.
+        lines = ("#!/bin/sh", "exec 2>/dev/null", f"{condition} || exit 0", self.shell_command)
+        hook.write_text("".join(f"{line}\n" for line in lines))
         hook.chmod(0o755)
 
 

@@ -75,8 +75,8 @@ def test_bare_repository_and_its_worktrees(hub: Hub, tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     hub.git("clone", "-q", "--bare", hub.top, bare)
     linked = tmp_path / "linked"
+    assert hub.run("init", "-q", "--id", "s1", "--task", "x", cwd=bare) == Result(0, "s1\n")
     hub.git("worktree", "add", "-q", linked, "-b", "hub/s1/agent-1/attempt-1", cwd=bare)
-    assert hub.run("init", "-q", "--id", "s1", "--task", "x", cwd=bare).out == "s1\n"
     assert (bare / "agenthub" / "sessions" / "s1" / "state.json").is_file()
     assert session_ids(hub, cwd=linked) == session_ids(hub, cwd=bare / "refs") == ["s1"]
     assert session_ids(hub, "--git-dir", bare, cwd=tmp_path) == ["s1"]

@@ -86,5 +86,8 @@ def test_archive_tag_with_a_missing_object(hub: Hub) -> None:
     hub.commit(worktree, "work", "work\n")
     assert hub.run("archive", "-q", "s1").code == 0
     loose_file(hub, hub.git("rev-parse", "hub/archive/s1/agent-1:work")).unlink()
-    [finding] = hub.json("doctor", "s1", code=1)["findings"]
-    assert (finding["code"], finding["subject"]) == ("ref-broken", "hub/archive/s1/agent-1")
+    findings = hub.json("doctor", "s1", code=1)["findings"]
+    assert [(finding["code"], finding["subject"]) for finding in findings] == [
+        ("ref-broken", "hub/archive/s1/agent-1"),
+        ("ref-broken", "refs/hub/archive/s1/agent-1/attempt-1/1"),
+    ]
