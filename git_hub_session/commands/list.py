@@ -81,7 +81,17 @@ def run(context: Context, args: Arguments) -> ListView:
         context.reporter.note(f"warning: {other_hub.message}")
         context.reporter.note(f"hint: {other_hub.hint.splitlines()[0]}")
     shown = tuple(rows[:max_count])
-    return ListView(shown, context.project.now(), filtered=filtered, missing=missing)
+    commands = _bring_back_commands(missing[:_MAX_HINTS], context.project)
+    now = context.project.now()
+    return ListView(shown, now, filtered=filtered, missing=missing, commands=commands)
+
+
+def _bring_back_commands(missing: Sequence[SessionId], project: Project) -> tuple[str, ...]:
+    if not missing:
+        return ()
+    from git_hub_session.session.create import bring_back_command
+
+    return tuple(dict.fromkeys(bring_back_command(sid, project) for sid in missing))
 
 
 def _missing_sessions(project: Project) -> tuple[SessionId, ...]:
@@ -183,11 +193,13 @@ class ListView(View):
         *,
         filtered: bool = False,
         missing: tuple[SessionId, ...] = (),
+        commands: tuple[str, ...] = (),
     ) -> None:
         self.sessions = sessions
         self.now = now
         self.filtered = filtered
         self.missing = missing
+        self.commands = commands
         """The ids of sessions that have branches, if the hub has no session."""
 
     @property
@@ -204,12 +216,10 @@ class ListView(View):
         ]
         if not self.missing:
             return broken
-        from git_hub_session.session.create import adopt_command
-
         ids = ", ".join(f"'{sid}'" for sid in self.missing)
         return [
             f"error: the hub has no sessions, but the repository has branches of {ids}",
-            *(f"hint: {adopt_command(sid)}" for sid in self.missing[:_MAX_HINTS]),
+            *(f"hint: {command}" for command in self.commands),
         ]
 
     def document(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from git_hub_session.git.head import read_head
 from git_hub_session.git.ref_names import (
     HEADS,
     MIGRATE_REFTABLE_HINT,
+    STASH,
     SessionId,
     is_session_id,
     session_of_branch,
@@ -54,6 +55,20 @@ class SessionRefsExist(Refused):
 def adopt_command(sid: SessionId) -> str:
     """Return the command that creates a session again whose directory is missing."""
     return f"git hub-session init --adopt {sid}"
+
+
+def bring_back_command(sid: SessionId, project: Project) -> str:
+    """Return the command that brings back a session whose directory is missing.
+
+    `git stash --all` takes ignored files away, and so the hub.
+    """
+    paths, repo = project.paths, project.repo
+    stash = repo.find_stash(STASH)
+    untracked = repo.tree_entries(stash[3]) if stash and stash[3] else {}
+    directory = os.path.relpath(f"{paths.hub}/sessions/{sid}", paths.main_worktree or paths.hub)
+    prefix = os.fsencode(directory) + b"/"
+    is_stashed = any(path.startswith(prefix) for path in untracked)
+    return "git stash pop" if is_stashed else adopt_command(sid)
 
 
 class ParentData(NamedTuple):

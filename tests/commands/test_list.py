@@ -313,10 +313,15 @@ def test_hub_that_was_taken_away(hub: Hub, is_packed: bool) -> None:
         1,
         "",
         "error: the hub has no sessions, but the repository has branches of 's1', 's2'\n"
-        "hint: git hub-session init --adopt s1\nhint: git hub-session init --adopt s2\n",
+        "hint: git stash pop\n",
     )
     assert hub.run("list") == hub.run("list", "-q") == result
     assert hub.json("list", code=1) == {"sessions": [], "missing": ["s1", "s2"]}
     assert hub.run("list", "--state", "merged") == hub.run("list", "-n", "0") == result
-    hub.git("stash", "pop", "--quiet")
+    findings = hub.json("doctor", code=1)["findings"]
+    advice = {finding["code"]: finding["advice"] for finding in findings}
+    assert advice == dict.fromkeys(
+        ["branches-of-no-session", "worktree-of-no-session"], "git stash pop"
+    )
+    hub.call("sh", "-c", advice["branches-of-no-session"])
     assert hub.run("list") == listed

@@ -30,7 +30,7 @@ from git_hub_session.git.ref_names import (
 from git_hub_session.git.refs import is_packed_ref
 from git_hub_session.session.agents import group_by_agent
 from git_hub_session.session.attempts import session_archived_attempts
-from git_hub_session.session.create import adopt_command
+from git_hub_session.session.create import adopt_command, bring_back_command
 from git_hub_session.session.model import Session
 from git_hub_session.session.record import with_rescues
 from git_hub_session.session.state import FINISHED, AgentStatus
@@ -76,7 +76,7 @@ def check_orphan_branches(hub: HubSnapshot) -> Iterator[Problem]:
             f"{short_name(ALL_BRANCHES)}{sid}/",
             f"{count} branch{'es' if count > 1 else ''}, but no session '{sid}'",
             sid,
-            advice=adopt_command(sid),
+            advice=bring_back_command(sid, hub.project),
         )
 
 

@@ -36,7 +36,7 @@ from git_hub_session.git.safe_open import read_text
 from git_hub_session.git.worktrees import Worktree, copied_git_dirs, linked_git_dir
 from git_hub_session.removal.trash import leftover_files
 from git_hub_session.session.attempts import recorded_paths
-from git_hub_session.session.create import adopt_command
+from git_hub_session.session.create import bring_back_command
 from git_hub_session.session.state import FINISHED
 from git_hub_session.system import procfs
 from git_hub_session.util.paths import is_same_path
@@ -86,7 +86,7 @@ def worktree_findings(hub: HubSnapshot) -> Iterator[Finding]:
 def _findings_of(worktree: Worktree, sid: SessionId, hub: HubSnapshot) -> Iterator[Finding]:
     if sid not in hub.sessions:
         if hub.hub_error is None:
-            yield from check_orphan_worktree(worktree, sid)
+            yield from check_orphan_worktree(worktree, sid, hub)
         return
     findings = (finding for run in _checks_of(worktree, hub) for finding in run(worktree, hub))
     yield from islice(findings, 1)
@@ -114,9 +114,11 @@ def check_copied_git_dir(worktree: Worktree, sid: SessionId) -> Iterator[Problem
 
 
 @check("worktree-of-no-session", "a worktree of a session that does not exist")
-def check_orphan_worktree(worktree: Worktree, sid: SessionId) -> Iterator[Problem]:
+def check_orphan_worktree(
+    worktree: Worktree, sid: SessionId, hub: HubSnapshot
+) -> Iterator[Problem]:
     evidence = f"session '{sid}' does not exist"
-    yield Problem(worktree.path, evidence, advice=adopt_command(sid))
+    yield Problem(worktree.path, evidence, advice=bring_back_command(sid, hub.project))
 
 
 worktree_damaged = check(
