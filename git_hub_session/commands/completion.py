@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.cli.options import Arguments, Option, Usage
-from git_hub_session.cli.view import TerminalStyle, TextOutput, View
+from git_hub_session.cli.options import FORMAT, Arguments, Option, Usage
+from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, View, make_record
 from git_hub_session.commands import COMMANDS
 from git_hub_session.completion.complete import (
     WORDS,
@@ -28,7 +28,7 @@ _DIRECTORY = os.path.join(os.path.dirname(os.path.dirname(__file__)), "completio
 
 USAGE = Usage(
     ("completion (bash | zsh | fish)", "completion --words -- [<word>...]"),
-    (Option("--words", "complete the last of the words; the scripts use it"),),
+    (Option("--words", "complete the last of the words; the scripts use it"), *FORMAT),
     max_arguments=1,
     takes_command=True,
 )
@@ -80,6 +80,10 @@ class WordsView(View):
     def document(self) -> dict[str, Any]:
         words = [candidate._asdict() for candidate in self.completion.candidates]
         return {"kind": self.completion.kind, "words": words}
+
+    def records(self) -> list[Record]:
+        candidates = (candidate._asdict() for candidate in self.completion.candidates)
+        return [make_record({"kind": self.completion.kind}), *map(make_record, candidates)]
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         rows = ("\t".join(candidate) for candidate in self.completion.candidates)

@@ -99,9 +99,9 @@ def test_no_other_module_parses_integers_from_text() -> None:
         ("git.ref_names", "int(match[3] or 0)"),
         ("git.ref_names", "int(match[4])"),
         ("git.diff", "int(entry.filemode)"),
+        ("stash.permissions", "int(text, 8)"),  # at most four digits
         ("stash.create", "int(mode, 8)"),
         ("stash.create", "int(stage)"),
-        ("stash.permissions", "int(text, 8)"),  # at most three digits
         ("system.procfs", "int(match[1], 8)"),
         ("system.trace", "int(now % 1 * 1000000.0)"),  # a float
         ("system.trace", "int(value)"),  # one digit
