@@ -126,6 +126,7 @@ LATE_IMPORTS = {
     ("util.shell", "shlex"),
     ("util.text", "unicodedata"),
     ("worktree.status", "system.parallel"),
+    ("worktree.tracked_files", "hashlib"),
 }
 
 # A function, and the only modules that call it.

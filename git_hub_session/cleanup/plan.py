@@ -43,7 +43,9 @@ class WorktreePlan(NamedTuple):
     head: str = ""
     """The commit that HEAD points to, or ''."""
     has_changes: bool = False
-    """True if there are changes to save. Git may still find none: filters were not run."""
+    """True if there are changes to save."""
+    has_filtered_files: bool = False
+    """True if git's filters must restore the bytes of unchanged files."""
 
     @property
     def worktree(self) -> Worktree:
@@ -147,11 +149,12 @@ def plan_worktree(state: WorktreeState, project: Project, options: CleanupOption
     if reason is not None:
         return WorktreePlan(compact, reason)
     changes = state.scan
+    is_changed = bool(changes.staged or changes.changed or state.paths_to_save)
     return WorktreePlan(
         compact,
         None,
         fingerprint=state_fingerprint(state, check_processes=not options.force),
         head=changes.head,
-        has_changes=not options.discard
-        and bool(changes.staged or changes.changed or state.paths_to_save),
+        has_changes=is_changed and not options.discard,
+        has_filtered_files=bool(changes.equivalent) and not options.discard,
     )

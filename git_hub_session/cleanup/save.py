@@ -106,7 +106,7 @@ def _save_worktree(
     """Create the rescue refs of one worktree, and add them to `saved`. Raises CannotSave."""
     prefix = rescue_prefix(sid, plan.branch)
     try:
-        if plan.has_changes:
+        if plan.has_changes or plan.has_filtered_files:
             on_branch = plan.worktree.head == plan.branch
             work = _save_changes(prefix, project, options, plan)
             saved += [SavedWork(ref, "work", on_branch) for ref in work]
@@ -125,7 +125,10 @@ def _save_worktree(
 def _save_changes(
     prefix: str, project: Project, options: CleanupOptions, plan: WorktreePlan
 ) -> list[str]:
-    """Save the uncommitted changes. Return the rescue ref, or nothing if git finds no change."""
+    """Save the uncommitted changes. Return the rescue ref, or nothing without changes.
+
+    Raise CannotRoundTrip if git would not restore a file byte for byte, changed or not.
+    """
     worktree, head = plan.worktree, plan.head
     with (
         NewObjects(project.git) as objects,
@@ -136,6 +139,10 @@ def _save_changes(
             raise CannotSave(CONTENTS_CHANGED)
         selection = IgnoredSelection(options.keep_ignored, options.included)
         paths = paths_to_save(worktree, changes, selection)
+        if not (changes.staged or changes.changed or paths):
+            unchanged = sorted(changes.equivalent)
+            index_copy.verify_round_trip(changes, unchanged, project.repo, filtered=True)
+            return []
         trees, filtered = write_trees(
             index_copy, changes, paths, project.repo, missing=worktree.is_missing
         )

@@ -160,7 +160,6 @@ def find_candidates(
         Refused: the state forbids an evaluation, or no agent has a branch.
     """
     _refuse_state(session, project.repo)
-    repo = project.repo
     worktrees = attempt_worktrees(session.id, project, linked_worktrees(project.paths.common_dir))
     candidates = _list_candidates(
         session,
@@ -174,7 +173,7 @@ def find_candidates(
         with_worktree(
             candidate,
             worktrees.get(candidate.branch),
-            repo,
+            project,
             in_place=in_place and not candidate.unmeasured_reason,
         )
         for candidate in candidates

@@ -107,7 +107,7 @@ def measure_worktree(
     repo = project.repo
     guard = choose_guard(session, project, options.guard, metric_command.command)
     commit = repo.tip(worktree.head) or worktree.detached
-    files = uncommitted_files(worktree, repo) or ()
+    files = uncommitted_files(worktree, project) or ()
     changed = _committed_paths(session, commit, repo) | {*map(os.fsencode, files)}
     target = _make_target(session, branch, worktree, project, commit)
     measurement, notes, tail = _run_command(target, project, metric_command)

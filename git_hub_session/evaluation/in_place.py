@@ -16,7 +16,6 @@ from git_hub_session.worktree.uncommitted import (
 if TYPE_CHECKING:
     from git_hub_session.evaluation.candidates import Candidate
     from git_hub_session.git.ref_names import AgentBranch
-    from git_hub_session.git.repository import GitRepo
     from git_hub_session.git.worktrees import Worktree
     from git_hub_session.session.project import Project
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 def with_worktree(
     candidate: Candidate,
     worktree: Worktree | None,
-    repo: GitRepo,
+    project: Project,
     *,
     in_place: bool,
 ) -> Candidate:
@@ -34,7 +33,7 @@ def with_worktree(
     """
     if worktree is None:
         return candidate._replace(not_in_place_reason="it has no worktree" if in_place else "")
-    files = uncommitted_files(worktree, repo)
+    files = uncommitted_files(worktree, project)
     candidate = candidate._replace(uncommitted=files or ())
     if not in_place:
         return candidate

@@ -209,6 +209,7 @@ class GitAt:
         settings: Mapping[str, str] | None = None,
         environ: Mapping[str, str] | None = None,
         failure: bytes = b"",
+        quiet: bool = False,
     ) -> bytes:
         """Run `git <command>` and return its standard output.
 
@@ -217,22 +218,21 @@ class GitAt:
         Args:
             environ: added to the environment.
             failure: a message that git prints if it fails in part, with exit status 0.
+            quiet: show no messages.
 
         Raises:
             GitFailed, GitTooOld, GitMissing: as Git.run.
             HookRefused: the reference-transaction hook refused. Its output was shown.
         """
-        surroundings = self._surroundings
-        if environ:
-            surroundings = Surroundings(surroundings.directory, {**surroundings.environ, **environ})
+        variables = {**self._surroundings.environ, **(environ or {})}
+        surroundings = self._surroundings._replace(environ=variables)
+        settings = {**self._settings, **(settings or {})}
         try:
-            output, messages = run_git(
-                command, surroundings, stdin=stdin, settings={**self._settings, **(settings or {})}
-            )
+            output, messages = run_git(command, surroundings, stdin=stdin, settings=settings)
         except GitFailed as error:
             raise_if_refused(error)
             raise
-        if not failure or failure not in messages:
+        if not quiet and (not failure or failure not in messages):
             show_messages(messages)
         return output
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 
 from git_hub_session._typing import NamedTuple
 from git_hub_session.errors import HubError
-from git_hub_session.git.config import config_from_environment, is_true
+from git_hub_session.git.config import config_from_environment, is_false, is_true
 from git_hub_session.git.libgit2 import ConfigLevel, pygit2
 
 
@@ -55,6 +56,44 @@ class Libgit2Config:
         excludes_file = [default, *self.values(config, "core.excludesFile")][-1]
         ignore_case = ["", *self.values(config, "core.ignoreCase")][-1]
         return IgnoreSettings(excludes_file, is_true(ignore_case))
+
+
+class FileSettings:
+    """The settings and the attributes with which git compares the files of one worktree."""
+
+    def __init__(self, repo: pygit2.Repository, config: Libgit2Config) -> None:
+        """Use the settings of a repository that was opened at the worktree."""
+        self._repo = repo
+        self._config = config
+
+    @cached_property
+    def has_file_modes(self) -> bool:
+        """False if git ignores the executable bit of files."""
+        return not self._is_off("core.fileMode")
+
+    @cached_property
+    def has_symlinks(self) -> bool:
+        """False if git writes a file in the place of a link."""
+        return not self._is_off("core.symlinks")
+
+    def _is_off(self, name: str) -> bool:
+        values = self._config.values(self._repo.config, name)
+        return bool(values) and is_false(values[-1])
+
+    def may_filter(self, path: bytes, data: bytes) -> bool:
+        """Return True if a filter of git may store other bytes than `data` for the file."""
+        return b"\r\n" in data or b"$Id" in data or self._has_filter_attribute(path)
+
+    def _has_filter_attribute(self, path: bytes) -> bool:
+        if not self._config.reads_all(self._repo.config):
+            return True  # core.attributesFile may be unknown
+        try:
+            return any(isinstance(self._repo.get_attr(path, name), str) for name in _FILTERS)
+        except pygit2.GitError:  # such as an index that libgit2 cannot read
+            return True
+
+
+_FILTERS = ("filter", "working-tree-encoding")
 
 
 def has_worktree_settings(config: pygit2.Config) -> bool:

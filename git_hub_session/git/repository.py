@@ -19,6 +19,7 @@ from git_hub_session.git.conflicts import has_conflicts
 from git_hub_session.git.diff import DiffStat, diff_stat, file_patches, patch_text, summary_lines
 from git_hub_session.git.libgit2 import SortMode, decode_message, open_for_diffs, pygit2
 from git_hub_session.git.libgit2_config import (
+    FileSettings,
     IgnoreSettings,
     Libgit2Config,
     has_worktree_settings,
@@ -28,6 +29,7 @@ from git_hub_session.git.refs import read_consistently
 from git_hub_session.git.safe_open import MAX_BYTES, read_bytes
 
 _LOOKUP_ERRORS = (pygit2.GitError, ValueError, KeyError, OSError)
+_IGNORE_LIMIT = MAX_BYTES + 1  # `parse_ignore_file` rejects a file with more than MAX_BYTES
 
 
 class CannotOpenRepository(HubError):
@@ -225,8 +227,8 @@ class GitRepo:
     def unreachable(self, oids: Iterable[str]) -> list[str]:
         """Return the objects that neither a ref nor another of the objects reaches.
 
-        The ids may be abbreviated. A tag object or a blob is reachable only if a ref points to it: no tree is searched. Trees
-        are left out, because they contain no work: git's merges leave one behind (AUTO_MERGE).
+        The ids may be abbreviated. A tag object or a blob is reachable only if a ref points to it.
+        Trees are left out, because they contain no work: git's merges leave one behind (AUTO_MERGE).
         """
         objects = {str(obj.id): obj for obj in map(self._find, oids) if obj is not None}
         commits = [oid for oid, obj in objects.items() if isinstance(obj, pygit2.Commit)]
@@ -365,8 +367,7 @@ class GitRepo:
     @_translate_errors()
     def paths_added(self, old: str, new: str) -> list[bytes]:
         """Return the paths of the files that the commit `new` has and the commit `old` has not."""
-        trees = [self._repo[commit].peel(pygit2.Tree) for commit in (old, new)]
-        return diffs.paths_added(*trees)
+        return diffs.paths_added(*(self._repo[oid].peel(pygit2.Tree) for oid in (old, new)))
 
     @staticmethod
     def blob_id(data: bytes) -> bytes:
@@ -396,24 +397,23 @@ class GitRepo:
         """Return the texts of core.excludesFile and info/exclude, and the value of core.ignoreCase.
 
         The settings are those of the worktree at `top` with the git dir `git_dir`. If git reads a
-        configuration file that libgit2 does not read, core.excludesFile counts as empty. The caller
-        then saves some ignored files too, which is harmless.
+        file that libgit2 does not read, core.excludesFile is empty: more ignored files are saved.
         """
-        exclude = self._read_ignore_file(os.path.join(self._repo.path, "info", "exclude"))
+        exclude = read_bytes(f"{self._repo.path}info/exclude", limit=_IGNORE_LIMIT)
         owner = git_dir if self._has_worktree_settings else self._repo.path
         if owner not in self._ignore_settings:  # the cache saves 40 ms for 200 worktrees
-            config = pygit2.Repository(owner).config
-            self._ignore_settings[owner] = self._config.ignore_settings(config)
+            repo = pygit2.Repository(owner)
+            self._ignore_settings[owner] = self._config.ignore_settings(repo.config)
         settings = self._ignore_settings[owner]
         if settings is None:
             return [b"", exclude], False
         excludes_file = os.path.join(top, os.path.expanduser(settings.excludes_file))
-        return [self._read_ignore_file(excludes_file), exclude], settings.ignore_case
+        return [read_bytes(excludes_file, limit=_IGNORE_LIMIT), exclude], settings.ignore_case
 
-    @staticmethod
-    def _read_ignore_file(path: str) -> bytes:
-        # One byte more than the limit: `parse_ignore_file` then rejects the file.
-        return read_bytes(path, limit=MAX_BYTES + 1)
+    @_translate_errors()
+    def file_settings(self, git_dir: str) -> FileSettings:
+        """Return the settings for the files of the worktree with the git dir `git_dir`."""
+        return FileSettings(pygit2.Repository(git_dir), self._config)
 
     @cached_property
     def _has_worktree_settings(self) -> bool:

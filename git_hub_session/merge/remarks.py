@@ -81,6 +81,6 @@ def _worktree_warnings(session: Session, project: Project, winner: AgentBranch) 
     reason = detached_reason(worktree)
     if reason:
         yield f"the worktree of {name}: {reason}; later commits are not merged"
-    status = read_worktree_status(worktree, winner.ref, project.repo, NO_PROCESSES)
+    status = read_worktree_status(worktree, winner.ref, project, NO_PROCESSES)
     if status.changed or status.untracked:
         yield f"the worktree of {name} has uncommitted changes, which are not merged"

@@ -13,7 +13,7 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import GitFailed, Refused
 from git_hub_session.removal.partial_add import is_prefix_of_blob
 from git_hub_session.system.tree import read_file_or_link
-from git_hub_session.worktree.changes import git_mode
+from git_hub_session.worktree.tracked_files import git_mode
 
 if TYPE_CHECKING:
     from git_hub_session.session.project import Project

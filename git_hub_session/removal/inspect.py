@@ -42,6 +42,7 @@ from git_hub_session.worktree.relocation import (
     moved_paths,
 )
 from git_hub_session.worktree.setup import IncludedFiles, select_paths
+from git_hub_session.worktree.tracked_files import FileReader
 
 if TYPE_CHECKING:
     from git_hub_session.git.ref_names import SessionId
@@ -215,7 +216,8 @@ def scan_changes(worktree: Worktree, project: Project) -> WorktreeChanges:
         index = IndexCopy(project.git, worktree).read_full_index()
     if worktree.is_missing:
         return _staged_only(worktree, project.repo, index)
-    return read_changes(worktree, project.repo, index, written)
+    reader = FileReader(project.repo, lambda: project.git)
+    return read_changes(worktree, reader, index, written)
 
 
 def _staged_only(worktree: Worktree, repo: GitRepo, index: Index) -> WorktreeChanges:

@@ -165,7 +165,7 @@ class IndexCopy:
 
         Updates the copy of the index.
         """
-        existing = [path for path in sorted(changes.changed) if path in changes.tree.files]
+        existing = [path for path in sorted(changes.differing) if path in changes.tree.files]
         removed = [path for path in sorted(changes.changed) if path not in changes.tree.files]
         # Replace the entries of changed files, because old stat data or flags could keep git from
         # reading a file. Keep the blobs: git's conversion of line endings depends on them.
@@ -317,7 +317,7 @@ def _verify_tracked(
     has_attributes = any(path.rpartition(b"/")[2] == b".gitattributes" for path in others)
     filtered = index.verify_round_trip(changes, uncommitted, repo, filtered=not has_attributes)
     # git calls a file unchanged if a filter hides its changes. Check these files, too.
-    unchanged = [path for path in changes.changed if path in files and path not in uncommitted]
+    unchanged = [path for path in changes.differing if path in files and path not in uncommitted]
     index.verify_round_trip(changes, sorted(unchanged), repo, filtered=True)
     return filtered
 

@@ -1,6 +1,6 @@
 """The last run, the progress and the result of an agent.
 
-Nothing is written, no lock is taken, and no process is started.
+Nothing is written and no lock is taken. git is started only to run its filters (tracked_files.py).
 """
 
 from __future__ import annotations

@@ -1,15 +1,12 @@
 """Find the uncommitted changes of a worktree.
 
-This module changes nothing and starts no process. It is stricter than `git status`, because a
-configuration can make `git status` skip changes. Here untracked files are always included,
-fsmonitor is not asked, and assume-unchanged files, skip-worktree files and file modes are
-compared. A file counts as unchanged only if its stat data is the data that git recorded when it
-last read the file, or if its bytes are the blob in the index.
+This module changes nothing. It is stricter than `git status`, because a configuration can make
+`git status` skip changes. Here untracked files are always included, fsmonitor is not asked, and
+assume-unchanged files and skip-worktree files are compared.
 """
 
 from __future__ import annotations
 
-import os
 import stat
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
@@ -17,16 +14,12 @@ from git_hub_session.git.ignore import IgnoreFileTooLarge, IgnoreRules
 from git_hub_session.git.safe_open import MAX_BYTES
 from git_hub_session.system import tree
 from git_hub_session.system.tree import read_file_or_link
+from git_hub_session.worktree.tracked_files import CheckedOutFiles, FileReader, compare_files
 
 if TYPE_CHECKING:
-    from git_hub_session.git.index import Index, IndexEntry
+    from git_hub_session.git.index import Index
     from git_hub_session.git.repository import GitRepo
     from git_hub_session.git.worktrees import Worktree
-
-_HASH_LIMIT = 64 << 20  # bytes; a larger file with other stat data counts as changed
-_LOW_32 = 0xFFFFFFFF
-_SECOND = 1_000_000_000
-_EMPTY_BLOB = bytes.fromhex("e69de29bb2d1d6434b8b29ae775ad8c2e48c5391")
 
 
 class WorktreeChanges(NamedTuple):
@@ -39,7 +32,9 @@ class WorktreeChanges(NamedTuple):
     staged: frozenset[bytes]
     """Paths that differ between HEAD and the index."""
     changed: frozenset[bytes]
-    """Tracked paths whose file differs from the index, or may differ. Filters are not run."""
+    """Tracked paths whose file differs from the index."""
+    equivalent: frozenset[bytes] = frozenset()
+    """Tracked paths that differ only by git's filters, core.fileMode or core.symlinks."""
     untracked: tuple[bytes, ...] = ()
     ignored: tuple[bytes, ...] = ()
     special_files: tuple[bytes, ...] = ()
@@ -50,6 +45,11 @@ class WorktreeChanges(NamedTuple):
     """Nested repositories and worktrees, ignored or not."""
     empty_directories: tuple[bytes, ...] = ()
     """Empty directories that are not ignored. Git does not report them."""
+
+    @property
+    def differing(self) -> frozenset[bytes]:
+        """All tracked paths whose file is not what the index has, byte for byte."""
+        return self.changed | self.equivalent
 
     @property
     def change_count(self) -> int:
@@ -66,29 +66,34 @@ def head_commit(worktree: Worktree, repo: GitRepo) -> str:
     return repo.tip(worktree.head) if worktree.head else worktree.detached
 
 
-def read_changes(worktree: Worktree, repo: GitRepo, index: Index, written: int) -> WorktreeChanges:
+def read_changes(
+    worktree: Worktree, reader: FileReader, index: Index, written: int
+) -> WorktreeChanges:
     """Return the uncommitted changes of a worktree that has its directory.
 
     Args:
         worktree: the worktree.
-        repo: its repository.
+        reader: its repository, and git.
         index: all entries of its index. Complete a split or sparse index first.
         written: the modification time of the index file in nanoseconds.
 
     Raises:
         OSError: a directory or a file cannot be read.
     """
-    entries = index.entries
+    entries, repo = index.entries, reader.repo
     directory = tree.scan_directory(worktree.path, tracked=entries)
     head = head_commit(worktree, repo)
     # After `git worktree add --no-checkout`, do not report every file as deleted.
     never_checked_out = not entries and not index.unmerged and not written and not directory.files
+    files = CheckedOutFiles(worktree.path, worktree.git_dir, directory.files)
+    compared = compare_files(files, index, written, reader)
     changes = WorktreeChanges(
         head,
         directory,
         index,
         frozenset() if never_checked_out else staged_paths(head, repo, index),
-        _changed_paths(worktree, directory, index, written, repo),
+        compared.changed | _missing_or_added(directory, index),
+        compared.equivalent,
         submodules=tuple(path for path in directory.repositories if path in index.gitlinks),
         repositories=tuple(path for path in directory.repositories if path not in index.gitlinks),
     )
@@ -114,22 +119,12 @@ def _with_untracked(changes: WorktreeChanges, worktree: Worktree, repo: GitRepo)
     )
 
 
-def _changed_paths(
-    worktree: Worktree, directory: tree.DirectoryTree, index: Index, written: int, repo: GitRepo
-) -> frozenset[bytes]:
-    """Return the tracked paths whose file is missing or differs from the index."""
-    files = directory.files
-    modified = {
-        path
-        for path, entry in index.entries.items()
-        if path in files
-        and _is_modified(worktree.path, path, entry, files[path], written=written, repo=repo)
-    }
-    missing = index.entries.keys() - files.keys() - index.skip_worktree
+def _missing_or_added(directory: tree.DirectoryTree, index: Index) -> frozenset[bytes]:
+    """Return the tracked paths without a file, and those of `git add --intent-to-add`."""
+    missing = index.entries.keys() - directory.files.keys() - index.skip_worktree
     # A submodule that is not checked out is an empty directory.
     missing -= index.gitlinks & directory.directories
-    intended = index.intent_to_add & files.keys()
-    return frozenset(modified | missing | intended)
+    return frozenset(missing | (index.intent_to_add & directory.files.keys()))
 
 
 def _split_special(
@@ -149,45 +144,6 @@ def staged_paths(head: str, repo: GitRepo, index: Index) -> frozenset[bytes]:
     staged = {path: (entry.mode, entry.oid) for path, entry in index.entries.items()}
     differing = {path for path, _ in committed.items() ^ staged.items()}
     return frozenset(differing | index.unmerged)
-
-
-def _is_modified(
-    top: str,
-    path: bytes,
-    entry: IndexEntry,
-    file: os.stat_result,
-    *,
-    written: int,
-    repo: GitRepo,
-) -> bool:
-    """Return True if a file differs from its index entry, or may differ: filters are not run."""
-    mtime = file.st_mtime_ns
-    if (
-        entry.mtime * _SECOND + entry.mtime_ns == mtime
-        and entry.ctime * _SECOND + entry.ctime_ns == file.st_ctime_ns
-        and entry.size == file.st_size & _LOW_32
-        # git writes size 0 if the file may have changed after git read it.
-        and (entry.size or entry.oid == _EMPTY_BLOB)
-        and entry.ino == file.st_ino & _LOW_32
-        # A file as new as the index may have changed after git read it ("racy git").
-        and mtime < written
-    ):
-        # Compare the mode, too: core.fileMode=false must not hide a change.
-        return git_mode(file.st_mode) != entry.mode
-    return (
-        git_mode(file.st_mode) != entry.mode
-        or file.st_size > _HASH_LIMIT
-        or repo.blob_id(read_file_or_link(top, path, file.st_mode)) != entry.oid
-    )
-
-
-def git_mode(mode: int) -> int:
-    """Return the mode with which git stores a file, or 0 if git cannot store it."""
-    if stat.S_ISLNK(mode):
-        return 0o120000
-    if stat.S_ISREG(mode):
-        return 0o100755 if mode & 0o100 else 0o100644
-    return 0
 
 
 def can_git_store(mode: int) -> bool:

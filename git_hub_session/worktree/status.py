@@ -1,6 +1,6 @@
 """Read one session: its branches compared with the base branch, and its worktrees.
 
-Nothing is written, no lock is taken, and no process is started.
+Nothing is written and no lock is taken. git is started only to run its filters (tracked_files.py).
 
 The comparison needs few walks over the commits, however many branches there are. One walk finds
 the commits that are not in the base branch. The commits in memory then tell for each tip how far
@@ -35,6 +35,7 @@ from git_hub_session.worktree.off_branch import (
     off_branch_reason,
 )
 from git_hub_session.worktree.owner import session_worktrees
+from git_hub_session.worktree.tracked_files import FileReader
 
 if TYPE_CHECKING:
     from git_hub_session.git.diff import DiffStat
@@ -140,7 +141,7 @@ def _read_worktrees(
     session: Session, project: Project, processes: procfs.ProcessList
 ) -> list[WorktreeStatus]:
     def read(pair: tuple[Worktree, str]) -> WorktreeStatus:
-        return read_worktree_status(*pair, project.repo, processes)
+        return read_worktree_status(*pair, project, processes)
 
     worktrees = linked_worktrees(project.paths.common_dir)
     pairs = session_worktrees(session.id, project, worktrees)
@@ -219,29 +220,30 @@ def _untracked_count(changes: WorktreeChanges) -> int:
     return len(changes.untracked) + len(changes.special_files) + len(changes.repositories)
 
 
-def read_worktree_changes(worktree: Worktree, repo: GitRepo) -> WorktreeChanges | None:
+def read_worktree_changes(worktree: Worktree, project: Project) -> WorktreeChanges | None:
     """Return the uncommitted changes in a worktree, or None if they cannot be read.
 
     `cleanup` gives the reason.
     """
     if worktree.is_missing or worktree.link_error:
         return None
+    reader = FileReader(project.repo, lambda: project.git)
     try:
         index, written = read_index(worktree.git_dir)
-        return None if index.incomplete else read_changes(worktree, repo, index, written)
+        return None if index.incomplete else read_changes(worktree, reader, index, written)
     except (Damaged, OSError):
         return None
 
 
 def read_worktree_status(
-    worktree: Worktree, branch: str, repo: GitRepo, processes: procfs.ProcessList
+    worktree: Worktree, branch: str, project: Project, processes: procfs.ProcessList
 ) -> WorktreeStatus:
     """Count the uncommitted changes in a worktree, and find the processes that use it."""
-    changes = read_worktree_changes(worktree, repo)
+    changes = read_worktree_changes(worktree, project)
     changed = untracked = None
     if changes is not None:
         changed = changes.change_count
         untracked = _untracked_count(changes)
     pids = tuple(procfs.processes_in(worktree.path, processes))
-    missing = missing_branch(worktree, branch, repo)
+    missing = missing_branch(worktree, branch, project.repo)
     return WorktreeStatus(worktree, branch, changed, untracked, pids, missing)

@@ -36,12 +36,12 @@ def has_own_commit(tip: str, session: Session, repo: GitRepo, branch: AgentBranc
     return bool(tip) and not any(repo.is_ancestor(base, tip) for base in bases)
 
 
-def uncommitted_files(worktree: Worktree, repo: GitRepo) -> tuple[str, ...] | None:
+def uncommitted_files(worktree: Worktree, project: Project) -> tuple[str, ...] | None:
     """Return the sorted paths of the uncommitted files, or None if they cannot be read.
 
     Leave out the files of a hub: agents write posts there, and nobody commits them.
     """
-    changes = read_worktree_changes(worktree, repo)
+    changes = read_worktree_changes(worktree, project)
     if changes is None:
         return None
     paths = {*changes.staged, *changes.changed, *changes.untracked, *changes.special_files}
@@ -56,7 +56,7 @@ def uncommitted_files_of(branch: AgentBranch, project: Project) -> tuple[str, ..
     """
     worktrees = linked_worktrees(project.paths.common_dir)
     worktree = attempt_worktrees(branch.session, project, worktrees).get(branch)
-    return uncommitted_files(worktree, project.repo) if worktree else None
+    return uncommitted_files(worktree, project) if worktree else None
 
 
 def uncommitted_text(count: int) -> str:
