@@ -192,7 +192,7 @@ def _save_and_record_reflogs(
     edit: LockedSession, sid: SessionId, project: Project, branches: Iterable[Branch]
 ) -> list[str]:
     """Save the commits that only the reflogs of the branches contain. Return warnings."""
-    saved = save_reflog_commits(sid, project, branches)
+    saved = save_reflog_commits(sid, project.git, project.repo, branches)
     notes = [
         f"{_describe_commits(len(oids), short_name(branch))} in {ref}"
         for branch, refs in saved.items()

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import GitFailed, HubError
 from git_hub_session.git.config import is_true
 
 if TYPE_CHECKING:
-    from git_hub_session.session.project import Project
+    from git_hub_session.git.command import Git
+
+ReadSetting = Callable[[str], list[str]]
 
 _COMMAND = ("maintenance", "run", "--auto", "--quiet")
 _USAGE_ERROR = 129
 
 
-def run_maintenance(project: Project) -> None:
+def run_maintenance(repository: Git, read_setting: ReadSetting) -> None:
     """Let git pack the objects if there are many. `maintenance.auto` and `gc.auto` turn it off.
 
     The maintenance runs in the background unless a setting forbids it. It does not fail a command.
+
+    Args:
+        read_setting: returns all values of a setting.
     """
     try:
-        if not _is_true("maintenance.auto", project):
+        if not _is_true("maintenance.auto", read_setting):
             return
-        git = project.git.at(project.paths.common_dir)
+        git = repository.at(repository.common_dir)
         try:
-            git.run([*_COMMAND, "--detach" if _detaches(project) else "--no-detach"])
+            git.run([*_COMMAND, "--detach" if _detaches(read_setting) else "--no-detach"])
         except GitFailed as error:
             if error.status != _USAGE_ERROR:
                 raise
@@ -32,11 +39,11 @@ def run_maintenance(project: Project) -> None:
         pass
 
 
-def _detaches(project: Project) -> bool:
+def _detaches(read_setting: ReadSetting) -> bool:
     name = "maintenance.autodetach"
-    return _is_true(name if project.config_values(name) else "gc.autodetach", project)
+    return _is_true(name if read_setting(name) else "gc.autodetach", read_setting)
 
 
-def _is_true(name: str, project: Project) -> bool:
+def _is_true(name: str, read_setting: ReadSetting) -> bool:
     """Return True if the setting is true, which is its default."""
-    return is_true(next(reversed(project.config_values(name)), "true"))
+    return is_true(next(reversed(read_setting(name)), "true"))

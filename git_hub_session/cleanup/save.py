@@ -111,7 +111,7 @@ def _save_worktree(
             work = _save_changes(prefix, project, options, plan)
             saved += [SavedWork(ref, "work", on_branch) for ref in work]
             _keep_lfs_contents(work, project)
-        for ref in save_objects(prefix, plan.commits, plan.head, project):
+        for ref in save_objects(prefix, plan.commits, plan.head, project.git, project.repo):
             saved.append(SavedWork(ref, "commits"))
     except CannotRoundTrip as error:
         message = f"cannot be saved byte for byte: {error}"
@@ -161,7 +161,7 @@ def _save_changes(
                 return [ref]  # An interrupted cleanup has saved the same work.
         oid = index_copy.write_stash_commit(trees, head, message)
         objects.keep([oid], [head])
-        return [create_rescue_ref(prefix, oid, project)]
+        return [create_rescue_ref(prefix, oid, project.git, project.repo)]
 
 
 def _keep_lfs_contents(stashes: Sequence[str], project: Project) -> None:

@@ -16,8 +16,8 @@ from git_hub_session.stash.lfs import LfsContents
 from git_hub_session.temporary.objects import NewObjects
 
 if TYPE_CHECKING:
+    from git_hub_session.git.command import Git
     from git_hub_session.git.repository import Branch, GitRepo
-    from git_hub_session.session.project import Project
 
 _MESSAGE = b"commits that no ref contained, saved by git hub-session cleanup\n"
 _MAX_PARENTS = 1000
@@ -25,28 +25,27 @@ _MAX_PARENTS = 1000
 
 
 def save_reflog_commits(
-    sid: SessionId, project: Project, branches: Iterable[Branch]
+    sid: SessionId, git: Git, repo: GitRepo, branches: Iterable[Branch]
 ) -> dict[str, dict[str, list[str]]]:
     """Create rescue refs for the commits that only the reflogs of the branches contain.
 
     Git deletes a reflog with its branch. Return the saved objects by branch and rescue ref.
     """
-    common_dir = project.paths.common_dir
-    logs = {branch.ref: reflog_commits(common_dir, branch.ref) for branch in branches}
+    logs = {branch.ref: reflog_commits(git.common_dir, branch.ref) for branch in branches}
     # Search once for all branches: each search reads every ref of the repository.
-    unsaved = set(project.repo.unreachable({oid for oids in logs.values() for oid in oids}))
+    unsaved = set(repo.unreachable({oid for oids in logs.values() for oid in oids}))
     saved: dict[str, dict[str, list[str]]] = {}
     for branch, oids in logs.items():
         newest_first = [oid for oid in reversed(oids) if oid in unsaved]
         unsaved.difference_update(newest_first)
         if newest_first:
-            tip = project.repo.tip(branch)
-            saved[branch] = save_objects(rescue_prefix(sid, branch), newest_first, tip, project)
+            tip = repo.tip(branch)
+            saved[branch] = save_objects(rescue_prefix(sid, branch), newest_first, tip, git, repo)
     return saved
 
 
 def save_objects(
-    prefix: str, oids: Sequence[str], head: str, project: Project
+    prefix: str, oids: Sequence[str], head: str, git: Git, repo: GitRepo
 ) -> dict[str, list[str]]:
     """Create one rescue ref for all commits, and one for each stash and each other object.
 
@@ -54,14 +53,14 @@ def save_objects(
     saved objects by rescue ref.
     """
     saved = {}
-    contents = LfsContents(project.paths.common_dir, project.repo)
-    for group in group_objects(oids, project.repo):
-        with NewObjects(project.git) as objects:
+    contents = LfsContents(git.common_dir, repo)
+    for group in group_objects(oids, repo):
+        with NewObjects(git) as objects:
             oid = group[0]
             if len(group) > 1:
-                oid = _join_commits(group, project, objects)
+                oid = _join_commits(group, git, repo, objects)
                 objects.keep([oid], group)
-            saved[create_rescue_ref(prefix, oid, project)] = group
+            saved[create_rescue_ref(prefix, oid, git, repo)] = group
         contents.keep_commits(oid, group, head)
     return saved
 
@@ -75,23 +74,21 @@ def group_objects(oids: Sequence[str], repo: GitRepo) -> list[list[str]]:
     return [*filter(None, [commits]), *([oid] for oid in oids if oid not in {*commits})]
 
 
-def _join_commits(oids: Sequence[str], project: Project, objects: NewObjects) -> str:
+def _join_commits(oids: Sequence[str], git: Git, repo: GitRepo, objects: NewObjects) -> str:
     """Create a commit that has all commits as its parents, and return its object id."""
-    author = author_environment(project.git)
-    git = project.git.at(
-        project.paths.common_dir, objects=objects.directory, settings=STRICT_SETTINGS
-    )
-    tree = project.repo.tree_id(oids[0]).hex()
+    author = author_environment(git)
+    writer = git.at(git.common_dir, objects=objects.directory, settings=STRICT_SETTINGS)
+    tree = repo.tree_id(oids[0]).hex()
     while len(oids) > 1:
         starts = range(0, len(oids), _MAX_PARENTS)
         groups = [oids[start : start + _MAX_PARENTS] for start in starts]
-        oids = [git.commit_tree(tree, group, _MESSAGE, environ=author) for group in groups]
+        oids = [writer.commit_tree(tree, group, _MESSAGE, environ=author) for group in groups]
     return oids[0]
 
 
-def create_rescue_ref(prefix: str, oid: str, project: Project) -> str:
+def create_rescue_ref(prefix: str, oid: str, git: Git, repo: GitRepo) -> str:
     """Create the next rescue ref below `prefix`, and return it."""
-    numbers = [rescue_number(ref, prefix) or 0 for ref in project.repo.refs(prefix)]
+    numbers = [rescue_number(ref, prefix) or 0 for ref in repo.refs(prefix)]
     ref = f"{prefix}{max(numbers, default=0) + 1}"
-    project.git.update_refs("hub-session: saved work", [create_command(ref, oid)])
+    git.update_refs("hub-session: saved work", [create_command(ref, oid)])
     return ref
