@@ -58,6 +58,24 @@ class Damaged(HubError):
     code = "damaged"
 
 
+class LockHeld(HubError):
+    """A lock that another process held for longer than the time-out."""
+
+    code = "locked"
+
+
+class CannotLock(HubError):
+    """A file system without flock."""
+
+    code = "cannot-lock"
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            f"cannot lock '{path}': {reason}",
+            hint="set GIT_HUB_SESSION_DIR to a directory on a file system that supports flock",
+        )
+
+
 class GitFailed(HubError):
     """A git command that failed. The hint is git's standard error."""
 

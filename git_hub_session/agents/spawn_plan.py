@@ -35,8 +35,12 @@ from git_hub_session.worktree.off_branch import (
     restore_branch_command,
 )
 from git_hub_session.worktree.owner import was_created_for
-from git_hub_session.worktree.paths import can_create_at, worktree_path
-from git_hub_session.worktree.reattach import occupied_reason, unusable_reason
+from git_hub_session.worktree.paths import (
+    CHOOSE_PATH_HINT,
+    can_create_at,
+    worktree_path,
+)
+from git_hub_session.worktree.reattach import occupied_reason, unusable_reason, unwritable_reason
 
 if TYPE_CHECKING:
     from git_hub_session.git.repository import GitRepo
@@ -263,11 +267,14 @@ def _refuse_if_occupied(
     project: Project,
 ) -> None:
     if path in (agent.path for agent in planned):
-        raise Refused(f"two agents cannot share '{path}'", hint="choose another --path")
+        raise Refused(f"two agents cannot share '{path}'", hint=CHOOSE_PATH_HINT)
     if not can_create_at(path):
         _refuse_if_branch_deleted(branch, worktrees)
         _refuse_if_branch_left(path, branch, worktrees, project)
         raise Refused(*occupied_reason(path, branch, worktrees, project))
+    unwritable = unwritable_reason(path)
+    if unwritable:
+        raise Refused(*unwritable)
 
 
 def _last_archived_attempts(session: Session, repo: GitRepo) -> dict[int, int]:

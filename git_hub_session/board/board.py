@@ -36,9 +36,9 @@ from git_hub_session.board.posts import (
     with_number,
 )
 from git_hub_session.board.unlabeled import UnlabeledPosts, select_posts
-from git_hub_session.errors import Damaged, HubError, Refused
+from git_hub_session.errors import Damaged, HubError, LockHeld, Refused
 from git_hub_session.session.layout import CHANNELS, create_board
-from git_hub_session.system.directory import LOCK_TIMEOUT, LockHeld, SafeDirectory, write_error
+from git_hub_session.system.directory import LOCK_TIMEOUT, SafeDirectory, write_error
 from git_hub_session.system.json_file import TooLarge, encode_json, read_json
 from git_hub_session.util.clock import format_iso_seconds
 

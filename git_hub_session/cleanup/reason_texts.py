@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 
-from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.system.deletable import FOREIGN, IMMUTABLE, READ_ONLY
+from git_hub_session.git.config import parse_git_settings
+from git_hub_session.git.safe_open import open_regular
+from git_hub_session.git.worktrees import linked_git_dir
+from git_hub_session.util.paths import first_free
 from git_hub_session.util.shell import quote_word
 from git_hub_session.util.text import quote_list
 
-if TYPE_CHECKING:
-    from git_hub_session.system.deletable import Undeletable
+_MAX_GITMODULES = 1 << 20
 
 
 def list_some(paths: Sequence[bytes]) -> str:
@@ -37,31 +39,48 @@ def rescue_limit_message(size: int, limit: int) -> str:
 
 def rescue_limit_hint(size: int, session: str) -> str:
     """Return the command that saves files of this size."""
-    command = f"git -c hubsession.rescueLimit={size} hub-session cleanup {session}"
-    return f"{command}, or use --discard"
+    return f"git -c hubsession.rescueLimit={size} hub-session cleanup {session}"
 
 
-def undeletable_message(undeletable: Undeletable) -> str:
-    """Return the reason that the path cannot be deleted."""
-    path = undeletable.path
-    if undeletable.cause == FOREIGN:
-        return f"cannot delete the files of another user in '{path}'"
-    if undeletable.cause == IMMUTABLE:
-        return f"cannot delete '{path}': it is immutable"
-    if undeletable.cause == READ_ONLY:
-        return f"the file system of '{path}' is read-only"
-    return f"cannot rename or delete anything in '{path}': no write permission"
+def submodule_hint(worktree: str, submodules: Sequence[bytes]) -> str:
+    """Return the command that empties the submodules of a worktree.
+
+    `git submodule` ignores a repository that .gitmodules does not name, such as one that an agent
+    made with `git init`.
+    """
+    registered = _registered_submodules(worktree)
+    for path in submodules:
+        if os.fsdecode(path) not in registered:
+            return move_out_command(worktree, path)
+    return f"git -C {quote_word(worktree)} submodule deinit --all"
 
 
-def undeletable_hint(undeletable: Undeletable) -> str:
-    """Return the command that removes the cause, or ''."""
-    path, uid = quote_word(undeletable.path), os.geteuid()
-    sudo = "sudo " if uid else ""
-    if undeletable.cause == FOREIGN:
-        return f"{sudo}rm -r {path}"
-    if undeletable.cause == IMMUTABLE:
-        return f"{sudo}chattr -i {path}"
-    if undeletable.cause == READ_ONLY:
-        return "mount the file system for writing"
-    is_own = os.stat(undeletable.path).st_uid == uid
-    return f"chmod u+wx {path}" if is_own else f"get write permission for {path}"
+def _registered_submodules(worktree: str) -> set[str]:
+    """Return the paths of the submodules that .gitmodules names."""
+    try:
+        with open(os.path.join(worktree, ".gitmodules"), "rb", opener=open_regular) as file:
+            text = os.fsdecode(file.read(_MAX_GITMODULES))
+    except OSError:
+        return set()
+    settings = parse_git_settings(text)
+    return {
+        value for key, value in settings if re.fullmatch(r"submodule\..*\.path", key, re.DOTALL)
+    }
+
+
+def move_out_command(worktree: str, path: bytes) -> str:
+    """Return the command that moves a repository to a free name beside the worktree."""
+    if path == b".":
+        return f"move HEAD, objects and refs out of {quote_word(worktree)}"
+    source = os.path.join(worktree, os.fsdecode(path))
+    target = first_free(f"{worktree}-{os.path.basename(source)}", os.path.lexists)
+    words = f"{quote_word(source)} {quote_word(target)}"
+    # `mv` would break the link between a linked worktree and its repository.
+    is_linked = os.path.isfile(os.path.join(linked_git_dir(source), "commondir"))
+    return f"git -C {quote_word(source)} worktree move {words}" if is_linked else f"mv {words}"
+
+
+def remove_command(worktree: str, paths: Sequence[bytes]) -> str:
+    """Return the command that deletes the files."""
+    words = [quote_word(os.path.join(worktree, os.fsdecode(path))) for path in paths]
+    return f"rm {' '.join(words)}"

@@ -12,11 +12,12 @@ from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.cleanup.reason_texts import (
     abort_command,
     list_some,
+    move_out_command,
     operation_message,
+    remove_command,
     rescue_limit_hint,
     rescue_limit_message,
-    undeletable_hint,
-    undeletable_message,
+    submodule_hint,
 )
 from git_hub_session.errors import Damaged, HubError, to_hub_error
 from git_hub_session.git.ref_names import parse_agent_branch
@@ -93,10 +94,6 @@ def _quoted_index_lock(state: WorktreeState) -> str:
 
 def _trash_message(state: WorktreeState) -> str:
     return f"an interrupted removal moved the directory to '{state.journal.trash}'"
-
-
-def _move_out(state: WorktreeState) -> str:
-    return f"move it out of {quote_word(state.worktree.path)}"
 
 
 # --- Messages and hints that differ from case to case ---------------------------------------------
@@ -232,7 +229,7 @@ USAGE_RULES = (
         "contains",
         lambda state: state.usage.nested,
         lambda state: f"contains '{state.usage.nested[0]}'",
-        _move_out,
+        lambda state: f"move it out of {quote_word(state.worktree.path)}",
     ),
     Rule(
         "index-locked",
@@ -311,19 +308,19 @@ CHANGES_RULES = (
         "submodule",
         lambda state: state.scan.submodules,
         lambda state: f"has a populated submodule: {list_some(state.scan.submodules)}",
-        lambda state: f"git -C {quote_word(state.worktree.path)} submodule deinit --all",
+        lambda state: submodule_hint(state.worktree.path, state.scan.submodules),
     ),
     Rule(
         "nested-repository",
         lambda state: state.scan.repositories,
         lambda state: f"contains another repository: {list_some(state.scan.repositories)}",
-        _move_out,
+        lambda state: move_out_command(state.worktree.path, state.scan.repositories[0]),
     ),
     Rule(
         "undeletable",
         lambda state: state.undeletable,
-        lambda state: undeletable_message(state.undeletable[0]),
-        lambda state: undeletable_hint(state.undeletable[0]),
+        lambda state: state.undeletable[0].message,
+        lambda state: state.undeletable[0].hint,
     ),
     Rule(  # /proc may not list all mounts. A directory on another device is a mount point.
         "mount-point",
@@ -334,7 +331,7 @@ CHANGES_RULES = (
         "special-file",
         lambda state: state.scan.special_files,
         lambda state: f"git cannot store a special file: {list_some(state.scan.special_files)}",
-        "use --discard",
+        lambda state: remove_command(state.worktree.path, state.scan.special_files),
         overridden_by=DISCARD,
     ),
     Rule(

@@ -115,7 +115,7 @@ def _save_worktree(
             saved.append(SavedWork(ref, "commits"))
     except CannotRoundTrip as error:
         message = f"cannot be saved byte for byte: {error}"
-        raise CannotSave(Reason("unfaithful", message, "commit it, or use --discard")) from None
+        raise CannotSave(Reason("unfaithful", message, error.hint)) from None
     except (HubError, OSError) as error:
         failure = to_hub_error(error)
         reason = Reason("cannot-save", f"cannot save the work: {failure.message}", failure.hint)

@@ -31,7 +31,7 @@ class ModifiedDuringRemoval(Exception):
 class RemovalFailed(Exception):
     """The directory or the git dir cannot be moved or deleted."""
 
-    def __init__(self, message: str, hint: str = "try again") -> None:
+    def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
 
@@ -45,5 +45,6 @@ def reason_from_error(error: Exception) -> Reason:
     if isinstance(error, RemovalFailed):
         return Reason("stuck", str(error), error.hint)
     if isinstance(error, HubError | OSError):
-        return Reason("stuck", to_hub_error(error).message, "try again")
-    return Reason("stuck", str(error), "try again")
+        failure = to_hub_error(error)
+        return Reason("stuck", failure.message, failure.hint)
+    return Reason("stuck", str(error))

@@ -21,7 +21,12 @@ from git_hub_session.removal.journal import (
 )
 from git_hub_session.stash.create import IndexCopy
 from git_hub_session.system import procfs
-from git_hub_session.system.deletable import Undeletable, find_undeletable, find_unwritable
+from git_hub_session.system.deletable import (
+    Undeletable,
+    find_undeletable,
+    find_unwritable,
+    find_unwritable_below,
+)
 from git_hub_session.system.tree import EMPTY_DIRECTORY, DirectoryTree, scan_directory
 from git_hub_session.util.databases import database_of
 from git_hub_session.util.paths import is_inside
@@ -195,12 +200,12 @@ def _add_hint(error: OSError | HubError) -> OSError | HubError:
 
 def _find_undeletable(worktree: Worktree, changes: WorktreeChanges) -> tuple[Undeletable, ...]:
     """Return the paths that prevent the removal of the worktree."""
-    names = os.path.dirname(worktree.git_dir)
-    git_dirs = (worktree.git_dir, names, worktree.common_dir)
-    if worktree.is_missing:
-        return find_unwritable(*git_dirs)
-    unwritable = find_unwritable(os.path.dirname(worktree.path), *git_dirs)
-    return unwritable or find_undeletable(worktree.path, changes.tree)
+    parents = [os.path.dirname(worktree.git_dir), worktree.common_dir]
+    if not worktree.is_missing:
+        parents.insert(0, os.path.dirname(worktree.path))
+    unwritable = find_unwritable(*parents) or find_unwritable_below(worktree.git_dir)
+    done = unwritable or worktree.is_missing
+    return unwritable if done else find_undeletable(worktree.path, changes.tree)
 
 
 def scan_changes(worktree: Worktree, project: Project) -> WorktreeChanges:

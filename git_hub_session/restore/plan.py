@@ -29,8 +29,11 @@ from git_hub_session.session.attempts import (
 from git_hub_session.session.state import AgentStatus
 from git_hub_session.worktree.locks import GIT_ADD_LOCK, RESTORE_LOCK
 from git_hub_session.worktree.owner import session_worktrees
-from git_hub_session.worktree.paths import can_create_at, worktree_path
-from git_hub_session.worktree.reattach import occupied_reason, unusable_reason
+from git_hub_session.worktree.paths import (
+    can_create_at,
+    worktree_path,
+)
+from git_hub_session.worktree.reattach import occupied_reason, unusable_reason, unwritable_reason
 
 if TYPE_CHECKING:
     from git_hub_session.git.repository import GitRepo
@@ -209,6 +212,10 @@ def _plan_one(
         path = worktree.path
     elif not can_create_at(path):
         return RestoreFailure(branch, *occupied_reason(path, branch, worktrees, project))
+    else:
+        unwritable = unwritable_reason(path)
+        if unwritable:
+            return RestoreFailure(branch, *unwritable)
     unreadable = _unreadable_rescue(branch, record, project)
     if unreadable:
         reason = f"cannot read the saved work '{unreadable}': an object is missing"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 
 from git_hub_session._typing import TYPE_CHECKING, Any, Self
-from git_hub_session.errors import Damaged, HubError, Refused
+from git_hub_session.errors import Damaged, HubError, LockHeld, Refused
 from git_hub_session.git.ref_names import SessionId, is_session_id, parse_session_id
 from git_hub_session.session.config_file import MAX_CONFIG_BYTES, render_config
 from git_hub_session.session.layout import PREVIOUS_FILE, SESSION_FILES, create_hub
@@ -27,7 +27,6 @@ from git_hub_session.session.state import new_state_document
 from git_hub_session.system.directory import (
     LOCK_TIMEOUT,
     NOTHING_CHANGED,
-    LockHeld,
     SafeDirectory,
     write_error,
 )
@@ -226,7 +225,7 @@ class Store:
         sessions = self._open_sessions()
         try:
             sessions.lock(wait=LOCK_TIMEOUT)
-        except LockHeld:
+        except HubError:
             sessions.close()
             raise
         return sessions

@@ -62,6 +62,10 @@ _WITHOUT_STAT_DATA = IndexEntry(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b"", 0)
 class CannotRoundTrip(Exception):
     """The stored blob would not restore the file. The message names the path and the cause."""
 
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
 
 class StashTrees(NamedTuple):
     """The trees of the uncommitted changes, as object ids. `untracked` is '' without such files."""
@@ -218,7 +222,9 @@ class IndexCopy:
         for path in paths:
             file = changes.tree.files[path]
             if path not in stored:  # the name means .git on another file system
-                raise CannotRoundTrip(f"'{os.fsdecode(path)}' (git cannot store this name)")
+                raise CannotRoundTrip(
+                    f"'{os.fsdecode(path)}' (git cannot store this name)", "rename it"
+                )
             mode, oid, _ = stored[path]
             data = read_file_or_link(self._worktree.path, path, file.st_mode)
             data_oid = repo.blob_id(data)
@@ -228,7 +234,8 @@ class IndexCopy:
                 continue
             if not filtered or data != self._apply_filters(path, oid):
                 raise CannotRoundTrip(
-                    f"'{os.fsdecode(path)}' (changed by line-ending conversion or a filter)"
+                    f"'{os.fsdecode(path)}' (changed by line-ending conversion or a filter)",
+                    "commit it, or move it out of the worktree",
                 )
             filtered_files[path] = data_oid.hex()
         return filtered_files

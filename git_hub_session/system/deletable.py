@@ -1,4 +1,4 @@
-"""Find what cannot be deleted, before anything is deleted. Nothing is changed."""
+"""Find what cannot be deleted or created, before anything is changed. Change nothing."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.system import procfs
+from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
     from git_hub_session.system.tree import DirectoryTree
@@ -26,6 +27,13 @@ UNWRITABLE = "unwritable"
 _CAP_DAC_OVERRIDE = 1
 """The capability to write into each directory, from Linux's capability.h."""
 
+_REASONS = {
+    FOREIGN: "it belongs to another user",
+    IMMUTABLE: "it is immutable",
+    READ_ONLY: "its file system is read-only",
+    UNWRITABLE: "no write permission",
+}
+
 
 class Undeletable(NamedTuple):
     """A path that prevents a deletion."""
@@ -33,6 +41,50 @@ class Undeletable(NamedTuple):
     path: str
     cause: str
     """FOREIGN, IMMUTABLE, READ_ONLY or UNWRITABLE."""
+
+    @property
+    def message(self) -> str:
+        """The error of a deletion."""
+        if self.cause == FOREIGN:
+            return f"cannot delete the files of another user in '{self.path}'"
+        changes = "rename or delete anything in" if self.cause == UNWRITABLE else "delete"
+        return f"cannot {changes} '{self.path}': {self.reason}"
+
+    @property
+    def reason(self) -> str:
+        """The end of a message that names the path."""
+        return _REASONS[self.cause]
+
+    @property
+    def hint(self) -> str:
+        """The command that removes the cause, or an instruction."""
+        path = quote_word(self.path)
+        if self.cause == FOREIGN:
+            return f"{_sudo()}rm -r {path}"
+        return self.access_command or (
+            "mount the file system for writing"
+            if self.cause == READ_ONLY
+            else f"get write permission for {path}"
+        )
+
+    @property
+    def access_command(self) -> str:
+        """The command with which the user gets write access to the path, or ''."""
+        path = quote_word(self.path)
+        if self.cause == IMMUTABLE:
+            return f"{_sudo()}chattr -i {path}"
+        is_own = self.cause == UNWRITABLE and os.stat(self.path).st_uid == os.geteuid()
+        return f"chmod u+wx {path}" if is_own else ""
+
+
+def force_deletion_command(file: str) -> str:
+    """Return the command that deletes a file with attributes such as `chattr +a`."""
+    directory, path = quote_word(os.path.dirname(file)), quote_word(file)
+    return f"{_sudo()}chattr -i -a {directory} {path} && {_sudo()}rm {path}"
+
+
+def _sudo() -> str:
+    return "sudo " if os.geteuid() else ""
 
 
 def find_undeletable(top: str, tree: DirectoryTree) -> tuple[Undeletable, ...]:
@@ -44,12 +96,31 @@ def find_undeletable(top: str, tree: DirectoryTree) -> tuple[Undeletable, ...]:
 
 
 def find_unwritable(*directories: str) -> tuple[Undeletable, ...]:
-    """Return those of the directories in which nothing can be renamed or deleted."""
+    """Return those of the directories in which nothing can be created, renamed or deleted."""
     causes = {path: _find_cause(path) for path in directories}
     return tuple(
         Undeletable(path, UNWRITABLE if cause == FOREIGN else cause)
         for path, cause in causes.items()
         if cause
+    )
+
+
+def find_unwritable_below(top: str) -> tuple[Undeletable, ...]:
+    """Return the unwritable directories and the immutable files in the directory `top`."""
+    found: list[Undeletable] = []
+    for directory, _, files in os.walk(top):
+        found += find_unwritable(directory)
+        found += _find_immutable(*(os.path.join(directory, file) for file in files))
+    return tuple(found)
+
+
+def _find_immutable(*files: str) -> tuple[Undeletable, ...]:
+    """Return the immutable ones of some regular files."""
+    # Only an immutable file gives EPERM. A missing permission does not prevent a deletion.
+    return tuple(
+        Undeletable(path, IMMUTABLE)
+        for path in files
+        if not _is_accessible(path, os.W_OK) and _opening_error(path) == errno.EPERM
     )
 
 
@@ -105,15 +176,10 @@ def _protects_foreign_files(path: str, directory: bytes, tree: DirectoryTree) ->
 
 
 def _undeletable_files(top: str, tree: DirectoryTree) -> Iterator[Undeletable]:
+    yield from _find_immutable(os.path.join(top, ".git"))  # the scan leaves it out
     for file, status in tree.files.items():
-        path = os.path.join(top, os.fsdecode(file))
-        # Only an immutable file gives EPERM. A missing permission does not prevent a deletion.
-        if (
-            stat.S_ISREG(status.st_mode)
-            and not _is_accessible(path, os.W_OK)
-            and _opening_error(path) == errno.EPERM
-        ):
-            yield Undeletable(path, IMMUTABLE)
+        if stat.S_ISREG(status.st_mode):
+            yield from _find_immutable(os.path.join(top, os.fsdecode(file)))
 
 
 def _opening_error(path: str) -> int | None:

@@ -21,7 +21,7 @@ from collections.abc import Collection
 from types import TracebackType
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.errors import Damaged, HubError
+from git_hub_session.errors import CannotLock, Damaged, HubError, LockHeld
 from git_hub_session.system.io import read_up_to, write_all
 
 if TYPE_CHECKING:
@@ -34,12 +34,6 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 LOCK_TIMEOUT = 10.0  # seconds
 NOTHING_CHANGED = "nothing was changed"
 """The hint of CannotWrite for a command with one change."""
-
-
-class LockHeld(HubError):
-    """A lock that another process held for longer than the time-out."""
-
-    code = "locked"
 
 
 class CannotWrite(HubError):
@@ -305,6 +299,8 @@ class SafeDirectory:
             except BlockingIOError:
                 if time.monotonic() >= start + wait:
                     raise LockHeld(f"'{self.path}' is locked") from None
+            except OSError as error:  # such as ENOLCK, EOPNOTSUPP or ENOSYS
+                raise CannotLock(self.path, str(error.strerror)) from None
             time.sleep(pause)
             pause = min(pause * 2, 0.05)
         self._locked = True
@@ -316,6 +312,8 @@ class SafeDirectory:
             fcntl.flock(self.fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
+        except OSError:  # Without flock, no process holds a lock.
+            return False
         fcntl.flock(self.fd, fcntl.LOCK_UN)
         return False
 

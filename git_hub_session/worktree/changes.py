@@ -38,7 +38,7 @@ class WorktreeChanges(NamedTuple):
     untracked: tuple[bytes, ...] = ()
     ignored: tuple[bytes, ...] = ()
     special_files: tuple[bytes, ...] = ()
-    """Untracked FIFOs, sockets and devices."""
+    """FIFOs, sockets and devices that are untracked, or in the place of a tracked file."""
     submodules: tuple[bytes, ...] = ()
     """Submodules that are checked out."""
     repositories: tuple[bytes, ...] = ()
@@ -110,11 +110,11 @@ def _with_untracked(changes: WorktreeChanges, worktree: Worktree, repo: GitRepo)
     empty = [path for path in directory.empty if path not in index.gitlinks]
     ignored = _find_ignored([*others, *empty], worktree, directory, index, repo)
     untracked = [path for path in others if path not in ignored]
-    storable, special_files = _split_special(untracked, directory)
+    special_files = _find_special([*untracked, *changes.changed], directory)
     return changes._replace(
-        untracked=storable,
+        untracked=tuple(path for path in untracked if path not in special_files),
         ignored=tuple(path for path in others if path in ignored),
-        special_files=special_files,
+        special_files=tuple(sorted(special_files)),
         empty_directories=tuple(path for path in empty if path not in ignored),
     )
 
@@ -127,13 +127,13 @@ def _missing_or_added(directory: tree.DirectoryTree, index: Index) -> frozenset[
     return frozenset(missing | (index.intent_to_add & directory.files.keys()))
 
 
-def _split_special(
-    untracked: list[bytes], directory: tree.DirectoryTree
-) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
-    """Return the untracked files that git can store, and those that it cannot store."""
-    storable = {path for path in untracked if can_git_store(directory.files[path].st_mode)}
-    special_files = tuple(path for path in untracked if path not in storable)
-    return tuple(path for path in untracked if path in storable), special_files
+def _find_special(paths: list[bytes], directory: tree.DirectoryTree) -> set[bytes]:
+    """Return the paths of special files. One may be in the place of a tracked file.
+
+    An ignored special file has no content to save.
+    """
+    existing = [path for path in paths if path in directory.files]
+    return {path for path in existing if not can_git_store(directory.files[path].st_mode)}
 
 
 def staged_paths(head: str, repo: GitRepo, index: Index) -> frozenset[bytes]:

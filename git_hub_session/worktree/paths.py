@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from git_hub_session.session.project import Project
 
 
+CHOOSE_PATH_HINT = "choose another --path"
+
 _DEFAULT_DIRECTORY = "../{repo}.hub"
 _OTHER_DIRECTORY = "../{repo}.hub-worktrees"
 """The directory of the worktrees if the default directory is a repository itself."""
@@ -82,7 +84,7 @@ def worktree_path(template: str, paths: RepositoryPaths, branch: AgentBranch) ->
         raise HubError(f"'{path}' ends with white space: git would not find the worktree again")
     for reserved in (paths.common_dir, paths.hub):
         if is_inside(os.path.realpath(path), reserved):
-            raise HubError(f"'{path}' is inside '{reserved}'", hint="choose another --path")
+            raise HubError(f"'{path}' is inside '{reserved}'", hint=CHOOSE_PATH_HINT)
     return path
 
 

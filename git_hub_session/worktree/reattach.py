@@ -6,6 +6,7 @@ creates another attempt from them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Sequence
 from itertools import count
 
@@ -21,6 +22,7 @@ from git_hub_session.git.ref_names import (
 from git_hub_session.git.refs import list_files_below
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
 from git_hub_session.session.attempts import describe_attempt
+from git_hub_session.system.deletable import find_unwritable
 from git_hub_session.util.paths import is_same_path
 from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.branches_in_use import branches_in_use
@@ -33,13 +35,13 @@ from git_hub_session.worktree.off_branch import (
     original_attempt,
 )
 from git_hub_session.worktree.owner import session_worktrees
+from git_hub_session.worktree.paths import CHOOSE_PATH_HINT
 from git_hub_session.worktree.repair_commands import repair_command
 
 if TYPE_CHECKING:
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
 
-_CHOOSE_PATH_HINT = "choose another --path"
 
 _END_COMMANDS = {"rebase": "rebase --abort", "bisect": "bisect reset"}
 """{operation: the git command that ends it and returns to the original branch or commit}."""
@@ -111,17 +113,17 @@ def occupied_reason(
     """Return why no worktree of the branch can be created at an existing path, with a hint."""
     worktree = next((other for other in worktrees if is_same_path(other.path, path)), None)
     if worktree is None or worktree.link_error:
-        return f"'{path}' exists already", _CHOOSE_PATH_HINT
+        return f"'{path}' exists already", CHOOSE_PATH_HINT
     if worktree.branches:
         checked_out = short_name(worktree.branches[0])
         message = f"'{path}' exists already, with '{checked_out}' checked out"
-        return message, _CHOOSE_PATH_HINT
+        return message, CHOOSE_PATH_HINT
     original = original_attempt(worktree)
     was_of_agent = original is not None and original[:2] == branch[:2]
     if was_of_agent or not (worktree.detached or worktree.previous_branches):
         message = f"'{path}': {detached_reason(worktree)}"
         return message, reattach_command(worktree, branch, project)
-    return f"'{path}' exists already, with a detached HEAD", _CHOOSE_PATH_HINT
+    return f"'{path}' exists already, with a detached HEAD", CHOOSE_PATH_HINT
 
 
 def next_free_attempt(branch: AgentBranch, project: Project) -> AgentBranch:
@@ -163,3 +165,14 @@ def _restore_head_command(worktree: Worktree, branch: AgentBranch, tip: str) -> 
         return f"printf 'ref: %s\\n' {branch.ref} >{head}"
     # HEAD was on another branch, or detached: detach it at its last commit.
     return f"printf '%s\\n' {last_commit} >{head}"
+
+
+def unwritable_reason(path: str) -> tuple[str, str] | None:
+    """Return why no worktree can be created at `path`, with a hint, or None if it can be."""
+    parent = os.path.dirname(path)
+    while not os.path.lexists(parent):
+        parent = os.path.dirname(parent)
+    for problem in find_unwritable(parent):
+        message = f"cannot create a worktree in '{parent}': {problem.reason}"
+        return message, problem.access_command or CHOOSE_PATH_HINT
+    return None

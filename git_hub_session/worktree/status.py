@@ -217,7 +217,8 @@ def _diff(tip: str, fork: frozenset[str], base: str, repo: GitRepo) -> DiffStat:
 
 
 def _untracked_count(changes: WorktreeChanges) -> int:
-    return len(changes.untracked) + len(changes.special_files) + len(changes.repositories)
+    paths = {*changes.untracked, *changes.special_files, *changes.repositories}
+    return len(paths - changes.changed)
 
 
 def read_worktree_changes(worktree: Worktree, project: Project) -> WorktreeChanges | None:

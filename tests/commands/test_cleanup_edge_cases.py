@@ -162,7 +162,9 @@ def test_bare_repository_at_the_top_of_the_worktree(hub: Hub, worktree: Path) ->
     (worktree / "objects" / "precious").write_text("precious\n")
     before = snapshot(worktree)
     assert hub.run("cleanup", "s1") == kept(
-        worktree, "contains another repository: '.'", f"move it out of {worktree}"
+        worktree,
+        "contains another repository: '.'",
+        f"move HEAD, objects and refs out of {worktree}",
     )
     assert snapshot(worktree) == before
 

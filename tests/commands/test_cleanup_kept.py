@@ -24,6 +24,7 @@ from tests.support.cleanup import (
     shown_path,
 )
 from tests.support.doctor import list_findings
+from tests.support.hints import type_hint
 from tests.support.hub import Hub, Result, snapshot
 
 ABORT = "git hub-session cleanup --force s1"
@@ -390,6 +391,26 @@ def test_submodule_with_its_repository_inside(hub: Hub, worktree: Path) -> None:
         "--force",
         "--discard",
     )
+    type_hint(hub, f"git -C {worktree} submodule deinit --all")
+    result = hub.run("cleanup", "s1")
+    assert f"has repositories of submodules: '{modules}'" in result.out
+    hub.git("submodule", "--quiet", "update", "--init", cwd=worktree)
+
+
+def test_repository_in_the_index_that_is_no_submodule(hub: Hub, worktree: Path) -> None:
+    """An agent made a repository and added it. `git submodule` ignores it."""
+    inner = worktree / "inner"
+    hub.git("init", "-q", inner)
+    hub.commit(inner, "precious", "precious\n")
+    hub.git("add", "inner", cwd=worktree)
+    hint = f"mv {inner} {worktree}-inner"
+    assert_kept(hub, kept(worktree, "has a populated submodule: 'inner'", hint), "--force")
+    type_hint(hub, hint)
+    result = hub.run("cleanup", "s1")
+    assert result == saved(worktree)
+    run_restore_commands(hub, result)
+    assert hub.git("ls-files", "-s", "inner", cwd=worktree).startswith("160000 ")
+    assert worktree.with_name("agent-1-inner").joinpath("precious").is_file()
 
 
 def test_worktree_with_an_unpopulated_submodule_is_removed(hub: Hub, worktree: Path) -> None:
@@ -431,12 +452,19 @@ def test_contains_another_repository(
     if ignored:
         (hub.top / ".git" / "info").mkdir(exist_ok=True)
         (hub.top / ".git" / "info" / "exclude").write_text("deep/\n")
+    target = worktree.with_name("agent-1-inner")
+    move = f"git -C {inner} worktree move" if create is create_linked_worktree else "mv"
+    hint = f"{move} {inner} {target}"
     assert_kept(
         hub,
-        kept(worktree, "contains another repository: 'deep/inner'", f"move it out of {worktree}"),
+        kept(worktree, "contains another repository: 'deep/inner'", hint),
         "--force",
         "--discard",
     )
+    type_hint(hub, hint)
+    assert hub.run("cleanup", "s1").code == 0
+    assert (target / "precious").read_text() == "not committed\n"
+    assert hub.git("rev-parse", "--git-dir", cwd=target)
 
 
 def test_contains_another_worktree(hub: Hub, worktree: Path) -> None:
@@ -649,7 +677,7 @@ def test_rescue_limit_exceeded(hub: Hub, worktree: Path) -> None:
     (worktree / "file").write_bytes(b"x" * 5000)
     (worktree / "small").write_bytes(b"x" * 1000)
     (worktree / "large").write_bytes(b"x" * 2000)
-    hint = "git -c hubsession.rescueLimit=3000 hub-session cleanup s1, or use --discard"
+    hint = "git -c hubsession.rescueLimit=3000 hub-session cleanup s1"
     reason = "3,000 bytes of untracked files exceed hubsession.rescueLimit (2,048)"
     assert_kept(hub, kept(worktree, reason, hint), "--force")
     arguments = ("-c", "hubsession.rescueLimit=3000", "hub-session", "cleanup", "s1")
@@ -683,20 +711,18 @@ def test_special_file(hub: Hub, worktree: Path) -> None:
     """Git cannot store a FIFO. --discard removes it."""
     os.mkfifo(worktree / "pipe")
     reason = "git cannot store a special file: 'pipe'"
-    assert_kept(hub, kept(worktree, reason, "use --discard"), "--force")
+    assert_kept(hub, kept(worktree, reason, f"rm {worktree / 'pipe'}"), "--force")
     assert hub.run("cleanup", "--discard", "s1") == removed(worktree)
 
 
 def test_tracked_file_replaced_by_a_pipe(hub: Hub, worktree: Path) -> None:
     (worktree / "file").unlink()
     os.mkfifo(worktree / "file")
-    before = everything(hub)
-    result = hub.run("cleanup", "s1")
-    assert (result.code, result.err) == (1, "")
-    assert result.out.startswith(
-        f"agent-1: kept {shown_path(worktree)}\n  cannot save the work: 'git update-index' failed (exit 128)\n"
-    )
-    assert everything(hub) == before
+    hint = f"rm {worktree / 'file'}"
+    reason = "git cannot store a special file: 'file'"
+    assert_kept(hub, kept(worktree, reason, hint), "--force")
+    assert hub.call("sh", "-c", hint) == Result(0)
+    assert hub.run("cleanup", "s1") == saved(worktree)
 
 
 def test_file_name_that_git_rejects(hub: Hub, worktree: Path) -> None:
@@ -710,7 +736,7 @@ def test_file_name_that_git_rejects(hub: Hub, worktree: Path) -> None:
     assert hub.run("cleanup", "s1") == kept(
         worktree,
         "cannot be saved byte for byte: 'red\\x1b[31m\\n/git~1' (git cannot store this name)",
-        "commit it, or use --discard",
+        "rename it",
     )
     assert snapshot(worktree) == before
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cleanup import everything, kept, removed
-from tests.support.hub import Hub
+from tests.support.hub import Hub, Result
 from tests.support.interrupt import run_with_injected_code
 
 FORCE = "git hub-session cleanup --force s1"
@@ -71,7 +71,10 @@ def test_three_paths_are_listed_and_the_others_counted(
     for number in range(count):
         os.mkfifo(worktree / f"pipe-{number}")
     reason = f"git cannot store a special file: {shown}"
-    assert hub.run("cleanup", "s1") == kept(worktree, reason, "use --discard")
+    paths = " ".join(str(worktree / f"pipe-{number}") for number in range(count))
+    assert hub.run("cleanup", "s1") == kept(worktree, reason, f"rm {paths}")
+    assert hub.call("sh", "-c", f"rm {paths}") == Result(0)
+    assert hub.run("cleanup", "s1") == removed(worktree)
 
 
 def test_ignored_pipe_that_matches_keep_ignored(hub: Hub, worktree: Path) -> None:

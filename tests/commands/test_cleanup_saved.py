@@ -221,7 +221,7 @@ def test_line_endings_that_git_would_convert_keep_the_worktree(hub: Hub) -> None
     assert hub.run("cleanup", "s1") == kept(
         worktree,
         "cannot be saved byte for byte: 'new' (changed by line-ending conversion or a filter)",
-        "commit it, or use --discard",
+        "commit it, or move it out of the worktree",
     )
     assert (snapshot(worktree), hub.refs("refs/hub")) == (before, {})
     assert hub.run("cleanup", "--discard", "s1") == removed(worktree)
@@ -278,7 +278,7 @@ def test_lossy_filter_keeps_the_worktree(hub: Hub, name: str) -> None:
     assert hub.run("cleanup", "s1") == kept(
         worktree,
         f"cannot be saved byte for byte: '{name}' (changed by line-ending conversion or a filter)",
-        "commit it, or use --discard",
+        "commit it, or move it out of the worktree",
     )
     assert (snapshot(worktree), hub.refs("refs/hub")) == (before, {})
 
@@ -338,7 +338,7 @@ def test_untracked_attributes_of_a_tracked_file_keep_the_worktree(
     assert hub.run("cleanup", "s1") == kept(
         worktree,
         "cannot be saved byte for byte: 'a.crlf' (changed by line-ending conversion or a filter)",
-        "commit it, or use --discard",
+        "commit it, or move it out of the worktree",
     )
     assert (snapshot(worktree), hub.refs("refs/hub")) == (before, {})
 

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.support.hub import Hub, Result, new_hub, snapshot
-
-
-def type_hint(hub: Hub, line: str) -> None:
-    """Run the command of a hint in a shell, as a user would."""
-    result = hub.call("sh", "-c", line)
-    assert result.code == 0, (line, result)
-
-
-def hints(result: Result) -> list[str]:
-    """Return the hints on both streams."""
-    lines = (line.strip() for line in (result.out + result.err).splitlines())
-    return [line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")]
+from tests.support.cleanup import everything
+from tests.support.hints import hints, type_hint
+from tests.support.hub import CHECKOUT, PYTHON, Hub, new_hub, snapshot
 
 
 @pytest.mark.parametrize("kind", ["branch", "tag"])
@@ -91,3 +85,99 @@ def test_several_lines_of_git_in_one_message(hub: Hub) -> None:
     assert result.code != 0
     assert "\\n" not in result.err
     assert "smudge filter broken failed" in result.err
+
+
+def test_socket_beside_uncommitted_work(hub: Hub) -> None:
+    """The hint deletes the socket. It does not discard the work of the session."""
+    path = hub.session("s1", agents=2).worktree(1)
+    for agent in (1, 2):
+        (hub.worktree(agent) / "work").write_text("precious\n")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path / "it's a socket"))
+    result = hub.run("cleanup", "s1")
+    assert result.code == 1
+    [hint] = hints(result)
+    assert "--discard" not in hint
+    type_hint(hub, hint)
+    assert hub.run("cleanup", "s1").code == 0
+    assert len(hub.refs("refs/hub/rescue")) == 2
+
+
+@contextmanager
+def immutable(path: Path) -> Iterator[None]:
+    """Make a file or directory immutable."""
+    if subprocess.run(["chattr", "+i", path], capture_output=True).returncode:
+        pytest.skip("needs root, and a file system with chattr +i")
+    try:
+        yield
+    finally:
+        subprocess.run(["chattr", "-i", path])
+
+
+@pytest.mark.parametrize("command", ["spawn", "restore"])
+def test_parent_directory_that_cannot_be_changed(hub: Hub, command: str) -> None:
+    """git would say after its first change that it cannot create leading directories."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
+    if command == "restore":
+        hub.run("spawn", "-q", "s1")
+        hub.run("cleanup", "-q", "s1")
+        subprocess.run(["rm", "-rf", hub.top.with_name("project.hub")], check=True)
+    with immutable(hub.top.parent):
+        before = everything(hub)
+        result = hub.run(command, "s1")
+        assert result.code == 1
+        message = f"cannot create a worktree in '{hub.top.parent}': it is immutable\n"
+        assert message in result.err
+        assert everything(hub) == before
+        assert hints(result) == [f"chattr -i {hub.top.parent}"]
+        type_hint(hub, hints(result)[0])
+        assert hub.run(command, "s1").code == 0
+
+
+@pytest.mark.parametrize("name", ["file", ".git", "HEAD"])
+def test_immutable_file_in_a_worktree(hub: Hub, name: str) -> None:
+    path = hub.session("s1", agents=1).worktree(1)
+    (path / "file").write_text("work\n")
+    if name == "HEAD":
+        path = hub.top / ".git" / "worktrees" / "agent-1"
+    with immutable(path / name):
+        before = everything(hub)
+        result = hub.run("cleanup", "s1")
+        assert hints(result) == [f"chattr -i {path / name}"]
+        assert everything(hub) == before
+        type_hint(hub, hints(result)[0])
+        assert hub.run("cleanup", "s1").code == 0
+
+
+_WITHOUT_FLOCK = """
+import errno, fcntl, os, sys
+sys.path.insert(0, {0!r})
+sys.dont_write_bytecode = True
+system_flock = fcntl.flock
+
+def flock(fd, operation):
+    if ".agenthub" in os.readlink(f"/proc/self/fd/{{fd}}"):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+    system_flock(fd, operation)
+
+fcntl.flock = flock
+from git_hub_session.main import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("command", [("init", "--task", "t"), ("spawn", "s1"), ("cleanup", "s1")])
+def test_file_system_without_flock(hub: Hub, tmp_path: Path, command: tuple[str, ...]) -> None:
+    """The hint names the variable that moves the hub to another file system."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
+    before = snapshot(hub.top)
+    result = hub.call(PYTHON, "-c", _WITHOUT_FLOCK.format(str(CHECKOUT)), *command)
+    assert result.code == 128
+    assert result.err.startswith(f"fatal: cannot lock '{hub.top}/.agenthub/sessions")
+    assert result.err.endswith(
+        "': No locks available\n"
+        "hint: set GIT_HUB_SESSION_DIR to a directory on a file system that supports flock\n"
+    )
+    assert snapshot(hub.top) == before
+    other = {"GIT_HUB_SESSION_DIR": str(tmp_path / "elsewhere")}
+    assert hub.run("init", "-q", "--id", "s2", "--task", "t", environ=other).code == 0

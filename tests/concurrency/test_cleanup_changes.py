@@ -325,7 +325,7 @@ def test_change_that_a_filter_hides_from_git(hub: Hub) -> None:
     assert hub.run("cleanup", "s1") == kept(
         worktree,
         "cannot be saved byte for byte: 'conf' (changed by line-ending conversion or a filter)",
-        "commit it, or use --discard",
+        "commit it, or move it out of the worktree",
     )
     assert (worktree / "conf").read_text() == "KEY=precious\n"
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from git_hub_session.errors import Damaged, HubError
+from git_hub_session.errors import Damaged, HubError, LockHeld
 from git_hub_session.git.ref_names import parse_session_id
 from git_hub_session.session.model import Config
 from git_hub_session.session.store import SessionExists, Store
-from git_hub_session.system.directory import LockHeld, SafeDirectory
+from git_hub_session.system.directory import SafeDirectory
 from tests.support.hub import CHECKOUT, IMPATIENT, PATIENT, PYTHON, Hub, Result, snapshot
 from tests.support.interrupt import Template, count_changes, kill_at_changes
 from tests.support.locks import lock_directory, unlock, wait_for_lock_waiter

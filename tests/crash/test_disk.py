@@ -78,9 +78,6 @@ def _write_error(path: str, hint: str = "nothing was changed") -> str:
     return f"fatal: cannot write '{path}': Read-only file system\nhint: {hint}\n"
 
 
-_CONTINUE_HINT = "fix the cause, then run the same command again to finish"
-
-
 def test_read_only_file_system(disk: Hub) -> None:
     """Each command prints the error and changes nothing. The merge works once the disk is writable."""
     runner = ScenarioRunner(disk, SCENARIOS["merge"])
@@ -89,7 +86,6 @@ def test_read_only_file_system(disk: Hub) -> None:
         "init --id s9 --task t": _write_error(f"{hub}"),
         "board post results -m text": _write_error(f"{hub}/board/results"),
         "update s0 --state running": _write_error(f"{hub}/sessions/s0/state.json"),
-        "spawn s0": _write_error(f"{hub}/sessions/s0/state.json", _CONTINUE_HINT),
         "merge -q --yes s1": "fatal: 'git index-pack' failed (exit 128)\nhint: fatal: Unable to "
         f"create temporary file '{disk.top}/.git/objects/pack/tmp_pack_XXXXXX': "
         "Read-only file system\n",
@@ -97,19 +93,22 @@ def test_read_only_file_system(disk: Hub) -> None:
     subprocess.run(["mount", "-o", "remount,ro", disk.top.parent], check=True)
     try:
         results = {command: runner.call(*command.split()) for command in errors}
+        spawn = runner.call("spawn", "s0")
         cleanup = runner.call("cleanup", "-q", "s1")
         assert everything(disk) == before
     finally:
         subprocess.run(["mount", "-o", "remount,rw", disk.top.parent], check=True)
     assert results == {command: Result(128, "", error) for command, error in errors.items()}
+    assert spawn.err.startswith("error: cannot create a worktree in ")
+    assert ": its file system is read-only\n" in spawn.err
     assert cleanup == Result(
         1,
         "",
         f"agent-1: kept {shown_path(worktree_path(disk, 1))}\n"
-        f"  the file system of '{worktree_path(disk, 1).parent}' is read-only\n"
+        f"  cannot delete '{worktree_path(disk, 1).parent}': its file system is read-only\n"
         "  hint: mount the file system for writing\n"
         f"agent-2: kept {shown_path(worktree_path(disk, 2))}\n"
-        f"  the file system of '{worktree_path(disk, 1).parent}' is read-only\n"
+        f"  cannot delete '{worktree_path(disk, 1).parent}': its file system is read-only\n"
         "  hint: mount the file system for writing\n",
     )
     runner.finish()
@@ -207,7 +206,7 @@ def test_file_that_cannot_be_deleted(hub: Hub) -> None:
         "agent-1: kept ../project.hub/s1/agent-1, "
         "saved uncommitted work in refs/hub/rescue/s1/agent-1/attempt-1/1\n"
         f"  cannot delete '{trash}/sub/other': Operation not permitted\n"
-        f"  hint: delete {trash}/sub/other and run the command again\n",
+        f"  hint: chattr -i -a {trash}/sub {trash}/sub/other && rm {trash}/sub/other\n",
     )
     assert not worktree_path(hub, 1).exists()
     runner.check()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from git_hub_session.errors import Damaged
-from git_hub_session.system.directory import LockHeld, SafeDirectory, write_error
+from git_hub_session.errors import Damaged, LockHeld
+from git_hub_session.system.directory import SafeDirectory, write_error
 from tests.support.hub import snapshot
 
 
