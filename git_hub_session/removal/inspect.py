@@ -20,13 +20,8 @@ from git_hub_session.removal.journal import (
     read_journal,
 )
 from git_hub_session.stash.create import IndexCopy
-from git_hub_session.system import procfs
-from git_hub_session.system.deletable import (
-    Undeletable,
-    find_undeletable,
-    find_unwritable,
-    find_unwritable_below,
-)
+from git_hub_session.system import deletable, procfs
+from git_hub_session.system.deletable import Undeletable
 from git_hub_session.system.tree import EMPTY_DIRECTORY, DirectoryTree, scan_directory
 from git_hub_session.util.databases import database_of
 from git_hub_session.util.paths import is_inside
@@ -203,9 +198,11 @@ def _find_undeletable(worktree: Worktree, changes: WorktreeChanges) -> tuple[Und
     parents = [os.path.dirname(worktree.git_dir), worktree.common_dir]
     if not worktree.is_missing:
         parents.insert(0, os.path.dirname(worktree.path))
-    unwritable = find_unwritable(*parents) or find_unwritable_below(worktree.git_dir)
-    done = unwritable or worktree.is_missing
-    return unwritable if done else find_undeletable(worktree.path, changes.tree)
+    git_dir = worktree.git_dir
+    unwritable = deletable.find_unwritable(*parents) or deletable.find_unwritable_below(git_dir)
+    if unwritable or worktree.is_missing:
+        return unwritable
+    return deletable.find_undeletable(worktree.path, changes.tree)
 
 
 def scan_changes(worktree: Worktree, project: Project) -> WorktreeChanges:
