@@ -17,17 +17,19 @@ _COMMAND = ("maintenance", "run", "--auto", "--quiet")
 _USAGE_ERROR = 129
 
 
-def run_maintenance(repository: Git, read_setting: ReadSetting) -> None:
+def run_maintenance(open_git: Callable[[], Git], read_setting: ReadSetting) -> None:
     """Let git pack the objects if there are many. `maintenance.auto` and `gc.auto` turn it off.
 
     The maintenance runs in the background unless a setting forbids it. It does not fail a command.
 
     Args:
+        open_git: returns git on the repository. It is not called if the maintenance is turned off.
         read_setting: returns all values of a setting.
     """
     try:
         if not _is_true("maintenance.auto", read_setting):
             return
+        repository = open_git()
         git = repository.at(repository.common_dir)
         try:
             git.run([*_COMMAND, "--detach" if _detaches(read_setting) else "--no-detach"])

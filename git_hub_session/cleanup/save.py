@@ -111,8 +111,9 @@ def _save_worktree(
             work = _save_changes(prefix, project, options, plan)
             saved += [SavedWork(ref, "work", on_branch) for ref in work]
             _keep_lfs_contents(work, project)
-        for ref in save_objects(prefix, plan.commits, plan.head, project.git, project.repo):
-            saved.append(SavedWork(ref, "commits"))
+        if plan.commits:
+            refs = save_objects(prefix, plan.commits, plan.head, project.git, project.repo)
+            saved += [SavedWork(ref, "commits") for ref in refs]
     except CannotRoundTrip as error:
         message = f"cannot be saved byte for byte: {error}"
         raise CannotSave(Reason("unfaithful", message, error.hint)) from None
