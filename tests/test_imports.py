@@ -2,38 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
-from tests.support.hub import CHECKOUT, PYTHON, UNMEASURED, Hub, Result
-
-# Milliseconds of every start, measured: pygit2 70, PyYAML 17, subprocess 12, argparse 9.
-HEAVY = ("pygit2", "yaml", "subprocess", "argparse", "difflib")
-
-_PROBE = """\
-import sys
-sys.path.insert(0, sys.argv.pop(1))
-from git_hub_session.main import main
-code = main()
-import json
-print(json.dumps([code, sorted(sys.modules)]), file=sys.stderr)
-"""
-
-
-def loaded(hub: Hub, *words: str, cwd: Path | None = None) -> set[str]:
-    """The modules in the process when the command has ended; it has to succeed."""
-    probe = (PYTHON, "-I", "-c", _PROBE, CHECKOUT)
-    result = hub.call(*probe, *words, cwd=cwd, environ=UNMEASURED)
-    code, modules = json.loads(result.err.splitlines()[-1])
-    assert (code, result.code) == (0, 0), result
-    assert "git_hub_session.main" in modules
-    return set(modules)
-
-
-def heavy(modules: set[str]) -> list[str]:
-    return [name for name in HEAVY if name in modules]
+from tests.support.hub import CHECKOUT, PYTHON, Hub, Result
+from tests.support.loaded_modules import PROBE, heavy, loaded
 
 
 @pytest.mark.parametrize(
@@ -105,7 +79,7 @@ def test_without_pygit2_what_does_not_look_works(hub: Hub, tmp_path: Path) -> No
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "pygit2.py").write_text("raise ImportError('no libgit2 here')\n")
-    probe = f"import sys\nsys.path.insert(0, {str(broken)!r})\n{_PROBE.partition('code = ')[0]}"
+    probe = f"import sys\nsys.path.insert(0, {str(broken)!r})\n{PROBE.partition('code = ')[0]}"
     run = (PYTHON, "-I", "-c", f"{probe}\nsys.exit(main())", CHECKOUT)
     assert hub.call(*run, "list", "--format=porcelain").code == 0
     assert hub.call(*run, "update", "s1", "--state", "running") == Result(

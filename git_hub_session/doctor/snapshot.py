@@ -21,6 +21,7 @@ from git_hub_session.git.ref_names import (
 from git_hub_session.git.refs import list_files_below, read_consistently
 from git_hub_session.git.worktrees import (
     Worktree,
+    copied_git_dirs,
     linked_worktrees,
     read_worktree,
     worktree_git_dir,
@@ -57,6 +58,8 @@ class HubSnapshot(NamedTuple):
     """The entries of the sessions directory whose name is not a session id."""
     locked_sessions: Mapping[SessionId, int]
     """The sessions that other processes are changing, with the pid of the lock's owner or 0."""
+    copied_git_dirs: Sequence[Worktree]
+    """The git dirs that are copies of the git dir of a sound worktree."""
     worktrees: Sequence[Worktree]
     session_by_git_dir: Mapping[str, SessionId]
     """The session of each worktree, by git dir."""
@@ -139,6 +142,7 @@ def take_snapshot(project: Project) -> HubSnapshot:
         sessions=sessions,
         invalid_entries=_invalid_entries(entries),
         locked_sessions=locked,
+        copied_git_dirs=copied_git_dirs(project.paths.common_dir),
         worktrees=worktrees,
         session_by_git_dir=_find_owners(worktrees, sessions, off_branch, project),
         off_branch=off_branch,

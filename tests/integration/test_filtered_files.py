@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.cleanup import kept, removed, saved
 from tests.support.hub import Hub, snapshot
-from tests.test_imports import heavy, loaded
+from tests.support.loaded_modules import heavy, loaded
 
 ENDINGS = "*.txt text eol=crlf\n"
 MEASURE = ("--eval", "echo ms: 9", "--metric", "ms", "--direction", "lower")
@@ -181,7 +181,7 @@ def test_mixed_line_endings(hub: Hub) -> None:
     assert hub.run("cleanup", "s1") == kept(
         worktree,
         "cannot be saved byte for byte: 'a.txt' (changed by line-ending conversion or a filter)",
-        "commit it, or use --discard",
+        "commit it, or move it out of the worktree",
     )
     assert snapshot(worktree) == before
 

@@ -244,8 +244,9 @@ def test_branches_and_worktrees(
         hub.git("clone", "-q", "--bare", hub.top, cwd)
         hub = Hub(cwd, hub.environ)
         write_programs(cwd)
+        for branch in hub.git("branch", "--format=%(refname:short)", "--list", "hub/*").split():
+            hub.git("branch", "-D", branch)
         assert hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1").code == 0
-        hub.git("branch", "-D", WINNER)
         assert hub.run("spawn", "-q", "s1") == Result(0)
         subdirectory = subdirectory and "refs"
     path = cwd.parent / f"{cwd.name.removesuffix('.git')}.hub" / "s1" / "agent-1"

@@ -33,7 +33,7 @@ from git_hub_session.git.ref_names import (
     session_of_branch,
 )
 from git_hub_session.git.safe_open import read_text
-from git_hub_session.git.worktrees import Worktree, copied_git_dirs, linked_git_dir
+from git_hub_session.git.worktrees import Worktree, linked_git_dir
 from git_hub_session.removal.trash import leftover_files
 from git_hub_session.session.attempts import recorded_paths
 from git_hub_session.session.create import bring_back_command
@@ -77,7 +77,7 @@ def worktree_findings(hub: HubSnapshot) -> Iterator[Finding]:
         if sid is not None and sid not in hub.locked_sessions:
             for finding in _findings_of(worktree, sid, hub):
                 yield finding._replace(session=sid, git_dir=worktree.git_dir)
-    for worktree in copied_git_dirs(hub.project.paths.common_dir):
+    for worktree in hub.copied_git_dirs:
         sid = next(filter(None, map(session_of_branch, worktree.branches)), None)
         if sid is not None and sid in hub.sessions and sid not in hub.locked_sessions:
             yield from check_copied_git_dir(worktree, sid)

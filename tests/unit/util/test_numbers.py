@@ -103,6 +103,7 @@ def test_no_other_module_parses_integers_from_text() -> None:
         ("stash.create", "int(mode, 8)"),
         ("stash.create", "int(stage)"),
         ("system.procfs", "int(match[1], 8)"),
+        ("system.procfs", "int(match[1], 16)"),  # from the kernel
         ("system.trace", "int(now % 1 * 1000000.0)"),  # a float
         ("system.trace", "int(value)"),  # one digit
         ("util.clock", "int(seconds)"),  # a float
