@@ -480,7 +480,11 @@ def test_json_format(hub: Hub) -> None:
                     for agent in (1, 3)
                 ],
                 "branches_kept": [
-                    {"branch": "hub/s1/agent-2/attempt-1", "reason": "checked out in a worktree"}
+                    {
+                        "branch": "hub/s1/agent-2/attempt-1",
+                        "reason": "checked out in a worktree",
+                        "hint": "",
+                    }
                 ],
                 "notes": [],
             }
