@@ -110,6 +110,7 @@ LATE_IMPORTS = {
     ("main", "system.trace"),
     ("main", "traceback"),
     ("system.temporary", "tempfile"),
+    ("session.config_file", "util.yaml_text"),
     ("session.config_file", "yaml"),
     ("session.layout", "git.worktrees"),
     ("session.project", "git.command"),

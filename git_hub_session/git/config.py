@@ -119,7 +119,9 @@ def _fold_key(name: str) -> str:
 def is_true(value: str | None) -> bool:
     """Return True if git reads the value as true: true, yes, on, or a number other than 0."""
     text = (value or "").strip().lower()
-    return text in ("true", "yes", "on") or re.fullmatch(_NONZERO_NUMBER, text) is not None
+    if text in ("true", "yes", "on"):
+        return True
+    return not is_false(text) and re.fullmatch(_NONZERO_NUMBER, text) is not None
 
 
 def is_false(value: str) -> bool:

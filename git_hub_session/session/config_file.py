@@ -24,7 +24,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Damaged
-from git_hub_session.util.yaml_text import UNPRINTABLE, quote_scalar
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -60,8 +59,6 @@ _KEY = r"([A-Za-z_][\w.-]*)[ \t]*:(?:\s|$)"
 _REQUIRED = {"session_id", "task", "agent_count", "base_branch", "created"}
 _MAX_TRIES = 8  # a command can have lines that look like the line `agent_count:`
 
-# Words with single spaces that YAML reads as plain text: no ': ', and no '#'.
-_PLAIN = r"(?:[A-Za-z0-9_./+]|-(?=[0-9.]))(?:[A-Za-z0-9_./+@%-]|:(?! |\Z)| (?=[A-Za-z0-9_./+%-]))*"
 _LITERAL_KEYS = frozenset({"task", "eval_cmd"})
 # The keys with a value in each line.
 _LIST_KEYS = frozenset({"guard", "require"})
@@ -294,10 +291,12 @@ def render_config(values: Mapping[str, str]) -> str:
     Write a task and an eval command so that AgentHub's scripts read the same text, if they can. All
     values must be UTF-8.
     """
-    text = "".join(f"{key}: {_render_scalar(key, value)}\n" for key, value in values.items())
+    from git_hub_session.util.yaml_text import quote_scalar
+
+    text = "".join(f"{key}: {_render_value(key, value)}\n" for key, value in values.items())
     if not _has_settings(text, values):
         text = "".join(
-            f"{key}: {quote_scalar(value) if key in _LITERAL_KEYS else _render_scalar(key, value)}\n"
+            f"{key}: {quote_scalar(value) if key in _LITERAL_KEYS else _render_value(key, value)}\n"
             for key, value in values.items()
         )
     return text
@@ -311,7 +310,7 @@ def append_setting(text: str, key: str, value: str) -> str:
     expected = {**parse_config(text), key: value}
     line_end = "\r\n" if "\r\n" in text else "\n"
     start = text if text.endswith("\n") else f"{text}{line_end}"
-    added = f"{start}{key}: {_render_scalar(key, value)}{line_end}"
+    added = f"{start}{key}: {_render_value(key, value)}{line_end}"
     return added if _has_settings(added, expected) else render_config(expected)
 
 
@@ -323,27 +322,8 @@ def _has_settings(text: str, values: Mapping[str, str]) -> bool:
         return False
 
 
-def _render_scalar(key: str, value: str) -> str:
-    if re.search(UNPRINTABLE, value):
-        return _render_block(value)
-    if key in _LITERAL_KEYS:
-        return f'"{_pad_quotes(value)}"'
-    return value if re.fullmatch(_PLAIN, value) else "'" + value.replace("'", "''") + "'"
+def _render_value(key: str, value: str) -> str:
+    # Most commands write no config.yaml.
+    from git_hub_session.util.yaml_text import render_literal, render_scalar
 
-
-def _pad_quotes(text: str) -> str:
-    """Return the text with a space beside a double quote at its start or end.
-
-    AgentHub's scripts remove all double quotes at the ends of a value.
-    """
-    start = " " if text.startswith('"') else ""
-    end = " " if text.endswith('"') else ""
-    return f"{start}{text}{end}"
-
-
-def _render_block(value: str) -> str:
-    # AgentHub's scripts read every line with a colon as a setting, even inside a block.
-    is_block = "\n" in value and ":" not in value and not value.endswith("\n")
-    if is_block and not re.search(UNPRINTABLE, value.replace("\n", "")):
-        return "|2-\n" + "\n".join(f"  {line}" if line else "" for line in value.split("\n"))
-    return quote_scalar(value)
+    return render_literal(value) if key in _LITERAL_KEYS else render_scalar(value)

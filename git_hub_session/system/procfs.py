@@ -33,6 +33,7 @@ class MountTable:
         """Parse the content of /proc/<pid>/mountinfo. Without it, a place is the path itself."""
         self._places: dict[str, str] = {}
         """The place of the root of each mount, by its mount point. The last mount covers others."""
+        self._found: dict[str, str] = {}  # many processes have the same directory
         for line in text.splitlines():
             fields = line.split(" ")
             if len(fields) > 4:
@@ -51,6 +52,11 @@ class MountTable:
 
     def find_place(self, path: str) -> str:
         """Return the device of an absolute path, and the path in the file system, as one text."""
+        if path not in self._found:
+            self._found[path] = self._search_place(path)
+        return self._found[path]
+
+    def _search_place(self, path: str) -> str:
         point = path
         while point not in self._places:
             parent = os.path.dirname(point)
