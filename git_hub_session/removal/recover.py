@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 
@@ -18,6 +19,7 @@ from git_hub_session.removal.journal import (
 )
 from git_hub_session.removal.trash import empty_trash
 from git_hub_session.system import tree
+from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.owner import session_worktrees
 
 if TYPE_CHECKING:
@@ -87,8 +89,11 @@ def restore_directory(worktree: Worktree, trash: str) -> None:
         if trash != worktree.path:
             os.rename(trash, worktree.path)
     except OSError as error:
+        is_occupied = error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
+        path = worktree.path
         raise RemovalFailed(
-            f"the directory is in '{trash}' and cannot be renamed back: {error.strerror}"
+            f"the directory is in '{trash}' and cannot be renamed back: {error.strerror}",
+            f"mv {quote_word(path)} {quote_word(f'{path}.other')}" if is_occupied else "",
         ) from None
     clear_journal(worktree)
 

@@ -201,7 +201,7 @@ def test_new_directory_at_the_path_of_the_worktree(hub: Hub) -> None:
     assert run_with_injected_code(hub, "cleanup", "s1", code=code, opened=str(trash)) == kept(
         worktree,
         f"the directory is in '{trash}' and cannot be renamed back: Directory not empty",
-        "try again",
+        f"mv {worktree} {worktree}.other",
     )
     assert (trash / "new").read_text() == "new"
     assert (trash / "file").read_text() == "first\n"
@@ -211,7 +211,7 @@ def test_new_directory_at_the_path_of_the_worktree(hub: Hub) -> None:
     )
     assert hub.run("cleanup", "s1") == kept(worktree, reason, "git hub-session doctor s1")
     assert repair_commands(hub) == [f"mv {worktree} {worktree}.other"]
-    worktree.rename(worktree.parent / "other")
+    assert hub.call("sh", "-c", f"mv {worktree} {worktree}.other").code == 0
     assert hub.run("cleanup", "s1") == saved(worktree)
 
 
