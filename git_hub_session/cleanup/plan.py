@@ -124,7 +124,7 @@ def _read_active_runs(sid: SessionId, project: Project) -> _ActiveRuns:
         except (
             HubError,
             OSError,
-        ):  # Without state.json, each agent may be the one that is running.
+        ):  # Without state.json, any agent can be the running agent.
             active = runs.active_runs(directory, runs.EXEC)
             return _ActiveRuns((*everywhere, *(f"{run} is running" for run in active)), {})
     agents = {

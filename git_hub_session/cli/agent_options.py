@@ -39,7 +39,7 @@ TEMPLATE = Option(
     choices=TEMPLATES,
 )
 ONLY = Option("--only", "only these agents, such as agent-2 or 1-3,5 (default: all)", "<list>")
-AGENTS = Option("--agents", "the same as --only", "<list>")
+AGENTS = Option("--agents", "deprecated name of --only", "<list>")
 ASSIGNMENT_OPTIONS = (STRATEGY, STRATEGIES, TEMPLATE)
 
 

@@ -35,6 +35,7 @@ from git_hub_session.merge.plan import MergePlan, plan_merge
 from git_hub_session.restore.commands import restore_commands
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.state import State
+from git_hub_session.temporary.objects import NewObjects
 from git_hub_session.util.numbers import difference
 from git_hub_session.util.text import describe_pass, escape_control
 from git_hub_session.worktree.merge_tree import resolve_commands
@@ -72,11 +73,12 @@ def run(context: Context, args: Arguments) -> MergeView:
     dry_run = args.is_set("dry-run")
     # Compute the list of changes only if it is printed: for large changes it takes a long time.
     described = not args.is_set("quiet") or args.value("format") not in (None, "text")
-    plan = plan_merge(sid, project, options, described=described)
-    if plan.conflicts or dry_run:
-        return MergeView(plan, None, None, dry_run=dry_run)
-    _confirm(context, plan, options)
-    result = merge_winner(sid, project, options, cleanup_options, plan)
+    with NewObjects(project.git) as objects:
+        plan = plan_merge(sid, project, options, objects, described=described)
+        if plan.conflicts or dry_run:
+            return MergeView(plan, None, None, dry_run=dry_run)
+        _confirm(context, plan, options)
+        result = merge_winner(project, options, cleanup_options, plan, objects)
     commands = restore_commands(result.report, project)
     report = ReportOutput(result.report, project.cwd, commands, dry_run=False)
     if not options.cleanup:

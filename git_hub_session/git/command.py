@@ -15,7 +15,7 @@ from time import sleep
 
 from git_hub_session.errors import GitFailed, HubError
 from git_hub_session.git.config_files import sections_to_remove
-from git_hub_session.git.environment import place_variables, strip_local_variables
+from git_hub_session.git.environment import object_variables, place_variables, strip_local_variables
 from git_hub_session.git.process import (
     Surroundings,
     missing_features,
@@ -90,7 +90,7 @@ class Git:
 
         Args:
             index: replaces the index of the git dir.
-            objects: replaces the repository's directory for new objects.
+            objects: a directory for new objects, or '' for that of the repository.
             settings: passed as -c to every command.
             variables: added to the environment.
             in_subdirectory: run in the directory of the user if it is in the worktree, so that
@@ -99,11 +99,11 @@ class Git:
         directory = worktree or git_dir
         if in_subdirectory and worktree and worktree == self._worktree:
             directory = self._cwd
-        replaced = {"GIT_INDEX_FILE": index, "GIT_OBJECT_DIRECTORY": objects}
         environ = {
             **self._environ,
             **repository_variables(git_dir, worktree, directory, self.common_dir),
-            **{name: value for name, value in replaced.items() if value},
+            **({"GIT_INDEX_FILE": index} if index else {}),
+            **(object_variables(objects, self.common_dir) if objects else {}),
             **(variables or {}),
         }
         return GitAt(Surroundings(directory, environ), settings)

@@ -41,6 +41,20 @@ def strip_local_variables(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name not in _LOCAL_VARIABLES}
 
 
+def object_variables(directory: str, common_dir: str) -> dict[str, str]:
+    """Return the variables with which git writes new objects into another directory.
+
+    git also reads the objects of the repository. The path is quoted as in C (see git(1)): the file
+    info/alternates could not hold a line feed.
+    """
+    path = f"{common_dir}/objects"
+    escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return {
+        "GIT_OBJECT_DIRECTORY": directory,
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES": f'"{escaped}"',
+    }
+
+
 def place_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables with which the user names a repository and a worktree."""
     return {name: environ[name] for name in _PLACE_VARIABLES if name in environ}

@@ -123,3 +123,11 @@ def decode_message(commit: pygit2.Commit) -> str:
     except (LookupError, ValueError):
         pass
     return message.decode("utf-8", "replace")
+
+
+def peel_to_commit(obj: pygit2.Object | None) -> str:
+    """Return the id of a commit, or of the commit that a tag leads to, or ''."""
+    try:
+        return str(obj.peel(pygit2.Commit).id) if obj is not None else ""
+    except (pygit2.GitError, ValueError):
+        return ""

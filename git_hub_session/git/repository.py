@@ -17,7 +17,13 @@ from git_hub_session.errors import HubError
 from git_hub_session.git import diff as diffs
 from git_hub_session.git.conflicts import has_conflicts
 from git_hub_session.git.diff import DiffStat, diff_stat, file_patches, patch_text, summary_lines
-from git_hub_session.git.libgit2 import SortMode, decode_message, open_for_diffs, pygit2
+from git_hub_session.git.libgit2 import (
+    SortMode,
+    decode_message,
+    open_for_diffs,
+    peel_to_commit,
+    pygit2,
+)
 from git_hub_session.git.libgit2_config import (
     FileSettings,
     IgnoreSettings,
@@ -233,7 +239,7 @@ class GitRepo:
         objects = {str(obj.id): obj for obj in map(self._find, oids) if obj is not None}
         commits = [oid for oid, obj in objects.items() if isinstance(obj, pygit2.Commit)]
         others = self._without_ref(objects)
-        reached = {self._peel_tag(objects[oid]) for oid in others} - {""}
+        reached = {peel_to_commit(objects[oid]) for oid in others} - {""}
         starts = [*commits, *reached]
         parents = self.commit_parents(starts, self._tips()) if starts else {}
         reached.update(*parents.values())
@@ -256,9 +262,7 @@ class GitRepo:
         """
         targets = read_consistently(self._repo.path, self._ref_targets)
         tips = {
-            self.tip(target)
-            if isinstance(target, str)
-            else self._peel_to_commit(self._find(str(target)))
+            self.tip(target) if isinstance(target, str) else peel_to_commit(self._find(str(target)))
             for target in targets
         }
         return tips - {""}
@@ -273,22 +277,6 @@ class GitRepo:
             if "ambiguous" in str(error):
                 raise HubError(f"ambiguous object id: '{oid}'") from None
             return None
-
-    @staticmethod
-    def _peel_to_commit(obj: pygit2.Object | None) -> str:
-        """Return the id of a commit, or of the commit that a tag leads to, or ''."""
-        try:
-            return str(obj.peel(pygit2.Commit).id) if obj is not None else ""
-        except (pygit2.GitError, ValueError):
-            return ""
-
-    def _peel_tag(self, obj: pygit2.Object | None) -> str:
-        """Return the id of the commit that a tag leads to, or '' for another object."""
-        while isinstance(obj, pygit2.Tag):
-            obj = self._repo[obj.target]
-            if isinstance(obj, pygit2.Commit):
-                return str(obj.id)
-        return ""
 
     # --- Diffs ------------------------------------------------------------------------------------
 
@@ -325,6 +313,12 @@ class GitRepo:
         return diffs.paths_changed(self._diff(tip, base))
 
     @_translate_errors()
+    def changed_directories(self, old: str, new: str) -> set[bytes]:
+        """Return the directories in which two commits differ, as diff.changed_directories()."""
+        trees = (self._repo[oid].peel(pygit2.Tree) for oid in (old, new))
+        return diffs.changed_directories(*trees)
+
+    @_translate_errors()
     def patches(self, tip: str, base: str) -> dict[bytes, bytes]:
         """Return the diff of each file that differs between the merge base of both and `tip`."""
         return file_patches(self._diff(tip, base))
@@ -353,6 +347,11 @@ class GitRepo:
         if isinstance(obj, pygit2.Tree):
             return obj.id.raw
         return obj.tree_id.raw if isinstance(obj, pygit2.Commit) else b""
+
+    @_translate_errors()
+    def find_entries(self, commit: str, paths: Iterable[bytes]) -> dict[bytes, tuple[int, bytes]]:
+        """Return the files of a commit that exist among `paths`, as tree_entries()."""
+        return diffs.find_entries(self._repo[commit].peel(pygit2.Tree), paths)
 
     @_translate_errors()
     def tree_entries(self, commit: str) -> dict[bytes, tuple[int, bytes]]:

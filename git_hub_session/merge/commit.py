@@ -10,9 +10,7 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Refused
 from git_hub_session.merge.hooks import run_commit_hooks
 from git_hub_session.merge.options import MergeKind
-from git_hub_session.merge.replay import plan_replay
-from git_hub_session.merge.surroundings import git_at_target, merge_variables
-from git_hub_session.worktree.merge_tree import open_merge_git, run_merge_tree
+from git_hub_session.merge.surroundings import git_at_target
 
 if TYPE_CHECKING:
     from git_hub_session.git.command import GitAt
@@ -24,29 +22,6 @@ if TYPE_CHECKING:
 # A message in which `git stripspace` finds something to remove or to add: white space at the end of a
 # line, several empty lines, empty lines at the start or the end, or no line feed at the end.
 _UNCLEAN = rb"[ \t\r\f\v]\n|\n\n\n|\A\n|\n\n\Z|[^\n]\Z|\A\Z"
-
-
-def write_merge(plan: MergePlan, project: Project, objects: str) -> None:
-    """Compute the planned merge again, and write its objects into the directory `objects`.
-
-    Raises:
-        Refused: git computes another merge than the planned one.
-        GitFailed: git could not compute the merge.
-    """
-    variables = merge_variables(plan, project.environ)
-    drivers = plan.settings.drivers
-    with open_merge_git(
-        project, plan.base, objects=objects, variables=variables, drivers=drivers
-    ) as merging:
-        merge_tree = run_merge_tree(merging.git, plan.base, plan.tip)
-        replay = plan.replay
-        if replay is not None:
-            replay = plan_replay(merging.git, project.repo, plan.base, plan.tip)
-    if (merge_tree, replay) != (plan.merge_tree, plan.replay):
-        raise Refused(
-            "the merge is not the planned one: settings of git have changed",
-            hint=f"git hub-session merge {plan.session.id}",
-        )
 
 
 def commit_merge(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.errors import GitFailed, Refused
+from git_hub_session.errors import Refused
 from git_hub_session.git.discovery import HUB_DIRECTORY
 from git_hub_session.git.ref_names import agent_name
 from git_hub_session.util.text import quote_list
@@ -14,18 +14,20 @@ if TYPE_CHECKING:
     from git_hub_session.git.ref_names import AgentBranch
     from git_hub_session.session.project import Project
 
+_HUB = os.fsencode(HUB_DIRECTORY)
 _DIFF = ("diff", "-z", "--name-only", "--no-renames", "--no-ext-diff", "--no-relative")
 
 
 def refuse_hub_files(winner: AgentBranch, base: str, tip: str, project: Project) -> None:
     """Raise Refused if the winner has committed changes of hub files since the merge base."""
-    try:
-        output = project.git.run([*_DIFF, f"{base}...{tip}", "--", HUB_DIRECTORY])
-    except GitFailed:
+    fork = project.repo.find_merge_base(base, tip)
+    if not fork:
         return  # the commits have no common history: the merge itself reports that
-    paths = [os.fsdecode(path) for path in output.split(b"\0")[:-1]]
-    if not paths:
+    before, after = (project.repo.find_entries(oid, [_HUB]) for oid in (fork, tip))
+    if before == after:
         return
+    output = project.git.run([*_DIFF, fork, tip, "--", HUB_DIRECTORY])
+    paths = [os.fsdecode(path) for path in output.split(b"\0")[:-1]]
     untrack = (
         f"git restore --source={base} --staged -- {HUB_DIRECTORY} && "
         'git commit -q -m "Remove the files of the hub"'

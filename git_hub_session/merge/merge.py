@@ -21,12 +21,11 @@ from git_hub_session.cleanup.report import CleanupReport, empty_report
 from git_hub_session.errors import HubError, Refused, to_hub_error
 from git_hub_session.git.ref_names import (
     HEADS,
-    SessionId,
     agent_name,
     short_name,
 )
 from git_hub_session.lineage.parent import describe_rounds
-from git_hub_session.merge.commit import commit_merge, read_signer, write_merge
+from git_hub_session.merge.commit import commit_merge, read_signer
 from git_hub_session.merge.message import merge_message
 from git_hub_session.merge.move_branch import IncompleteUpdate, InterruptedUpdate, move_branch
 from git_hub_session.merge.options import MergeKind, merge_command
@@ -38,7 +37,6 @@ from git_hub_session.merge.undo import undo_interrupted_update
 from git_hub_session.session.model import MergeRecord, Session
 from git_hub_session.session.record import with_merge, with_transition, without_change
 from git_hub_session.session.state import State
-from git_hub_session.temporary.objects import NewObjects
 from git_hub_session.util.clock import format_iso
 from git_hub_session.util.text import escape_control
 from git_hub_session.worktree.checkouts import find_checkout
@@ -48,6 +46,7 @@ if TYPE_CHECKING:
     from git_hub_session.merge.options import MergeOptions
     from git_hub_session.session.project import Project
     from git_hub_session.session.store import LockedSession
+    from git_hub_session.temporary.objects import NewObjects
 
 
 _CHANNEL = "results"
@@ -64,32 +63,28 @@ class MergeResult(NamedTuple):
 
 
 def merge_winner(
-    sid: SessionId,
     project: Project,
     options: MergeOptions,
     cleanup_options: CleanupOptions,
     plan: MergePlan,
+    objects: NewObjects,
 ) -> MergeResult:
     """Make a planned merge that has no conflicts.
+
+    Args:
+        objects: the directory with the new objects of the plan. git cannot delete the objects of
+            the merge before `objects` is closed.
 
     Raises:
         Refused: the session or its branches changed after the plan, or git cannot move the branch.
         HookRefused: a hook rejected the merge. Nothing was changed.
     """
+    sid = plan.session.id
     with project.store.lock_session(sid) as locked:
-        new_plan = resolve_plan(locked.read(), locked.directory, project, options)
-        # Do not compute the merge again: equal commits merge to the same tree.
-        expected = plan._replace(session=new_plan.session, stat=None, summary=())
-        expected = expected._replace(merge_tree=None, replay=None, tree_warning="")
-        if new_plan != expected:
-            raise Refused(
-                f"session '{sid}' or its branches changed while the merge was planned",
-                hint=merge_command(sid, options),
-            )
+        plan = _renew_plan(locked, plan, project, options)
         commit = plan.existing_commit
         if not commit:
-            new_plan = plan._replace(session=new_plan.session)
-            commit = _commit_and_move_branch(locked, new_plan, project, options)
+            commit = _commit_and_move_branch(locked, plan, project, options, objects)
         report = empty_report(sid)
         if options.cleanup:
             report = clean_up_locked(
@@ -104,14 +99,34 @@ def merge_winner(
         return MergeResult(plan, commit, report, locked.read().state)
 
 
-def _commit_and_move_branch(
+def _renew_plan(
     locked: LockedSession, plan: MergePlan, project: Project, options: MergeOptions
+) -> MergePlan:
+    """Return the plan with the session as it is now. Raise Refused if anything else changed."""
+    session = locked.read()
+    new_plan = resolve_plan(session, locked.directory, project, options, plan.settings)
+    # Do not compute the merge again: equal commits merge to the same tree.
+    expected = plan._replace(session=session, stat=None, summary=())
+    if new_plan != expected._replace(merge_tree=None, replay=None, tree_warning=""):
+        sid = session.id
+        raise Refused(
+            f"session '{sid}' or its branches changed while the merge was planned",
+            hint=merge_command(sid, options),
+        )
+    return plan._replace(session=session)
+
+
+def _commit_and_move_branch(
+    locked: LockedSession,
+    plan: MergePlan,
+    project: Project,
+    options: MergeOptions,
+    objects: NewObjects,
 ) -> str:
     """Commit the merge, record the commit, and move the branch to it. Return the commit."""
     _undo_interrupted_merge(plan.session, project)
-    with NewObjects(project.git) as objects:
-        commit = _create_commit(plan, project, options, objects)
-        _record_and_move_branch(locked, plan, project, commit)
+    commit = _create_commit(plan, project, options, objects)
+    _record_and_move_branch(locked, plan, project, commit)
     return commit
 
 
@@ -173,15 +188,11 @@ def _undo_incomplete_update(
 def _create_commit(
     plan: MergePlan, project: Project, options: MergeOptions, objects: NewObjects
 ) -> str:
-    """Create the commits of the merge. Return the commit to move the branch to.
-
-    git cannot delete its objects before `objects` is closed.
-    """
+    """Create the commits of the merge. Return the commit to move the branch to."""
     if plan.kind is MergeKind.FAST_FORWARD:
         return plan.tip
     variables = merge_variables(plan, project.environ)
     reached = [plan.base, plan.tip]
-    write_merge(plan, project, objects.directory)
     if plan.replay is not None:
         git = git_at_target(project, plan.checkout, {**variables, **objects.environ})
         commit = commit_replay(git, project.repo, plan.replay, sign=plan.settings.signs)

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from git_hub_session.session.model import AgentResult, MergeRecord, Session
     from git_hub_session.session.project import Project
     from git_hub_session.system.directory import SafeDirectory
+    from git_hub_session.temporary.objects import NewObjects
 
 
 class MergePlan(NamedTuple):
@@ -122,11 +123,12 @@ class MergePlan(NamedTuple):
 
 
 def plan_merge(
-    sid: SessionId, project: Project, options: MergeOptions, *, described: bool
+    sid: SessionId, project: Project, options: MergeOptions, objects: NewObjects, *, described: bool
 ) -> MergePlan:
     """Compute the merge. Write nothing into the repository.
 
     Args:
+        objects: the directory for the new objects. merge_winner() needs them.
         described: read the list of changes too.
 
     Raises:
@@ -139,30 +141,48 @@ def plan_merge(
         return plan
     refuse_hub_files(plan.winner, plan.base, plan.tip, project)
     refuse_unverified_tip(plan, options, project)
-    variables = merge_variables(plan, project.environ)
-    drivers = plan.settings.drivers
+    plan = _with_computed_merge(plan, project, objects)
+    plan = plan._replace(tree_warning=check_measured_tree(plan, options, project.repo))
+    if plan.conflicts:
+        return plan
+    if plan.final_tree == project.repo.tree_id(plan.base).hex():
+        raise nothing_to_merge(plan.session, plan.winner, plan.into, "changes")
+    if described:
+        stat, summary = project.repo.diff_summary(plan.base, plan.final_tree, objects.directory)
+        plan = plan._replace(stat=stat, summary=summary if plan.settings.has_diffstat else ())
+    return plan
+
+
+def _with_computed_merge(plan: MergePlan, project: Project, objects: NewObjects) -> MergePlan:
+    """Return the plan with the merged tree, and with the rebase if that is its kind."""
+    is_rebase = plan.kind is MergeKind.REBASE
     with open_merge_git(
-        project, plan.base, dry_run=True, variables=variables, drivers=drivers
-    ) as merging:
-        git = merging.git
+        project,
+        plan.base,
+        "" if is_rebase else plan.tip,  # a rebase merges each commit of the winner
+        objects=objects.directory,
+        variables=merge_variables(plan, project.environ),
+        drivers=plan.settings.drivers,
+    ) as git:
         plan = plan._replace(merge_tree=run_merge_tree(git, plan.base, plan.tip))
-        if plan.kind is MergeKind.REBASE:
+        if is_rebase:
             plan = plan._replace(replay=plan_replay(git, project.repo, plan.base, plan.tip))
-        plan = plan._replace(tree_warning=check_measured_tree(plan, options, project.repo))
-        if plan.conflicts:
-            return plan
-        if plan.final_tree == project.repo.tree_id(plan.base).hex():
-            raise nothing_to_merge(plan.session, plan.winner, plan.into, "changes")
-        if described:
-            stat, summary = project.repo.diff_summary(plan.base, plan.final_tree, merging.objects)
-            plan = plan._replace(stat=stat, summary=summary if plan.settings.has_diffstat else ())
     return plan
 
 
 def resolve_plan(
-    session: Session, directory: SafeDirectory, project: Project, options: MergeOptions
+    session: Session,
+    directory: SafeDirectory,
+    project: Project,
+    options: MergeOptions,
+    settings: MergeSettings | None = None,
 ) -> MergePlan:
-    """Return the plan without the computed merge. `directory` is the one of the session."""
+    """Return the plan without the computed merge.
+
+    Args:
+        directory: the directory of the session.
+        settings: the settings that an earlier call has read, or None to read them.
+    """
     repo = project.repo
     record = _recorded_merge(session, repo)
     if record is not None:
@@ -178,7 +198,7 @@ def resolve_plan(
     _refuse_without_commit(session, project, winner, tip)
     refuse_contained_winner(session, repo, winner, result, options, into=into)
     checkout = find_checkout(into, project)
-    settings = read_merge_settings(into, checkout, project)
+    settings = settings or read_merge_settings(into, checkout, project)
     options = apply_settings(options, settings, session.id)
     if options.kind is MergeKind.FAST_FORWARD and not repo.is_ancestor(tip, base):
         raise _cannot_fast_forward(session, winner, options, into)

@@ -16,6 +16,7 @@ from time import sleep
 
 from git_hub_session._typing import TYPE_CHECKING, Self
 from git_hub_session.errors import GitFailed
+from git_hub_session.git.environment import object_variables
 from git_hub_session.git.safe_open import read_text
 from git_hub_session.system.temporary import temporary_directory
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 # were enough.
 _TRIES = 20
 _KEEP = "git hub-session "
+_OBJECTS = "GIT_OBJECT_DIRECTORY"
 
 
 class NewObjects:
@@ -37,20 +39,25 @@ class NewObjects:
         self._packs = os.path.join(git.common_dir, "objects", "pack")
         self._temporary = temporary_directory()
         self._keep_text = ""
+        self._has_alternates_file = "\n" not in git.common_dir  # git reads one path from each line
         self.directory = ""
-        """The directory, for GIT_OBJECT_DIRECTORY, or '' if git cannot use another directory."""
+        """The directory. It exists in the `with` block."""
 
     @property
     def environ(self) -> dict[str, str]:
-        """The variables with which git writes its objects into the directory."""
-        return {"GIT_OBJECT_DIRECTORY": self.directory} if self.directory else {}
+        """The variables with which git writes its objects into the directory.
+
+        gpg and other programs of the user see them, so the file info/alternates replaces one.
+        """
+        variables = object_variables(self.directory, self._git.common_dir)
+        return {_OBJECTS: variables[_OBJECTS]} if self._has_alternates_file else variables
 
     def __enter__(self) -> Self:
         scratch = self._temporary.__enter__()
         self._keep_text = f"{_KEEP}{os.getpid()} {os.path.basename(scratch)}"
-        if "\n" not in self._git.common_dir:  # git reads one path from each line
-            self.directory = os.path.join(scratch, "objects")
-            os.makedirs(os.path.join(self.directory, "info"))
+        self.directory = os.path.join(scratch, "objects")
+        os.makedirs(os.path.join(self.directory, "info"))
+        if self._has_alternates_file:
             with open(os.path.join(self.directory, "info", "alternates"), "wb") as file:
                 file.write(os.fsencode(f"{self._git.common_dir}/objects\n"))
         return self

@@ -50,52 +50,39 @@ def merge_trees(project: Project, ours: str, theirs: str, *, dry_run: bool) -> M
         GitFailed: the commits have no common history.
         GitTooOld: git has no `merge-tree --write-tree`.
     """
-    with open_merge_git(project, ours, dry_run=dry_run) as merging:
-        return run_merge_tree(merging.git, ours, theirs)
-
-
-class MergeGit(NamedTuple):
-    """The git that computes merges."""
-
-    git: GitAt
-    objects: str
-    """The directory of the new objects, or '' if they are in the repository."""
+    with temporary_directory() as scratch:
+        objects = scratch if dry_run else ""
+        with open_merge_git(project, ours, theirs, objects=objects) as git:
+            return run_merge_tree(git, ours, theirs)
 
 
 @contextmanager
 def open_merge_git(
     project: Project,
     ours: str,
+    theirs: str = "",
     *,
-    dry_run: bool = False,
     objects: str = "",
     variables: Mapping[str, str] | None = None,
     drivers: Sequence[tuple[str, str]] | None = None,
-) -> Iterator[MergeGit]:
+) -> Iterator[GitAt]:
     """Yield the git that merges into the commit `ours`. It has the attributes of `ours`.
 
     Uncommitted attributes do not count, so that `eval` and `merge` compute the same merge.
 
     Args:
-        dry_run: write the new objects into a temporary directory.
-        objects: the directory for new objects, or '' for the repository.
+        theirs: the only commit to merge, or '' for any commits.
+        objects: a directory for new objects, or '' for that of the repository.
         variables: added to the environment of merge drivers.
         drivers: the result of driver_settings(), or None for those of the main worktree.
     """
     common_dir = project.paths.common_dir
     with temporary_directory() as scratch:
-        _write_attributes(project.repo, ours, scratch)
-        if dry_run:
-            objects = os.path.join(scratch, ".objects")
-            os.mkdir(objects)
-            # Not the file info/alternates: it has one path on each line.
-            quoted = _quote_alternate(os.path.join(common_dir, "objects"))
-            variables = {**(variables or {}), "GIT_ALTERNATE_OBJECT_DIRECTORIES": quoted}
+        _write_attributes(project.repo, ours, theirs, scratch)
         settings = _settings_for(project, scratch, drivers)
-        git = project.git.at(
+        yield project.git.at(
             common_dir, scratch, objects=objects, settings=settings, variables=variables
         )
-        yield MergeGit(git, objects)
 
 
 def driver_settings(values: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -173,18 +160,35 @@ def resolve_commands(
     return [adopt, git] if earlier_commit else [git]
 
 
-def _write_attributes(repo: GitRepo, commit: str, top: str) -> None:
-    for path, (mode, oid) in repo.tree_entries(commit).items():
-        *parents, name = path.split(b"/")
+def _write_attributes(repo: GitRepo, ours: str, theirs: str, top: str) -> None:
+    """Write the attribute files of the commit `ours` that can apply to a merged file."""
+    for path, (mode, oid) in _attribute_files(repo, ours, theirs).items():
         # A malicious tree can contain a directory with the name "..".
-        if name == _ATTRIBUTES and stat.S_ISREG(mode) and b".." not in parents:
+        if stat.S_ISREG(mode) and b".." not in path.split(b"/"):
             file = os.path.join(os.fsencode(top), path)
             os.makedirs(os.path.dirname(file), exist_ok=True)
             with open(file, "wb") as writer:
                 writer.write(repo.read_blob(oid))
 
 
-def _quote_alternate(path: str) -> str:
-    """Quote a path for GIT_ALTERNATE_OBJECT_DIRECTORIES, as in C (see git(1))."""
-    escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
+def _attribute_files(repo: GitRepo, ours: str, theirs: str) -> dict[bytes, tuple[int, bytes]]:
+    """Return the mode and the object id of attribute files.
+
+    Without merges on the two sides, git merges only files that one side has changed. Otherwise
+    several merge bases are possible, and git merges these too.
+    """
+    fork = repo.find_merge_base(ours, theirs) if theirs else ""
+    if fork and not _has_merges(repo, ours, theirs):
+        changed = repo.changed_directories(fork, ours) | repo.changed_directories(fork, theirs)
+        return repo.find_entries(ours, [directory + _ATTRIBUTES for directory in changed])
+    return {
+        path: entry
+        for path, entry in repo.tree_entries(ours).items()
+        if path.rpartition(b"/")[2] == _ATTRIBUTES
+    }
+
+
+def _has_merges(repo: GitRepo, ours: str, theirs: str) -> bool:
+    """Return True if a commit that only one side contains has several parents."""
+    commits = repo.commit_parents([ours], [theirs]) | repo.commit_parents([theirs], [ours])
+    return any(len(parents) > 1 for parents in commits.values())

@@ -154,7 +154,7 @@ def test_place_of_a_path() -> None:
     table = procfs.MountTable(
         "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
         "23 22 8:2 /@home /home rw shared:1 - btrfs /dev/sda2 rw\n"
-        "24 22 8:1 /srv/work /mnt/with\\040space rw - ext4 /dev/sda1 rw\n"
+        "24 22 8:1 /srv/data /mnt/with\\040space rw - ext4 /dev/sda1 rw\n"
         "25 22 0:5 / /home/tmp rw - tmpfs none rw\n"
         "26 22 0:6 / /home/tmp rw - tmpfs none rw\n"
         "broken\n"
@@ -166,8 +166,8 @@ def test_place_of_a_path() -> None:
         "/home": "8:2:/@home",
         "/home/ada": "8:2:/@home/ada",
         "/homes": "8:1:/homes",
-        "/mnt/with space/x": "8:1:/srv/work/x",
-        "/srv/work/x": "8:1:/srv/work/x",
+        "/mnt/with space/x": "8:1:/srv/data/x",
+        "/srv/data/x": "8:1:/srv/data/x",
         "/home/tmp/x": "0:6:/x",
     }
     assert {path: table.find_place(path) for path in places} == places
