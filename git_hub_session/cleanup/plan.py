@@ -121,10 +121,8 @@ def _read_active_runs(sid: SessionId, project: Project) -> _ActiveRuns:
         ]
         try:
             running = running_agents(project.store.read(sid), directory)
-        except (
-            HubError,
-            OSError,
-        ):  # Without state.json, any agent can be the running agent.
+        except (HubError, OSError):
+            # Without state.json, any agent can be the running agent.
             active = runs.active_runs(directory, runs.EXEC)
             return _ActiveRuns((*everywhere, *(f"{run} is running" for run in active)), {})
     agents = {
