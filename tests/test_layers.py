@@ -137,7 +137,7 @@ CALLERS = {
     "eval": "_typing",  # as in collections.namedtuple; the source has only numbered names
     "exec": "",
     "os.rename": "session.store removal.discard removal.recover removal.remove removal.trash",
-    "os.replace": "system.directory removal.journal",
+    "os.replace": "system.directory removal.journal temporary.objects",
     "os.system": "",
     "os.fork": "system.parallel",
     "sys.exit": "__main__",

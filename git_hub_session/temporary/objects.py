@@ -12,21 +12,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from time import sleep
 
 from git_hub_session._typing import TYPE_CHECKING, Self
-from git_hub_session.errors import GitFailed
 from git_hub_session.git.environment import object_variables
 from git_hub_session.git.safe_open import read_text
+from git_hub_session.system.directory import write_error
 from git_hub_session.system.temporary import temporary_directory
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
 if TYPE_CHECKING:
     from git_hub_session.git.command import Git
 
-# `git prune` deletes the temporary file of `git index-pack`. In a loop of `git prune`, three tries
-# were enough.
-_TRIES = 20
+_TRIES = 100
+_BLOCK = 1 << 20  # bytes
+# The order in which `git receive-pack` moves the files of a pack: git reads a pack that has .idx.
+_SUFFIXES = (".pack", ".rev", ".idx")
 _KEEP = "git hub-session "
 _OBJECTS = "GIT_OBJECT_DIRECTORY"
 
@@ -79,23 +79,31 @@ class NewObjects:
 
         Raises:
             GitFailed: an object is missing.
+            CannotWrite: the pack cannot be written.
         """
         revisions = "".join(f"{oid}\n" for oid in [*tips, *(f"^{oid}" for oid in reached)])
         git = self._git.at(self._git.common_dir, objects=self.directory)
-        command = ["pack-objects", "--revs", "--stdout", "--quiet", "--delta-base-offset"]
-        pack = git.run(command, stdin=revisions.encode())
-        self._index_pack(pack)
-
-    def _index_pack(self, pack: bytes) -> None:
-        command = ["index-pack", "--stdin", f"--keep={self._keep_text}"]
-        for attempt in range(1, _TRIES + 1):
+        base = os.path.join(self.directory, "pack", "pack")
+        command = ["pack-objects", "--revs", "--quiet", "--delta-base-offset", base]
+        for pack_hash in git.run(command, stdin=revisions.encode()).decode().split():
             try:
-                self._git.at(self._git.common_dir).run(command, stdin=pack)
-                return
-            except GitFailed as error:
-                if error.was_killed or attempt == _TRIES:
-                    raise
-            sleep(0.001 * attempt)
+                self._install_pack(f"pack-{pack_hash}")
+            except OSError as error:
+                raise write_error(self._packs, error, hint="") from None
+
+    def _install_pack(self, name: str) -> None:
+        """Copy a pack from the directory to the repository, with a .keep file."""
+        os.makedirs(self._packs, exist_ok=True)
+        target = os.path.join(self._packs, name)
+        try:
+            with open(f"{target}.keep", "x", encoding="utf-8") as file:
+                file.write(self._keep_text)
+        except FileExistsError:
+            pass  # another process keeps the same pack
+        for suffix in _SUFFIXES:
+            source = os.path.join(self.directory, "pack", f"{name}{suffix}")
+            if suffix != ".rev" or os.path.exists(source):
+                _install_file(source, f"{target}{suffix}")
 
     def _delete_keep_files(self) -> None:
         """Delete the .keep files of this object, and those that killed processes left."""
@@ -110,6 +118,35 @@ class NewObjects:
             text = read_text(path, limit=200).strip()
             if text == self._keep_text or _is_stale(text):
                 _delete_file(path)
+
+
+def _install_file(source: str, target: str) -> None:
+    """Copy a file. Its new name appears when the copy is complete and on the disk.
+
+    The temporary name is one of git's: if this process is killed, `git gc` deletes the file. A
+    `git prune` can delete it too early. The file is then copied again.
+    """
+    for attempt in range(1, _TRIES + 1):
+        temporary = os.path.join(os.path.dirname(target), f"tmp_pack_{os.urandom(8).hex()}")
+        try:
+            _copy(source, temporary)
+            os.replace(temporary, target)
+            return
+        except FileNotFoundError:
+            if attempt == _TRIES:
+                raise
+        except OSError:
+            _delete_file(temporary)
+            raise
+
+
+def _copy(source: str, target: str) -> None:
+    with open(source, "rb") as reader, open(target, "xb") as writer:
+        while block := reader.read(_BLOCK):
+            writer.write(block)
+        writer.flush()
+        os.fchmod(writer.fileno(), os.fstat(reader.fileno()).st_mode & 0o777)
+        os.fsync(writer.fileno())
 
 
 def _is_stale(text: str) -> bool:
