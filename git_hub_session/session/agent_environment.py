@@ -10,6 +10,7 @@ from git_hub_session.git.environment import strip_local_variables
 from git_hub_session.git.ref_names import AgentBranch, agent_name, short_name
 from git_hub_session.session.assignment_values import parse_strategies
 from git_hub_session.session.layout import PREVIOUS_FILE
+from git_hub_session.session.model import MAX_AGENTS
 from git_hub_session.system.ports import choose_port
 
 if TYPE_CHECKING:
@@ -57,8 +58,7 @@ def agent_environment(
         "HUB_BASE": base,
         TASK_VARIABLE: config.task,
         "HUB_TASK_FILE": task_file,
-        # The path of the file is different for each session of each repository.
-        "HUB_PORT": str(choose_port(task_file, branch.agent if branch else 0)),
+        "HUB_PORT": str(_choose_port(session, branch, task_file)),
         "HUB_BOARD": f"{hub}/board",
     }
     optional = _optional_variables(session, name, directory)
@@ -67,6 +67,20 @@ def agent_environment(
     kept = {key: value for key, value in outer.items() if key not in {*hub_variables, *optional}}
     hub_variables = {key: value for key, value in {**hub_variables, **optional}.items() if value}
     return _without_oversized({**kept, **hub_variables}, {*hub_variables})
+
+
+def _choose_port(session: Session, branch: AgentBranch | None, task_file: str) -> int:
+    """Return the port of an attempt, or of a command without an agent.
+
+    Several attempts of an agent can be measured at once. The first attempts have the numbers of their
+    agents, and the later attempts have the numbers after them.
+    """
+    number = 0
+    if branch is not None:
+        count = session.config.agent_count or MAX_AGENTS
+        number = branch.agent + (branch.attempt - 1) * (count + 1)
+    # The path of the file is different for each session of each repository.
+    return choose_port(task_file, number)
 
 
 def variable_warnings(session: Session, environments: Iterable[Mapping[str, str]]) -> list[str]:

@@ -12,10 +12,10 @@ _BLOCKS = 12
 
 
 def choose_port(owner: str, number: int) -> int:
-    """Return a free port for a number below 1,000. It is the same in each call while it is free.
+    """Return a free port for a number. It is the same in each call while it is free.
 
-    The numbers of one owner never get the same port. If all ports of a number are in use, return
-    the first of them.
+    The numbers below 1,000 of one owner never get the same port. The numbers from 1,000 to 11,999 get
+    one only if a port is in use. If all ports of a number are in use, return the first of them.
     """
     size = _BLOCK * _BLOCKS
     start = crc32(owner.encode("utf-8", "surrogateescape")) % size + number

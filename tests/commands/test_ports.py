@@ -1,4 +1,4 @@
-"""HUB_PORT is a different free port for each agent."""
+"""HUB_PORT is a different free port for each attempt of each agent."""
 
 from __future__ import annotations
 
@@ -33,6 +33,26 @@ def test_port_is_the_same_for_all_commands_of_an_agent(hub: Hub) -> None:
         "baseline": 2,
     }
     assert len({port for each in ports.values() for port in each}) == 3
+
+
+def test_attempts_of_an_agent_have_different_ports(hub: Hub) -> None:
+    """An earlier attempt keeps its port. `eval -j` measures the attempts at once."""
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+    record = RECORD.replace("baseline}", "}-$HUB_ATTEMPT")
+    assert hub.run("exec", "-q", "s1", "--", "sh", "-c", record).code == 0
+    assert hub.run("spawn", "-q", "--retry", "1", "s1").code == 0
+    hub.commit(agent_worktree(hub, 1).with_name("agent-1-2"), "ms", "ms: 3\n")
+    assert hub.run("exec", "-q", "s1", "--", "sh", "-c", record).code == 0
+    measure = (*MEASURE, "--eval", f"{record}; cat ms", "-j3")
+    assert hub.run("eval", "-q", *measure, "s1").code == 0
+    ports = recorded_ports(hub)
+    assert {name: len(each) for name, each in ports.items()} == {
+        "agent-1-1": 2,
+        "agent-1-2": 2,
+        "agent-2-1": 3,
+    }
+    assert {name: len(set(each)) for name, each in ports.items()} == dict.fromkeys(ports, 1)
+    assert len({each[0] for each in ports.values()}) == 3
 
 
 def test_port_that_is_in_use_is_not_given(hub: Hub) -> None:
