@@ -6,13 +6,13 @@ import os
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support import coverage
+from tests.support import coverage, hints
 from tests.support.hub import Hub, close_fork_server, new_hub, peer, sealed_environment
 
 coverage.take_over()
@@ -65,6 +65,20 @@ def sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home" / ".config"))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marks."""
+    config.addinivalue_line("markers", "types(*templates): the hints that the test types")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """Fail a test that does not type the hints of its marks (see tests/support/hints.py)."""
+    hints.followed.clear()
+    yield
+    marks = [*item.iter_markers("types")]
+    assert hints.missing_hints(template for mark in marks for template in mark.args) == []
 
 
 def pytest_sessionfinish() -> None:

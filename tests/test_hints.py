@@ -1,0 +1,56 @@
+"""Each hint of the program is typed by a test. A new hint without such a test fails here.
+
+A test names its hints with `types` or `Case` (tests/support/hints.py). It fails if it does not type
+them. This file compares these names with the hints in the source of the package.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.support.hint_templates import HintTemplates
+
+TESTS = Path(__file__).resolve().parent
+PACKAGE = TESTS.parent / "git_hub_session"
+
+UNTYPED = TESTS / "support" / "untyped_hints.txt"
+"""The hints that no test types yet. The list only gets shorter."""
+LARGEST = 208
+STATEMENTS = {"nothing was changed", "'{}' is a final state"}
+"""Lines below an error that tell the user to do nothing."""
+_NAMING = {"types", "Case", "corrected"}
+
+
+def typed_templates(path: Path) -> Iterator[str]:
+    """Yield the templates that the tests in a file name."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            first = {"types": len(node.args)}.get(node.func.id, 1)
+            for value in node.args[:first] if node.func.id in _NAMING else ():
+                if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                    yield value.value
+
+
+def untyped_templates() -> tuple[set[str], set[str]]:
+    """Return the hints that no test types, and the names that are no hint of the package."""
+    paths = [path for path in TESTS.rglob("test_*.py") if path != Path(__file__)]
+    typed = {template for path in paths for template in typed_templates(path)}
+    templates = {*HintTemplates(PACKAGE).read()}
+    return templates - typed, typed - templates
+
+
+def test_each_hint_is_typed_by_a_test() -> None:
+    """A new hint needs a test that types it: tests/hints/ has a table for each kind of command."""
+    untyped, unknown = untyped_templates()
+    listed = UNTYPED.read_text().splitlines()
+    assert sorted(untyped - {*listed} - STATEMENTS) == []
+    assert sorted(unknown) == [], "these tests name hints that the program does not have"
+    assert sorted({*listed} - untyped) == [], "remove these lines: tests type the hints now"
+    assert listed == sorted(listed)
+    assert len(listed) <= LARGEST, "add no hint to the list, but a test that types the hint"
+
+
+def test_each_statement_is_in_the_program() -> None:
+    assert sorted(STATEMENTS - {*HintTemplates(PACKAGE).read()}) == []
