@@ -31,12 +31,14 @@ from git_hub_session.cleanup.rules import IN_USE
 from git_hub_session.cleanup.save import (
     record_rescues,
     rescues_by_agent,
+    save_and_record_reflogs,
     save_worktrees,
     work_by_attempt,
 )
-from git_hub_session.cleanup.save_commits import group_objects, save_reflog_commits
+from git_hub_session.cleanup.save_commits import group_objects
 from git_hub_session.errors import HubError, to_hub_error
-from git_hub_session.git.ref_names import SessionId, branch_prefix, rescue_prefix, short_name
+from git_hub_session.git.ref_names import SessionId, branch_prefix, rescue_prefix
+from git_hub_session.git.worktrees import linked_worktrees, worktree_names
 from git_hub_session.removal.errors import (
     InUseDuringRemoval,
     ModifiedDuringRemoval,
@@ -47,7 +49,6 @@ from git_hub_session.removal.errors import (
 from git_hub_session.removal.recover import recover_interrupted
 from git_hub_session.removal.remove import remove_worktree
 from git_hub_session.removal.trash import empty_trash
-from git_hub_session.session.agents import group_by_agent
 from git_hub_session.system import procfs
 from git_hub_session.system.directory import CannotWrite
 from git_hub_session.system.parallel import parallel_map
@@ -149,12 +150,41 @@ def clean_up_locked(
     neighbors = Neighbors(project, worktrees)
     plans = plan_cleanup(sid, project, options, neighbors)
     report = _save_and_remove(edit, sid, project, plans, options)
+    report = _remove_copies(edit, report, project, options, worktrees)
     kept = (*report.kept, *_kept_main_worktree(sid, project.paths))
     report = report._replace(kept=kept, notes=(*notes, *report.notes))
     if archiving:
         report = _archive(edit, report, project, keep_branch)
     if report.branches.archived or any(outcome.saved for outcome in report.outcomes):
         report = report._replace(notes=(*report.notes, *exposed_ref_warnings(project.git)))
+    return report
+
+
+def _remove_copies(
+    edit: LockedSession,
+    report: CleanupReport,
+    project: Project,
+    options: CleanupOptions,
+    worktrees: Sequence[Worktree],
+) -> CleanupReport:
+    """Remove the copied git dirs of the removed worktrees. Their branches count as in use.
+
+    Args:
+        worktrees: the worktrees before the cleanup, without the copies.
+    """
+    sid, common_dir = report.session, project.paths.common_dir
+    known = {worktree.name for worktree in worktrees}
+    if known.issuperset(worktree_names(common_dir)):
+        return report
+    paths = {outcome.path for outcome in report.removed}
+    for copy in linked_worktrees(common_dir):
+        if copy.name not in known and copy.path in paths:
+            more = clean_up_missing_worktree(edit, sid, project, options, copy.git_dir)
+            report = report._replace(
+                removed=(*report.removed, *(outcome for outcome in more.removed if outcome.saved)),
+                kept=(*report.kept, *more.kept),
+                notes=(*report.notes, *more.notes),
+            )
     return report
 
 
@@ -166,7 +196,7 @@ def _archive(
     off_branch = _branches_to_keep(report.kept)
     try:
         branches = _archivable_branches(sid, project, {*off_branch, keep_branch})
-        notes += _save_and_record_reflogs(edit, sid, project, branches)
+        notes += save_and_record_reflogs(edit, sid, project, branches)
         context = _archive_context(sid, project)
         keep_lfs_contents(context, branches, project.paths.common_dir)
         archived = archive_branches(
@@ -186,25 +216,6 @@ def _archive_context(sid: SessionId, project: Project) -> ArchiveContext:
         return ArchiveContext(sid, project.store.read(sid), project.repo)
     except (HubError, OSError):
         return ArchiveContext(sid, None, project.repo)
-
-
-def _save_and_record_reflogs(
-    edit: LockedSession, sid: SessionId, project: Project, branches: Iterable[Branch]
-) -> list[str]:
-    """Save the commits that only the reflogs of the branches contain. Return warnings."""
-    saved = save_reflog_commits(sid, project.git, project.repo, branches)
-    notes = [
-        f"{_describe_commits(len(oids), short_name(branch))} in {ref}"
-        for branch, refs in saved.items()
-        for ref, oids in refs.items()
-    ]
-    rescues = group_by_agent(sid, [(branch, [*refs]) for branch, refs in saved.items()])
-    return [*notes, *record_rescues(edit, rescues, {}, format_iso(project.now()))]
-
-
-def _describe_commits(count: int, branch: str) -> str:
-    commits = "a commit" if count == 1 else f"{count} commits"
-    return f"{commits} that only the reflog of '{branch}' had {'is' if count == 1 else 'are'}"
 
 
 def clean_up_missing_worktree(

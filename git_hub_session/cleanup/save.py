@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cleanup.report import KeptWorktree, SavedWork
-from git_hub_session.cleanup.save_commits import create_rescue_ref, save_objects
+from git_hub_session.cleanup.save_commits import (
+    create_rescue_ref,
+    save_objects,
+    save_reflog_commits,
+)
 from git_hub_session.errors import HubError, to_hub_error
 from git_hub_session.git.ref_names import (
     SessionId,
@@ -29,11 +33,13 @@ from git_hub_session.stash.lfs import LfsContents
 from git_hub_session.stash.permissions import describe_permissions, read_permissions
 from git_hub_session.system.directory import CannotWrite
 from git_hub_session.temporary.objects import NewObjects
+from git_hub_session.util.clock import format_iso
 from git_hub_session.worktree.reason import CONTENTS_CHANGED, Reason
 
 if TYPE_CHECKING:
     from git_hub_session.cleanup.options import CleanupOptions
     from git_hub_session.cleanup.plan import WorktreePlan
+    from git_hub_session.git.repository import Branch
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
     from git_hub_session.session.store import LockedSession
@@ -201,3 +207,22 @@ def work_by_attempt(
             attempts = refs.setdefault(agent_name(branch.agent), {})
             attempts[f"attempt-{branch.attempt}"] = work[-1] if work else None
     return refs
+
+
+def save_and_record_reflogs(
+    edit: LockedSession, sid: SessionId, project: Project, branches: Iterable[Branch]
+) -> list[str]:
+    """Save and record the commits that only the reflogs of branches contain. Return notes."""
+    saved = save_reflog_commits(sid, project.git, project.repo, branches)
+    notes = [
+        f"{_describe_commits(len(oids), short_name(branch))} in {ref}"
+        for branch, refs in saved.items()
+        for ref, oids in refs.items()
+    ]
+    rescues = group_by_agent(sid, [(branch, [*refs]) for branch, refs in saved.items()])
+    return [*notes, *record_rescues(edit, rescues, {}, format_iso(project.now()))]
+
+
+def _describe_commits(count: int, branch: str) -> str:
+    commits = "a commit" if count == 1 else f"{count} commits"
+    return f"{commits} that only the reflog of '{branch}' had {'is' if count == 1 else 'are'}"

@@ -12,6 +12,7 @@ from git_hub_session.doctor.checks.hub import hidden_hub_findings, hub_findings
 from git_hub_session.doctor.checks.interrupted import trash_findings
 from git_hub_session.doctor.checks.locks import lock_findings
 from git_hub_session.doctor.checks.refs import ref_findings, rescue_ref_findings
+from git_hub_session.doctor.checks.registrations import registration_findings
 from git_hub_session.doctor.checks.sessions import session_findings
 from git_hub_session.doctor.checks.worktrees import worktree_findings
 from git_hub_session.doctor.finding import FIXES, Finding, FindingResult
@@ -34,6 +35,7 @@ CHECKS = (
     lock_findings,
     session_findings,
     worktree_findings,
+    registration_findings,
     eval_worktree_findings,
     trash_findings,
     ref_findings,
@@ -45,6 +47,7 @@ CHECKS = (
 SESSION_CHECKS = (
     session_findings,
     worktree_findings,
+    registration_findings,
     eval_worktree_findings,
     rescue_ref_findings,
     archive_findings,

@@ -248,6 +248,21 @@ def linked_git_dir(path: str) -> str:
     return os.path.join(path, text[8:].rstrip("\r\n")) if text.startswith("gitdir: ") else ""
 
 
+def lost_git_dir(path: str, common_dir: str) -> str:
+    """Return the deleted git dir of this repository that the directory `path` names, or ''."""
+    try:
+        is_linked = stat.S_ISREG(os.lstat(os.path.join(path, ".git")).st_mode)
+    except OSError:
+        return ""
+    if not is_linked or os.path.islink(path):
+        return ""
+    parent, name = os.path.split(linked_git_dir(path))
+    if not name or not is_same_path(parent, os.path.join(common_dir, "worktrees")):
+        return ""
+    git_dir = worktree_git_dir(common_dir, name)
+    return "" if os.path.lexists(git_dir) else git_dir
+
+
 # HEAD, ORIG_HEAD, MERGE_AUTOSTASH and other refs that are files in the git dir itself.
 # FETCH_HEAD (fetched commits) and AUTO_MERGE (git's last merge of the files) contain no work.
 _PSEUDO_REF = re.compile("(?!FETCH_HEAD$|AUTO_MERGE$)[A-Z][A-Z_-]*")

@@ -496,6 +496,13 @@ def copy_git_dir(hub: Hub, sid: str) -> Path:
     return copy
 
 
+@register("worktree-unregistered", fixed=True)
+def delete_git_dir(hub: Hub, sid: str) -> Path:
+    edit_state(hub, sid, agents={"agent-1": {"worktree": str(hub.worktree(1, sid))}})
+    shutil.rmtree(worktree_git_dir(hub, sid))
+    return hub.worktree(1, sid)
+
+
 @register("worktree-moved", fixed=True)
 def delete_path_of_worktree(hub: Hub, sid: str) -> Path:
     edit_state(hub, sid, agents={"agent-1": {"worktree": str(hub.worktree(1, sid))}})

@@ -30,7 +30,6 @@ from git_hub_session.git.ref_names import (
     SessionId,
     agent_name,
     parse_agent_branch,
-    session_of_branch,
 )
 from git_hub_session.git.safe_open import read_text
 from git_hub_session.git.worktrees import Worktree, linked_git_dir
@@ -77,10 +76,6 @@ def worktree_findings(hub: HubSnapshot) -> Iterator[Finding]:
         if sid is not None and sid not in hub.locked_sessions:
             for finding in _findings_of(worktree, sid, hub):
                 yield finding._replace(session=sid, git_dir=worktree.git_dir)
-    for worktree in hub.copied_git_dirs:
-        sid = next(filter(None, map(session_of_branch, worktree.branches)), None)
-        if sid is not None and sid in hub.sessions and sid not in hub.locked_sessions:
-            yield from check_copied_git_dir(worktree, sid)
 
 
 def _findings_of(worktree: Worktree, sid: SessionId, hub: HubSnapshot) -> Iterator[Finding]:
@@ -103,14 +98,6 @@ def _checks_of(worktree: Worktree, hub: HubSnapshot) -> Sequence[WorktreeCheck]:
         return (*LINK_CHECKS, *BRANCH_CHECKS)
     # If a process uses the worktree, a spawn or a restore is still creating it.
     return BRANCH_CHECKS if hub.pids_in(worktree.path) else (check_partial_add,)
-
-
-@check("worktree-doubled", "two git dirs record one directory")
-def check_copied_git_dir(worktree: Worktree, sid: SessionId) -> Iterator[Problem]:
-    # `git worktree prune` removes the git dir whose name comes later, which can be the sound one.
-    evidence = f"the directory '{worktree.path}' belongs to another git dir with the same HEAD"
-    advice = f"rm -r {quote_word(worktree.git_dir)}"
-    yield Problem(worktree.git_dir, evidence, sid, advice=advice)
 
 
 @check("worktree-of-no-session", "a worktree of a session that does not exist")
