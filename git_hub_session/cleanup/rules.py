@@ -6,6 +6,7 @@ To add a reason, add a row here and its code to the man page.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
@@ -102,6 +103,18 @@ def _trash_message(state: WorktreeState) -> str:
 def _lock_message(state: WorktreeState) -> str:
     reason = state.worktree.lock_reason
     return f"locked: {reason}" if reason else "locked"
+
+
+def _submodule_repositories_hint(state: WorktreeState) -> str:
+    delete = f"rm -r {quote_word(state.worktree.submodule_dir)}"
+    if not state.worktree.is_missing:
+        # Without its repository, git cannot empty the directory of a submodule.
+        delete = f"git -C {quote_word(state.worktree.path)} submodule deinit --all && {delete}"
+    return f"push their commits, then: {delete}"
+
+
+def _nested_path(state: WorktreeState) -> bytes:
+    return os.fsencode(os.path.relpath(state.usage.nested[0], state.worktree.path))
 
 
 def _moved_hint(state: WorktreeState) -> str:
@@ -229,7 +242,7 @@ USAGE_RULES = (
         "contains",
         lambda state: state.usage.nested,
         lambda state: f"contains '{state.usage.nested[0]}'",
-        lambda state: f"move it out of {quote_word(state.worktree.path)}",
+        lambda state: move_out_command(state.worktree.path, _nested_path(state)),
     ),
     Rule(
         "index-locked",
@@ -241,7 +254,7 @@ USAGE_RULES = (
         "submodule",
         lambda state: state.worktree.submodule_dir,
         lambda state: f"has repositories of submodules: '{state.worktree.submodule_dir}'",
-        lambda state: f"push their commits, then delete {quote_word(state.worktree.submodule_dir)}",
+        _submodule_repositories_hint,
     ),
     Rule(  # The patches or notes that wait are only in the git dir. No ref can keep them.
         "operation",

@@ -24,7 +24,7 @@ from tests.support.cleanup import (
     shown_path,
 )
 from tests.support.doctor import list_findings
-from tests.support.hints import type_hint
+from tests.support.hints import type_hint, types
 from tests.support.hub import Hub, Result, snapshot
 
 ABORT = "git hub-session cleanup --force s1"
@@ -368,7 +368,7 @@ def test_populated_submodule(hub: Hub, worktree: Path, arguments: tuple[str, ...
         kept(
             worktree,
             f"has repositories of submodules: '{modules}'",
-            f"push their commits, then delete {modules}",
+            f"push their commits, then: git -C {worktree} submodule deinit --all && rm -r {modules}",
         ),
         *arguments,
     )
@@ -475,7 +475,11 @@ def test_contains_another_worktree(hub: Hub, worktree: Path) -> None:
     (hub.top / ".git" / "info" / "exclude").write_text("inner/\n")
     assert_kept(
         hub,
-        kept(worktree, f"contains '{inner}'", f"move it out of {worktree}"),
+        kept(
+            worktree,
+            f"contains '{inner}'",
+            f"git -C {inner} worktree move {inner} {worktree}-inner",
+        ),
         "--force",
         "--discard",
     )
@@ -523,6 +527,7 @@ def test_mount_point(hub: Hub, worktree: Path, name: str) -> None:
         subprocess.run(["umount", mount_point], check=True)
 
 
+@types("umount {}")
 def test_mount_of_another_file_system(hub: Hub, worktree: Path) -> None:
     mount_point = worktree / "memory"
     mount_point.mkdir()
@@ -538,8 +543,10 @@ def test_mount_of_another_file_system(hub: Hub, worktree: Path) -> None:
             kept(worktree, f"contains a mount point: '{mount_point}'", f"umount {mount_point}"),
             "--force",
         )
+        type_hint(hub, f"umount {mount_point}")
+        assert hub.run("cleanup", "s1") == removed(worktree)
     finally:
-        subprocess.run(["umount", mount_point], check=True)
+        subprocess.run(["umount", mount_point], stderr=subprocess.DEVNULL)
 
 
 def relink_command(worktree: Path) -> str:

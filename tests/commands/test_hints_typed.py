@@ -11,11 +11,17 @@ from pathlib import Path
 import pytest
 
 from tests.support.cleanup import everything
-from tests.support.hints import hints, type_hint
+from tests.support.hints import follow_hint, hints, type_hint, types
 from tests.support.hub import CHECKOUT, PYTHON, Hub, new_hub, snapshot
 
 
-@pytest.mark.parametrize("kind", ["branch", "tag"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("branch", marks=types("git branch -m {} {}")),
+        pytest.param("tag", marks=types("git tag {} {} && git tag -d {}")),
+    ],
+)
 def test_a_ref_called_hub(hub: Hub, kind: str) -> None:
     """refs/heads/hub is a file where git needs a directory. The hint renames the ref."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
@@ -114,6 +120,7 @@ def immutable(path: Path) -> Iterator[None]:
         subprocess.run(["chattr", "-i", path])
 
 
+@types("{}chattr -i {}")
 @pytest.mark.parametrize("command", ["spawn", "restore"])
 def test_parent_directory_that_cannot_be_changed(hub: Hub, command: str) -> None:
     """git would say after its first change that it cannot create leading directories."""
@@ -166,6 +173,7 @@ sys.exit(main())
 """
 
 
+@types("set GIT_HUB_SESSION_DIR to a directory on a file system that supports flock")
 @pytest.mark.parametrize("command", [("init", "--task", "t"), ("spawn", "s1"), ("cleanup", "s1")])
 def test_file_system_without_flock(hub: Hub, tmp_path: Path, command: tuple[str, ...]) -> None:
     """The hint names the variable that moves the hub to another file system."""
@@ -181,3 +189,4 @@ def test_file_system_without_flock(hub: Hub, tmp_path: Path, command: tuple[str,
     assert snapshot(hub.top) == before
     other = {"GIT_HUB_SESSION_DIR": str(tmp_path / "elsewhere")}
     assert hub.run("init", "-q", "--id", "s2", "--task", "t", environ=other).code == 0
+    follow_hint(hints(result)[0])

@@ -21,10 +21,16 @@ followed: list[str] = []
 """The hints that the present test has typed or followed."""
 
 
-def type_hint(hub: Hub, line: str) -> None:
+def type_hint(hub: Hub, line: str, *, code: int = 0) -> Result:
     """Run the command of a hint in a shell, as a user would."""
     result = hub.call("sh", "-c", line)
-    assert result.code == 0, (line, result)
+    assert result.code == code, (line, result)
+    follow_hint(line)
+    return result
+
+
+def follow_hint(line: str) -> None:
+    """Note that the test has done what a hint says."""
     followed.append(line)
 
 
@@ -36,7 +42,7 @@ def hints(result: Result) -> list[str]:
 
 def match_hint(template: str, line: str) -> re.Match[str] | None:
     """Return the match of a line with a template, in which `{}` is any text."""
-    return re.fullmatch("(.+)".join(map(re.escape, template.split("{}"))), line, re.DOTALL)
+    return re.fullmatch("(.*)".join(map(re.escape, template.split("{}"))), line, re.DOTALL)
 
 
 def find_hint(result: Result, template: str) -> str:
@@ -88,7 +94,7 @@ def check_case(hub: Hub, case: Case) -> None:
     match = match_hint(case.template, line)
     assert match
     run_shell(hub, case.action.format(line, *match.groups()))
-    followed.append(line)
+    follow_hint(line)
     if case.then is not None:
         again = hub.run(*shlex.split(case.then or case.command))
         assert again.code == 0, (line, again)
