@@ -23,7 +23,7 @@ PACKAGE = CHECKOUT / "git_hub_session"
 # The packages of a layer may import those of the layers above it in this table, and each other
 # if the third column allows it. A name is a directory or a module of the package's top level.
 BASE = "__init__ _typing errors util"
-SYSTEM = f"{BASE} system"
+SYSTEM = f"{BASE} system programs"
 GIT = f"{SYSTEM} git"
 SESSION = f"{GIT} session"
 WORKTREES = f"{SESSION} worktree stash removal temporary"
@@ -33,7 +33,8 @@ LAYERS = {
     "errors": BASE,
     "util": BASE,
     "metric": f"{BASE} metric",
-    "system": SYSTEM,
+    "system": f"{BASE} system",
+    "programs": SYSTEM,
     "git": GIT,
     "session": SESSION,
     "board": f"{SESSION} board",
@@ -49,9 +50,10 @@ LAYERS = {
     "restore": f"{WORKTREES} board restore",
     "merge": f"{WORKTREES} board lineage cleanup merge",
     "doctor": f"{WORKTREES} board cleanup doctor",
+    "review": f"{WORKTREES} board review",
     "cli": f"{SESSION} metric cli",
     "completion": f"{SESSION} metric board cli completion",
-    "commands": f"{WORKTREES} board lineage agents metric ranking evaluation cleanup restore merge doctor cli "
+    "commands": f"{WORKTREES} board lineage agents metric ranking evaluation cleanup restore merge doctor review cli "
     "completion commands",
     "main": f"{SYSTEM} cli commands main",
     "__main__": "_typing main",
@@ -62,7 +64,7 @@ OWNERS = {
     "pygit2": "git.libgit2",
     "yaml": "session.config_file",
     "psutil": "system.psutil_processes",
-    "subprocess": "git.process system.processes",
+    "subprocess": "git.process programs.foreground system.processes",
     "fcntl": "system.directory",
     "pickle": "system.parallel",  # it reads only data that a fork of this process has written
     "threading": "",
@@ -103,7 +105,6 @@ LATE_IMPORTS = {
     ("commands.list", "lineage.parent"),
     ("commands.list", "session.create"),
     ("commands.status", "lineage.parent"),
-    ("commands.path", "worktree.repair_commands"),
     ("git.discovery", "git.hidden_hub"),
     ("git.libgit2", "tempfile"),
     ("main", "difflib"),

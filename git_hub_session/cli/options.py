@@ -58,6 +58,8 @@ class Usage(NamedTuple):
     """The largest number of arguments, or None for any number."""
     takes_command: bool = False
     """True if the words after `--` are a command to run, not arguments."""
+    takes_paths: bool = False
+    """True if the words after `--` are options and paths for git, not arguments."""
 
 
 DRY_RUN = Option("-n, --dry-run", "show what would be done, but change nothing")
@@ -104,7 +106,7 @@ class Arguments:
         self.arguments = arguments
         """The words that are not options, in order."""
         self.command = command
-        """The command after `--`, if `Usage.takes_command`."""
+        """The words after `--`, if `Usage.takes_command` or `Usage.takes_paths`."""
 
     def value(self, name: str) -> str | None:
         """Return the last value of an option, or None."""

@@ -76,7 +76,7 @@ class _Parser:
         self.values: dict[str, ArgumentValue] = {}
         self.arguments: list[str] = []
         self.command: list[str] = []
-        self._takes_command = usage.takes_command
+        self._takes_command = usage.takes_command or usage.takes_paths
         self._long = _long_options(usage.options)
         self._short = {
             spelling: option for option in (*usage.options, HELP) for spelling in option.spellings

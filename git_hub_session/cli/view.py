@@ -106,6 +106,23 @@ class View(ABC):
         """Return the result as text. If `quiet`, return only requested output and errors."""
 
 
+class ExitView(View):
+    """The exit status of a program that has used the terminal itself, such as `git diff`."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+    @property
+    def exit_code(self) -> int:
+        return self.status
+
+    def document(self) -> dict[str, Any]:
+        return {"exit_code": self.status}
+
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
+        return TextOutput([])
+
+
 def make_record(document: dict[str, Any]) -> Record:
     """Return the pairs of a record.
 

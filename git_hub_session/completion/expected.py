@@ -52,8 +52,8 @@ def find_expected(usage: Usage, words: Sequence[str]) -> Expected:
         if pending is not None:
             pending = None
         elif word == "--":
-            if usage.takes_command:
-                return Expected(is_command=True)
+            if usage.takes_command or usage.takes_paths:
+                return Expected(("<path>",) * usage.takes_paths, is_command=usage.takes_command)
             arguments += earlier[index + 1 :]
             return Expected(_argument_kinds(usage, arguments), arguments=tuple(arguments))
         elif word.startswith("-") and word != "-":

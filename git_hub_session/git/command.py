@@ -22,6 +22,7 @@ from git_hub_session.git.process import (
     raise_if_refused,
     repository_variables,
     run_git,
+    run_git_in_foreground,
     run_with_locked_ref,
     show_messages,
 )
@@ -235,6 +236,10 @@ class GitAt:
         if not quiet and (not failure or failure not in messages):
             show_messages(messages)
         return output
+
+    def run_in_foreground(self, command: Sequence[str]) -> int:
+        """Run `git <command>` with the user's terminal, and return its exit status."""
+        return run_git_in_foreground(command, self._surroundings, self._settings)
 
     def read_tree(self, *arguments: str, settings: Mapping[str, str] | None = None) -> None:
         """Update the index, and with -u the files. As in `git merge`, leave submodules alone."""

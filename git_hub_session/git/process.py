@@ -19,6 +19,7 @@ from git_hub_session.git.config import parse_git_config
 from git_hub_session.git.ref_names import add_ref_advice
 from git_hub_session.git.safe_open import MAX_BYTES, read_text
 from git_hub_session.git.worktrees import linked_git_dir
+from git_hub_session.programs.foreground import run_in_foreground
 from git_hub_session.system.io import read_from_start, write_all
 from git_hub_session.system.signals import defer_signals
 from git_hub_session.system.temporary import memory_file
@@ -82,6 +83,20 @@ def run_git(
     if status:
         raise _make_error(command[0], status, output, messages, surroundings)
     return output, messages
+
+
+def run_git_in_foreground(
+    command: Sequence[str], surroundings: Surroundings, settings: Mapping[str, str] | None = None
+) -> int:
+    """Run `git <command>` with the terminal of this process, and return its exit status.
+
+    git starts its pager. Raise GitMissing.
+    """
+    arguments = ["git", *_setting_options(settings), *command]
+    try:
+        return run_in_foreground(arguments, *surroundings)
+    except FileNotFoundError:
+        raise _not_found_error(surroundings.directory) from None
 
 
 def _wait_for(

@@ -19,9 +19,8 @@ from git_hub_session.git.ref_names import (
 from git_hub_session.session import runs
 from git_hub_session.session.attempts import (
     archived_agents,
-    archived_refs,
+    attempt_commits,
     attempts_by_agent,
-    session_archived_attempts,
 )
 from git_hub_session.session.model import MAX_AGENTS, Session
 from git_hub_session.session.state import FINISHED, AgentStatus, State
@@ -173,14 +172,7 @@ def find_attempt_commit(text: str, session: Session, repo: GitRepo) -> str:
     name, _, attempt = text.partition("/")
     number = parse_agent_name(name)
     attempt = attempt.removeprefix("attempt-")
-    archived = archived_refs(session.id, repo)
-    commits = {
-        branch: archived[ref]
-        for branch, ref in session_archived_attempts(session, archived).items()
-    }
-    for agent, attempts in attempts_by_agent(session.id, repo).items():
-        branches = (AgentBranch(session.id, agent, number) for number in attempts)
-        commits |= {branch: repo.tip(branch.ref) for branch in branches}
+    commits = attempt_commits(session, repo)
     for branch in sorted(commits, reverse=True):
         if number == branch.agent and attempt in ("", str(branch.attempt)):
             return commits[branch]

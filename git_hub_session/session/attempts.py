@@ -94,6 +94,23 @@ def session_archived_attempts(session: Session, refs: Mapping[str, str]) -> dict
     return attempts
 
 
+def attempt_refs(session: Session, repo: GitRepo) -> dict[AgentBranch, str]:
+    """Return the branch or the archive of each attempt that has one.
+
+    A branch has precedence.
+    """
+    refs = session_archived_attempts(session, archived_refs(session.id, repo))
+    for agent, attempts in attempts_by_agent(session.id, repo).items():
+        branches = [AgentBranch(session.id, agent, attempt) for attempt in attempts]
+        refs |= {branch: branch.ref for branch in branches}
+    return refs
+
+
+def attempt_commits(session: Session, repo: GitRepo) -> dict[AgentBranch, str]:
+    """Return the commit of each attempt that has a branch or is archived, or ''."""
+    return {branch: repo.tip(ref) for branch, ref in attempt_refs(session, repo).items()}
+
+
 def newest_archive_refs(refs: Mapping[str, str]) -> dict[AgentBranch, str]:
     """Return the archive ref of each attempt that has the highest number and a commit."""
     newest: dict[AgentBranch, tuple[int, str]] = {}

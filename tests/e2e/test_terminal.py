@@ -8,30 +8,15 @@ import unicodedata
 import pexpect
 import pytest
 
-from tests.support.hub import NOW, PATIENT, Hub
+from tests.support.hub import PATIENT, Hub
 from tests.support.locks import lock_directory, wait_for_lock_waiter
+from tests.support.terminal import run_in_terminal
 
 TASKS = {
     "ascii": "Make the parser twice as fast without giving up a single one of its error messages",
     "wide": "漢字" * 30,
     "marks": "e\u0301" * 80,
 }
-
-
-def run_in_terminal(hub: Hub, *arguments: str, columns: int, **variables: str) -> str:
-    """Return the output of `git hub-session <arguments>` in a terminal of this width."""
-    environ = {**hub.environ, "TERM": "xterm", "GIT_TEST_DATE_NOW": str(NOW), **variables}
-    output, code = pexpect.run(  # type: ignore[str-unpack]
-        " ".join(["git", "hub-session", *arguments]),
-        cwd=str(hub.top),
-        env=environ,
-        encoding="utf-8",
-        withexitstatus=True,
-        dimensions=(24, columns),
-        timeout=120,
-    )
-    assert code == 0, output
-    return str(output)
 
 
 def display_width(line: str) -> int:
@@ -98,7 +83,9 @@ def test_narrow_ranking(hub: Hub) -> None:
 def test_columns_and_ellipsis_of_the_environment(hub: Hub) -> None:
     """COLUMNS overrides the terminal, as in git. The ellipsis is ASCII in an ASCII locale."""
     hub.session("ascii", task=TASKS["ascii"])
-    line = run_in_terminal(hub, "list", "--color=never", columns=80, COLUMNS="70", LC_ALL="C")
+    line = run_in_terminal(
+        hub, "list", "--color=never", columns=80, environ={"COLUMNS": "70", "LC_ALL": "C"}
+    )
     assert [len(text) for text in line.splitlines()][1:] == [70]
     assert line.endswith("...\r\n")
 
@@ -109,9 +96,11 @@ def test_color(hub: Hub) -> None:
     colored = "\x1b[36minit \x1b[m"
     assert colored in run_in_terminal(hub, "list", columns=80)
     for variables in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
-        assert "\x1b" not in run_in_terminal(hub, "list", columns=80, **variables)
-        assert colored in run_in_terminal(hub, "list", "--color=always", columns=80, **variables)
-        assert colored in run_in_terminal(hub, "list", "--color", columns=80, **variables)
+        assert "\x1b" not in run_in_terminal(hub, "list", columns=80, environ=variables)
+        assert colored in run_in_terminal(
+            hub, "list", "--color=always", columns=80, environ=variables
+        )
+        assert colored in run_in_terminal(hub, "list", "--color", columns=80, environ=variables)
     assert "\x1b" not in run_in_terminal(hub, "list", "--color=never", columns=80)
     for format_ in ("json", "porcelain"):
         assert "\x1b" not in run_in_terminal(
@@ -136,7 +125,7 @@ def test_progress(hub: Hub) -> None:
     (hub.worktree(2) / "new").write_text("new\n")
 
     def run(*arguments: str) -> str:
-        return run_in_terminal(hub, *arguments, columns=200, GIT_PROGRESS_DELAY="0")
+        return run_in_terminal(hub, *arguments, columns=200, environ={"GIT_PROGRESS_DELAY": "0"})
 
     output = run("cleanup", "s1")
     assert output.startswith(
@@ -156,9 +145,13 @@ def test_long_numbers_in_the_environment(hub: Hub) -> None:
     """The command ignores variables with 5,000 digits, which Python cannot convert to an integer."""
     digits = "1" * 5_000
     hub.session("s1", agents=1, task=TASKS["ascii"])
-    line = run_in_terminal(hub, "list", "--color=never", columns=60, COLUMNS=digits).splitlines()[1]
+    line = run_in_terminal(
+        hub, "list", "--color=never", columns=60, environ={"COLUMNS": digits}
+    ).splitlines()[1]
     assert display_width(line) == 60
-    output = run_in_terminal(hub, "cleanup", "s1", columns=200, GIT_PROGRESS_DELAY=digits)
+    output = run_in_terminal(
+        hub, "cleanup", "s1", columns=200, environ={"GIT_PROGRESS_DELAY": digits}
+    )
     assert output.startswith("agent-1: removed ../")
 
 

@@ -41,7 +41,7 @@ ID = "use at most 64 letters, digits, '.', '_' and '-', and start with a letter 
     corrected("git hub-session adopt <id> <agent>", "adopt", "adopt s1 1 main -n", INIT),
     corrected("git hub-session board {} <{}>", "board read", "board {1} results", POSTS),
     corrected("git hub-session exec [<id>] -- <command>", "exec s1", "exec s1 -- true", S1),
-    corrected("git hub-session path [<id>] agent-2", "path", "path agent-2", S1),
+    corrected("git hub-session {} [<id>] agent-2", "path", "{1} agent-2", S1),
     corrected("git hub-session list", "status s2", "status s1", INIT),
     corrected(
         "give an id from 'git hub-session list': git hub-session {} <id>",

@@ -33,6 +33,8 @@ _READ_ONLY = (
     "doctor",
     "doctor s1",
 )
+# The output of these commands is that of another program.
+_WITHOUT_FORMAT = ("diff s1 1", "diff --uncommitted s1 1 2")
 _DRY_RUNS = (
     "update s1 --state evaluating -n",
     "spawn s1 --retry 1 -n",
@@ -73,11 +75,12 @@ def _with_format(call: Call, format_option: str) -> Call:
     )
 
 
-READ_ONLY = [
+_IN_ALL_FORMATS = [
     _with_format(call, format_option)
     for call in _calls(*_READ_ONLY, *_DRY_RUNS)
     for format_option in ("", *_FORMATS)
 ]
+READ_ONLY = [*_IN_ALL_FORMATS, *_calls(*_WITHOUT_FORMAT)]
 """The read-only commands and the dry runs, each in all formats."""
 CHANGING = [
     *_calls(*_CHANGING),
@@ -124,8 +127,9 @@ def select_calls(turn: int, changing: Sequence[Call] = CHANGING) -> list[Call]:
     formats = 1 + len(_FORMATS)
     return [
         *(
-            READ_ONLY[start + (turn + start // formats) % formats]
-            for start in range(0, len(READ_ONLY), formats)
+            _IN_ALL_FORMATS[start + (turn + start // formats) % formats]
+            for start in range(0, len(_IN_ALL_FORMATS), formats)
         ),
+        *_calls(*_WITHOUT_FORMAT),
         *changing,
     ]
