@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from git_hub_session.git.config import parse_git_settings
 from git_hub_session.git.safe_open import open_regular
-from git_hub_session.git.worktrees import linked_git_dir
+from git_hub_session.git.worktrees import Worktree, linked_git_dir
 from git_hub_session.util.paths import first_free
 from git_hub_session.util.shell import quote_word
 from git_hub_session.util.text import quote_list
@@ -51,8 +51,17 @@ def submodule_hint(worktree: str, submodules: Sequence[bytes]) -> str:
     registered = _registered_submodules(worktree)
     for path in submodules:
         if os.fsdecode(path) not in registered:
-            return move_out_command(worktree, path)
+            return move_out_command(worktree, os.fsdecode(path))
     return f"git -C {quote_word(worktree)} submodule deinit --all"
+
+
+def submodule_repositories_hint(worktree: Worktree) -> str:
+    """Return the command that deletes the repositories of submodules in the git dir."""
+    delete = f"rm -r {quote_word(worktree.submodule_dir)}"
+    if not worktree.is_missing:
+        # Without its repository, git cannot empty the directory of a submodule.
+        delete = f"git -C {quote_word(worktree.path)} submodule deinit --all && {delete}"
+    return f"push their commits, then: {delete}"
 
 
 def _registered_submodules(worktree: str) -> set[str]:
@@ -68,11 +77,16 @@ def _registered_submodules(worktree: str) -> set[str]:
     }
 
 
-def move_out_command(worktree: str, path: bytes) -> str:
-    """Return the command that moves a repository to a free name beside the worktree."""
-    if path == b".":
+def move_out_command(worktree: str, path: str) -> str:
+    """Return the command that moves a repository out of the worktree, to a free name beside it.
+
+    Args:
+        worktree: the path of the worktree.
+        path: the absolute path of the repository, or the path from the top of the worktree.
+    """
+    if path == ".":
         return f"move HEAD, objects and refs out of {quote_word(worktree)}"
-    source = os.path.join(worktree, os.fsdecode(path))
+    source = os.path.join(worktree, path)
     target = first_free(f"{worktree}-{os.path.basename(source)}", os.path.lexists)
     words = f"{quote_word(source)} {quote_word(target)}"
     # `mv` would break the link between a linked worktree and its repository.

@@ -19,6 +19,7 @@ from git_hub_session.cleanup.reason_texts import (
     rescue_limit_hint,
     rescue_limit_message,
     submodule_hint,
+    submodule_repositories_hint,
 )
 from git_hub_session.errors import Damaged, HubError, to_hub_error
 from git_hub_session.git.ref_names import parse_agent_branch
@@ -105,18 +106,6 @@ def _lock_message(state: WorktreeState) -> str:
     return f"locked: {reason}" if reason else "locked"
 
 
-def _submodule_repositories_hint(state: WorktreeState) -> str:
-    delete = f"rm -r {quote_word(state.worktree.submodule_dir)}"
-    if not state.worktree.is_missing:
-        # Without its repository, git cannot empty the directory of a submodule.
-        delete = f"git -C {quote_word(state.worktree.path)} submodule deinit --all && {delete}"
-    return f"push their commits, then: {delete}"
-
-
-def _nested_path(state: WorktreeState) -> bytes:
-    return os.fsencode(os.path.relpath(state.usage.nested[0], state.worktree.path))
-
-
 def _moved_hint(state: WorktreeState) -> str:
     if state.location.can_repair:
         return f"git hub-session doctor --fix {state.session}"
@@ -146,10 +135,7 @@ def _unmerged_hint(state: WorktreeState) -> str:
 
 
 def _may_be_forced(state: WorktreeState) -> bool:
-    """Return True if --force may remove the worktree.
-
-    It may not if another branch is checked out: that branch is the user's.
-    """
+    """Return True if --force may remove the worktree, which has no branch of the user."""
     if has_other_branch(state.worktree, state.branch):
         return False
     return bool(state.worktree.detached) or state.worktree.is_missing
@@ -242,7 +228,7 @@ USAGE_RULES = (
         "contains",
         lambda state: state.usage.nested,
         lambda state: f"contains '{state.usage.nested[0]}'",
-        lambda state: move_out_command(state.worktree.path, _nested_path(state)),
+        lambda state: move_out_command(state.worktree.path, state.usage.nested[0]),
     ),
     Rule(
         "index-locked",
@@ -254,7 +240,7 @@ USAGE_RULES = (
         "submodule",
         lambda state: state.worktree.submodule_dir,
         lambda state: f"has repositories of submodules: '{state.worktree.submodule_dir}'",
-        _submodule_repositories_hint,
+        lambda state: submodule_repositories_hint(state.worktree),
     ),
     Rule(  # The patches or notes that wait are only in the git dir. No ref can keep them.
         "operation",
@@ -327,7 +313,9 @@ CHANGES_RULES = (
         "nested-repository",
         lambda state: state.scan.repositories,
         lambda state: f"contains another repository: {list_some(state.scan.repositories)}",
-        lambda state: move_out_command(state.worktree.path, state.scan.repositories[0]),
+        lambda state: move_out_command(
+            state.worktree.path, os.fsdecode(state.scan.repositories[0])
+        ),
     ),
     Rule(
         "undeletable",

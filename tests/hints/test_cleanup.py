@@ -20,7 +20,6 @@ from tests.support.hints import (
 from tests.support.hub import Hub, process_in
 
 W = "../project.hub/s1/agent-1"
-GIT_DIR = ".git/worktrees/agent-1"
 
 
 def spawn_agent(hub: Hub) -> Path:
@@ -80,7 +79,7 @@ FORCE = "cleanup --force s1"
         "wait for the git command, or delete {}",
         "cleanup s1",
         "rm {1}",
-        lambda hub: (in_worktree()(hub), (hub.top / GIT_DIR / "index.lock").touch()),
+        in_worktree("touch $(git rev-parse --git-dir)/index.lock"),
     ),
     Case("git -C {} {}", "cleanup s1", "{0}", in_worktree(AM)),
     Case("{}, or: {}", "cleanup s1", "{1}", in_worktree(OTHER, "git merge -q --no-commit --no-ff other")),
