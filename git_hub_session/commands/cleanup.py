@@ -74,7 +74,7 @@ def run(context: Context, args: Arguments) -> CleanupView:
         commands = restore_commands(report, project)
         reports.append(ReportOutput(report, project.cwd, commands, dry_run=dry_run))
     if not dry_run:
-        run_maintenance(lambda: project.git, project.config_values)
+        run_maintenance(project)
     return CleanupView(reports, dry_run=dry_run)
 
 

@@ -18,6 +18,7 @@ from git_hub_session.git.config_files import sections_to_remove
 from git_hub_session.git.environment import object_variables, place_variables, strip_local_variables
 from git_hub_session.git.process import (
     Surroundings,
+    git_version,
     missing_features,
     raise_if_refused,
     repository_variables,
@@ -25,6 +26,7 @@ from git_hub_session.git.process import (
     run_git_in_foreground,
     run_with_locked_ref,
     show_messages,
+    version_numbers,
 )
 from git_hub_session.git.ref_names import update_command
 from git_hub_session.git.worktrees import linked_git_dir
@@ -119,6 +121,10 @@ class Git:
         """
         output, _ = run_git(command, self._looking)
         return output
+
+    def version(self) -> tuple[int, ...]:
+        """Return the first two numbers of git's version: (2, 39) for 2.39.5."""
+        return version_numbers(git_version(self._looking))
 
     def missing_features(self) -> tuple[str, dict[str, str]]:
         """Return git's version, and the unsupported commands as {command: required version}."""

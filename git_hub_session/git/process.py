@@ -197,11 +197,17 @@ def _start_transaction(
     return process
 
 
-def missing_features(surroundings: Surroundings) -> tuple[str, dict[str, str]]:
-    """Return git's version, and the unsupported commands as {command: required version}."""
+def git_version(surroundings: Surroundings) -> str:
+    """Return git's version, such as "2.39.5", or "?"."""
     output, _ = run_git(["version"], surroundings)
     [version] = os.fsdecode(output).split()[2:3] or ["?"]
-    numbers = _version_numbers(version)
+    return version
+
+
+def missing_features(surroundings: Surroundings) -> tuple[str, dict[str, str]]:
+    """Return git's version, and the unsupported commands as {command: required version}."""
+    version = git_version(surroundings)
+    numbers = version_numbers(version)
     missing = {
         name: ".".join(map(str, required))
         for name, required in _REQUIRED_VERSIONS.items()
@@ -252,7 +258,7 @@ def _not_found_error(directory: str | None) -> HubError:
     return GitMissing("cannot find 'git'", hint="put git on PATH")
 
 
-def _version_numbers(version: str) -> tuple[int, ...]:
+def version_numbers(version: str) -> tuple[int, ...]:
     """Return the first two numbers of a version: (2, 39) for "2.39.5" and "2.39.0.rc1"."""
     parts = version.split(".")[:2]
     return tuple(parse_int(part, MAX_COUNT) or 0 for part in parts)
