@@ -40,6 +40,7 @@ from git_hub_session.session.agent_environment import variable_warnings
 from git_hub_session.session.agents import base_now, refuse_if_evaluated, running_agents
 from git_hub_session.session.evaluation_log import check_log
 from git_hub_session.temporary.holdout import choose_holdout
+from git_hub_session.temporary.objects import NewObjects
 from git_hub_session.util.text import quote_list
 
 if TYPE_CHECKING:
@@ -54,7 +55,10 @@ _HUB = f"{HUB_DIRECTORY}/".encode()
 def preview_evaluation(sid: SessionId, project: Project, options: EvalOptions) -> EvalResult:
     """Return the candidates that `evaluate_session` would measure."""
     session = project.store.read(sid)
-    candidates, fixed_paths = _prepare_candidates(session, project, options, dry_run=True)
+    with NewObjects(project.git) as objects:
+        candidates, fixed_paths = _prepare_candidates(
+            session, project, options, objects, dry_run=True
+        )
     unranked = _list_unranked(candidates)
     baseline = options.baseline.value if options.baseline else None
     result = EvalResult(session, session.state, unranked, options.metric_command, baseline)
@@ -70,11 +74,21 @@ def evaluate_session(sid: SessionId, project: Project, options: EvalOptions) -> 
         Refused: the state, a running agent or another evaluation forbids it.
         CannotWriteLog, GitFailed, LockHeld: nothing was recorded.
     """
+    with NewObjects(project.git) as objects:
+        return _evaluate(sid, project, options, objects)
+
+
+def _evaluate(
+    sid: SessionId, project: Project, options: EvalOptions, objects: NewObjects
+) -> EvalResult:
+    """Evaluate the session. git cannot delete the merges to measure before `objects` is closed."""
     with project.store.lock_session(sid) as locked:
         session = locked.read()
         # Read the base branch first. If it moves after this, `merge` refuses the result.
         base = base_now(session, project.repo)
-        candidates, fixed_paths = _prepare_candidates(session, project, options, dry_run=False)
+        candidates, fixed_paths = _prepare_candidates(
+            session, project, options, objects, dry_run=False
+        )
         is_judged = bool(options.ranking) or options.judge is not None
         if options.metric_command is None and not is_judged:
             return EvalResult(session, session.state, _list_unranked(candidates))
@@ -84,9 +98,8 @@ def evaluate_session(sid: SessionId, project: Project, options: EvalOptions) -> 
         check_log(locked.directory)
         run = runs.start_run(locked.directory, runs.EVAL)
         worktrees = EvalWorktrees(sid, project, fixed_paths)
-        started = _StartedRun(
-            session, fixed_paths, run, worktrees, locked.ensure_task_file(session)
-        )
+        task_file = locked.ensure_task_file(session)
+        started = _StartedRun(session, fixed_paths, run, worktrees, task_file, objects)
         worktrees.remove_all()
     with run, worktrees:
         if options.metric_command is None:
@@ -110,6 +123,7 @@ class _StartedRun(NamedTuple):
     worktrees: EvalWorktrees
     task_file: str
     """The path of the file with the task."""
+    objects: NewObjects
 
 
 def _measure(
@@ -124,6 +138,7 @@ def _measure(
         candidates,
         project,
         started.worktrees,
+        started.objects,
         task_file=started.task_file,
         with_baseline=options.measure_baseline,
     )
@@ -154,7 +169,12 @@ def _measure(
 
 
 def _prepare_candidates(
-    session: Session, project: Project, options: EvalOptions, *, dry_run: bool
+    session: Session,
+    project: Project,
+    options: EvalOptions,
+    objects: NewObjects,
+    *,
+    dry_run: bool,
 ) -> tuple[list[Candidate], FixedPaths]:
     """Return the candidates, and the guarded paths. Raise Refused if none can be measured."""
     candidates = find_candidates(
@@ -166,7 +186,7 @@ def _prepare_candidates(
     )
     metric_command = options.metric_command
     if metric_command:
-        candidates = with_merged_commits(candidates, session, project, dry_run=dry_run)
+        candidates = with_merged_commits(candidates, session, project, objects, dry_run=dry_run)
     command = metric_command.command if metric_command else session.config.get("eval_cmd")
     fixed_paths = choose_guard(session, project, options.guard, command)
     if metric_command:

@@ -2,7 +2,7 @@
 
 If a tip contains the base branch, a merge has the tree of the tip, so the tip is measured. For each
 other tip, the merge commit is created without a checkout. No ref points to it, so git deletes it
-after some weeks.
+some weeks after the evaluation.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from git_hub_session.evaluation.candidates import Candidate
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
+    from git_hub_session.temporary.objects import NewObjects
 
 _MESSAGE = b"hub: a merge to measure\n"
 # With a fixed author and time, the next evaluation of the same merge creates no new object.
@@ -37,29 +38,45 @@ _AUTHOR = {
 
 
 def with_merged_commits(
-    candidates: Sequence[Candidate], session: Session, project: Project, *, dry_run: bool
+    candidates: Sequence[Candidate],
+    session: Session,
+    project: Project,
+    objects: NewObjects,
+    *,
+    dry_run: bool,
 ) -> list[Candidate]:
     """Return the candidates with the merges into the base branch, or with the reason for none.
 
     A candidate that is measured in place stays as it is.
 
     Args:
-        dry_run: find the conflicts, but do not write the merge commits.
+        objects: keeps the merge commits.
+        dry_run: find the conflicts, but do not create the merge commits.
     """
     base = base_now(session, project.repo)
     branch = session.config.base_branch
-    return [
+    merged = [
         candidate
         if candidate.unmeasured_reason or candidate.directory or not base
-        else _with_merged_commit(candidate, base, branch, project, dry_run=dry_run)
+        else _with_merged_commit(candidate, base, branch, project, objects)
         for candidate in candidates
     ]
+    if dry_run:
+        return [each._replace(merged_commit="") for each in merged]
+    created = [each for each in merged if each.merged_commit]
+    if created:
+        tips = [each.commit for each in created]
+        objects.keep([each.merged_commit for each in created], [base, *tips])
+    return merged
 
 
-def baseline_commit(session: Session, project: Project) -> str:
+def baseline_commit(session: Session, project: Project, objects: NewObjects) -> str:
     """Return the commit to measure as the baseline: the base branch, or '' if it is missing.
 
     If the agents start from a winner, this is the merge of the winner with the base branch.
+
+    Args:
+        objects: keeps the merge commit.
 
     Raises:
         Refused: git cannot merge the winner.
@@ -71,7 +88,7 @@ def baseline_commit(session: Session, project: Project) -> str:
         return base
     if repo.is_ancestor(start, base):
         return start
-    merge = merge_trees(project, base, start, dry_run=False)
+    merge = merge_trees(project, base, start, objects=objects.directory)
     if merge.conflicts:
         paths = quote_list([os.fsdecode(path) for path in merge.conflicts])
         raise Refused(
@@ -79,8 +96,9 @@ def baseline_commit(session: Session, project: Project) -> str:
             f" '{session.config.base_branch}' in {paths}",
             hint="give a number with --baseline <number>",
         )
-    git = project.git.at(project.paths.common_dir)
-    return git.commit_tree(merge.tree, [base, start], _MESSAGE, environ=_AUTHOR)
+    commit = _commit_merge(merge.tree, [base, start], project, objects)
+    objects.keep([commit], [base, start])
+    return commit
 
 
 def conflict_notes(candidates: Sequence[Candidate], session: Session) -> list[str]:
@@ -103,13 +121,13 @@ def _resolve_command(candidate: Candidate, session: Session) -> str:
 
 
 def _with_merged_commit(
-    candidate: Candidate, base: str, branch: str, project: Project, *, dry_run: bool
+    candidate: Candidate, base: str, branch: str, project: Project, objects: NewObjects
 ) -> Candidate:
     tip = candidate.commit
     if project.repo.is_ancestor(tip, base):
         return candidate
     try:
-        merge = merge_trees(project, base, tip, dry_run=dry_run)
+        merge = merge_trees(project, base, tip, objects=objects.directory)
     except GitTooOld:  # `merge` fails too, so the user merges with git.
         return candidate
     except GitFailed as error:
@@ -119,8 +137,10 @@ def _with_merged_commit(
         paths = quote_list([os.fsdecode(path) for path in merge.conflicts])
         problem = f"{CONFLICTS}'{branch}' in {paths}"
         return candidate._replace(merge_problem=problem, has_conflicts=True)
-    if dry_run:
-        return candidate
-    git = project.git.at(project.paths.common_dir)
-    commit = git.commit_tree(merge.tree, [base, tip], _MESSAGE, environ=_AUTHOR)
+    commit = _commit_merge(merge.tree, [base, tip], project, objects)
     return candidate._replace(merged_commit=commit)
+
+
+def _commit_merge(tree: str, parents: Sequence[str], project: Project, objects: NewObjects) -> str:
+    git = project.git.at(project.paths.common_dir, objects=objects.directory)
+    return git.commit_tree(tree, parents, _MESSAGE, environ=_AUTHOR)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
     from git_hub_session.system.stored_files import StoredFiles
+    from git_hub_session.temporary.objects import NewObjects
 
 _LOCK_FILES = ("index.lock", "HEAD.lock")
 
@@ -93,6 +94,7 @@ def prepare_targets(
     candidates: Sequence[Candidate],
     project: Project,
     worktrees: EvalWorktrees,
+    objects: NewObjects,
     *,
     task_file: str,
     with_baseline: bool,
@@ -100,6 +102,9 @@ def prepare_targets(
     """Return the targets, the baseline first. Add a temporary worktree for each.
 
     A candidate with a directory is measured there.
+
+    Args:
+        objects: keeps the commit of the baseline.
     """
     base = find_base_commit(session, project.repo)
 
@@ -116,7 +121,8 @@ def prepare_targets(
                 "cannot measure the baseline: the base commit is missing",
                 hint="give a number with --baseline <number>",
             )
-        requests.insert(0, make_request(BASELINE, None, baseline_commit(session, project)))
+        commit = baseline_commit(session, project, objects)
+        requests.insert(0, make_request(BASELINE, None, commit))
     in_place = {each.target: each.directory for each in measured if each.directory}
     new = [request for request in requests if request.name not in in_place]
     added = {worktree.name: worktree for worktree in worktrees.add(new)}

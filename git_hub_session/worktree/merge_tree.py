@@ -40,20 +40,18 @@ class MergeTreeResult(NamedTuple):
     """The paths that git cannot merge."""
 
 
-def merge_trees(project: Project, ours: str, theirs: str, *, dry_run: bool) -> MergeTreeResult:
+def merge_trees(project: Project, ours: str, theirs: str, *, objects: str) -> MergeTreeResult:
     """Merge the commit `theirs` into `ours`. Change no ref, index or file of a worktree.
 
     Args:
-        dry_run: write the new objects into a temporary directory.
+        objects: a directory for new objects.
 
     Raises:
         GitFailed: the commits have no common history.
         GitTooOld: git has no `merge-tree --write-tree`.
     """
-    with temporary_directory() as scratch:
-        objects = scratch if dry_run else ""
-        with open_merge_git(project, ours, theirs, objects=objects) as git:
-            return run_merge_tree(git, ours, theirs)
+    with open_merge_git(project, ours, theirs, objects=objects) as git:
+        return run_merge_tree(git, ours, theirs)
 
 
 @contextmanager

@@ -11,6 +11,12 @@ import pytest
 
 from tests.support.hub import Hub, Result, wait_for
 from tests.support.interrupt import LONG
+from tests.support.measured_sessions import (
+    MEASURE,
+    agent_worktree,
+    create_measurable_session,
+    recorded_ranks,
+)
 
 # `git gc` packs the objects with other settings than `git prune`, which deletes loose objects only.
 COLLECTORS = {
@@ -27,7 +33,8 @@ def collected_repeatedly(hub: Hub, command: str) -> Iterator[None]:
     """Run a command of git in a loop until the end of the block."""
     rounds = hub.top.parent / "rounds"
     rounds.write_text("")
-    script = f"while :; do {command}; echo >>{rounds}; done"
+    stop = hub.top.parent / "stop"
+    script = f"until test -e {stop}; do {command}; echo >>{rounds}; done"
     with subprocess.Popen(
         ["sh", "-c", script], cwd=hub.top, env=hub.environ, stderr=subprocess.DEVNULL
     ) as process:
@@ -36,9 +43,10 @@ def collected_repeatedly(hub: Hub, command: str) -> Iterator[None]:
             yield
             assert process.poll() is None
         finally:
-            process.kill()
-    # A killed gc leaves its lock. No loop runs any more.
-    (hub.top / ".git" / "gc.pid").unlink(missing_ok=True)
+            # Let the last git end: a killed shell would leave it running.
+            stop.touch()
+            process.wait()
+            stop.unlink()
 
 
 def keep_files(hub: Hub) -> list[Path]:
@@ -94,6 +102,30 @@ def test_merge_while_git_deletes_objects(hub: Hub, name: str, options: tuple[str
         assert keep_files(hub) == []
         assert (hub.top / "agent" / str(number)).read_text() == f"{number} again\n"
         assert hub.git("status", "--porcelain") == ""
+        hub.git("fsck", "--connectivity-only")
+
+
+@pytest.mark.parametrize("name", COLLECTORS)
+def test_eval_while_git_deletes_objects(hub: Hub, name: str) -> None:
+    """The merges with the moved base branch are measured, also the merge that is the baseline."""
+    create_measurable_session(hub, "ms: 5\n", "ms: 6\n")
+    assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)
+    result = hub.run("init", "-q", "--id", "s2", "--after", "s1", "--task", "t", "--agents", "2")
+    assert result == Result(0, "s2\n")
+    assert hub.run("spawn", "-q", "s2") == Result(0)
+    evaluate = ("eval", "-q", *MEASURE, "--baseline", "measure")
+    next_worktrees = [agent_worktree(hub, agent, "s2") for agent in (1, 2)]
+    for agent, worktree in enumerate(next_worktrees, start=1):
+        hub.commit(worktree, f"by/agent-{agent}", "new\n")
+    for number in range(MERGES):
+        hub.commit(hub.top, "moved", f"{number}\n")
+        with collected_repeatedly(hub, COLLECTORS[name]):
+            # The second evaluation finds the objects of the first, if git has not deleted them.
+            results = [hub.run(*evaluate, "s2") for _ in range(2)]
+        assert results == [Result(0)] * 2
+        assert keep_files(hub) == []
+        assert recorded_ranks(hub, "s2") == {"agent-1": (1, 5, ""), "agent-2": (2, 5, "")}
+        assert hub.state("s2")["evaluation"]["baseline"] == 5
         hub.git("fsck", "--connectivity-only")
 
 

@@ -56,7 +56,7 @@ STEPS = {
     "INT+INT": 12,
     "TERM": 12,
 }
-# The calls at which a defect was found and fixed. The short form tests these calls.
+# The calls at which a defect was found and fixed, or a step ends. The short form tests these calls.
 _STATE = "project/.agenthub/sessions/s1/.state.json.tmp"
 DEFECTS = {
     "init": [
@@ -86,6 +86,19 @@ DEFECTS = {
         ("alone", "write project/more/new"),
         ("alone", "write project/.git/logs/HEAD"),
     ],
+    "merge --rebase": [
+        ("all", "write project/file"),
+        ("alone", "rename project/.git/refs/heads/main"),
+    ],
+    "merge --ff": [
+        ("all", "write project/more/new"),
+        ("all", "renameat project/.git/index"),
+    ],
+    "merge after s1": [
+        ("all", "rename project/.git/refs/tags/hub/archive/s1/agent-1"),
+        ("all", f"write {_STATE}"),
+    ],
+    "init --after": [("EIO", "renameat project/.agenthub/sessions/s2")],
     "merge --into": [("ENOSPC", "openat project/.git/refs/heads/aside.lock")],
     "archive": [("alone", "rename project/.git/refs/tags/hub/archive/s1/agent-1")],
     "adopt": [

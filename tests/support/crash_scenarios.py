@@ -1,7 +1,8 @@
 """The commands that the crash tests interrupt, and the checks after an interruption.
 
 All commands run in the same kind of repository. It has branches and a worktree of the user, packed
-refs, uncommitted files in the main worktree, and two sessions. The commands change the session s1.
+refs, uncommitted files in the main worktree, and two sessions. The commands change the session s1,
+and the session s2 that starts from the winner of s1.
 """
 
 from __future__ import annotations
@@ -62,9 +63,9 @@ class Scenario(NamedTuple):
     """The standard output of the command."""
 
 
-def worktree_path(hub: Hub, agent: int) -> Path:
+def worktree_path(hub: Hub, agent: int, sid: str = "s1") -> Path:
     """Return the path of an agent's worktree."""
-    return hub.top.parent / "project.hub" / "s1" / f"agent-{agent}"
+    return hub.top.parent / "project.hub" / sid / f"agent-{agent}"
 
 
 def _prepare_nothing(_hub: Hub) -> None:
@@ -108,6 +109,26 @@ def _evaluate(hub: Hub) -> None:
     assert hub.run("eval", "-q", "--ranking", "2,1", "s1") == Result(0)
 
 
+def _evaluate_next(hub: Hub) -> None:
+    """Evaluate the session s2, whose agents start from the winner of s1."""
+    _evaluate(hub)
+    init = ("init", "-q", "--id", "s2", "--after", "s1", "--agents", "2")
+    assert hub.run(*init) == Result(0, "s2\n")
+    assert hub.run("spawn", "-q", "s2") == Result(0)
+    for agent in (1, 2):
+        hub.commit(worktree_path(hub, agent, "s2"), "more/new", f"next {agent}\n" * 20)
+    assert hub.run("eval", "-q", "--ranking", "1,2", "s2") == Result(0)
+
+
+def _evaluate_behind(hub: Hub) -> None:
+    """Evaluate two agents with two commits each, and let the base branch move."""
+    _create_work(hub)
+    for agent in (1, 2):
+        hub.commit(worktree_path(hub, agent), "more/new", f"again {agent}\n" * 20)
+    hub.commit(hub.top, "moved", "by a user\n")
+    assert hub.run("eval", "-q", "--ranking", "2,1", "s1") == Result(0)
+
+
 def _archive(hub: Hub) -> None:
     _create_work(hub)
     assert hub.run("archive", "-q", "s1") == Result(0)
@@ -140,6 +161,16 @@ SCENARIOS = {
     "cleanup": Scenario(("cleanup", "-q", "s1"), _create_work, 100),
     "cleanup --archive": Scenario(("cleanup", "-q", "--archive", "s1"), _create_work, 130),
     "merge": Scenario(("merge", "-q", "--yes", "s1"), _evaluate, 150),
+    "merge --rebase": Scenario(("merge", "-q", "--yes", "--rebase", "s1"), _evaluate_behind, 300),
+    "merge --ff": Scenario(("merge", "-q", "--yes", "--ff", "s1"), _evaluate, 250),
+    "merge after s1": Scenario(("merge", "-q", "--yes", "s2"), _evaluate_next, 400),
+    "init --after": Scenario(
+        ("init", "-q", "--id", "s2", "--after", "s1"),
+        _evaluate,
+        10,
+        "error: session 's2' already exists\nhint: choose another --id\n",
+        "s2\n",
+    ),
     "merge --into": Scenario(("merge", "-q", "--yes", "--into", "aside", "s1"), _evaluate, 140),
     "archive": Scenario(("archive", "-q", "s1"), _create_work, 130),
     "adopt": Scenario(("adopt", "-q", "s1", "agent-1"), _leave_branch, 15),
@@ -242,7 +273,7 @@ class ScenarioRunner:
         hub = self.hub
         listing = json.loads(self.call("list", "--format=json").out)
         sids = {row["session_id"]: row for row in listing["sessions"]}
-        assert sids.keys() - {"s1"} == {"s0"}
+        assert sids.keys() - {"s1", "s2"} == {"s0"}
         assert not any(row.get("broken") for row in sids.values()), listing
         for sid in sids:
             _check_history(hub.state(sid))
@@ -261,7 +292,7 @@ class ScenarioRunner:
         for ref, oid in self.before.items():
             if ref in ("refs/heads/aside", "refs/heads/main") and refs[ref] != oid:
                 self.hub.git("merge-base", "--is-ancestor", oid, refs[ref])
-            elif ref.startswith("refs/heads/hub/s1/"):
+            elif ref.startswith(("refs/heads/hub/s1/", "refs/heads/hub/s2/")):
                 assert oid in (refs.get(ref), *refs.values()), ref
             else:
                 assert refs.get(ref) == oid, ref
@@ -323,7 +354,7 @@ class ScenarioRunner:
         hub, top = self.hub, self.hub.top.parent
         status = ("--no-optional-locks", "status", "--porcelain", "--untracked-files=all")
         git_dirs = hub.top / ".git" / "worktrees"
-        directories = [hub.top, *(path for path in sorted(top.glob("project.hub/s1/*")))]
+        directories = [hub.top, *(path for path in sorted(top.glob("project.hub/s[12]/*")))]
         files = {
             name: content
             for directory in (hub.top, top / "project.hub", hub.worktrees)

@@ -27,11 +27,11 @@ def agent_worktree(hub: Hub, agent: int, sid: str = "s1") -> Path:
     return hub.top.parent / "project.hub" / sid / f"agent-{agent}"
 
 
-def recorded_ranks(hub: Hub) -> dict[str, tuple[int, float | None, str]]:
+def recorded_ranks(hub: Hub, sid: str = "s1") -> dict[str, tuple[int, float | None, str]]:
     """Return {agent: (rank, metric, reason)} from state.json."""
     return {
         name: (agent["result"]["rank"], agent["result"]["metric"], agent["result"]["reason"])
-        for name, agent in hub.state()["agents"].items()
+        for name, agent in hub.state(sid)["agents"].items()
         if agent.get("result")
     }
 
