@@ -15,7 +15,7 @@ from git_hub_session.agents.exec_plan import merge_runs, plan_exec
 from git_hub_session.agents.run_monitor import AgentRun, RunMonitor, RunObserver, status_fields
 from git_hub_session.board.assignment import ensure_prompt_file
 from git_hub_session.errors import Refused
-from git_hub_session.git.ref_names import SessionId
+from git_hub_session.git.ref_names import AgentBranch, SessionId
 from git_hub_session.session import runs
 from git_hub_session.session.agent_environment import (
     PROMPT_VARIABLE,
@@ -30,7 +30,7 @@ from git_hub_session.session.agents import (
 )
 from git_hub_session.session.assignment_values import PerAgent
 from git_hub_session.session.layout import exclude_hub
-from git_hub_session.session.record import with_agents
+from git_hub_session.session.record import with_attempts
 from git_hub_session.session.state import AgentStatus
 from git_hub_session.system.tasks import Task
 from git_hub_session.util.clock import format_iso
@@ -117,7 +117,7 @@ def run_for_agents(
         jobs = options.jobs or len(agent_runs)
         at = format_iso(project.now())
         statuses = _first_statuses(agent_runs, run, jobs, at)
-        locked.update(partial(with_agents, changes=statuses, at=at))
+        locked.update(partial(with_attempts, changes=statuses, at=at))
     tasks = [
         Task(_find_command(agent_run, options), agent_run.path, {**environ, **run_environment(run)})
         for agent_run, environ in zip(agent_runs, environments, strict=True)
@@ -157,10 +157,10 @@ def _with_commands(agent_runs: Sequence[AgentRun], options: ExecOptions) -> tupl
 
 def _first_statuses(
     agent_runs: Sequence[AgentRun], run: runs.Run, jobs: int, at: str
-) -> dict[str, dict[str, Any]]:
-    """Return the fields of the agents in state.json. The first `jobs` commands start at once."""
+) -> dict[AgentBranch, dict[str, Any]]:
+    """Return the fields of the attempts in state.json. The first `jobs` commands start at once."""
     return {
-        agent_run.agent: status_fields(
+        agent_run.branch: status_fields(
             AgentStatus.RUNNING, run, started=at, command=agent_run.command
         )
         if index < jobs
@@ -179,7 +179,7 @@ def _refuse_if_busy(
                 hint=f"git hub-session spawn {session.id}",
             )
     agents = {agent_run.agent for agent_run in agent_runs}
-    refuse_if_running(session, locked.directory, among=agents, force=force)
+    refuse_if_running(session, locked.directory, among=agents, force=force, only_last=True)
     refuse_if_evaluated(session.id, locked.directory)
 
 

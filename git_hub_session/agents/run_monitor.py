@@ -12,7 +12,7 @@ from git_hub_session.errors import HubError, to_hub_error
 from git_hub_session.git.ref_names import AgentBranch, agent_name
 from git_hub_session.git.worktrees import read_worktree
 from git_hub_session.session.agent_environment import run_environment
-from git_hub_session.session.record import with_agents
+from git_hub_session.session.record import with_attempts
 from git_hub_session.session.runs import OutputLog
 from git_hub_session.session.state import AgentStatus
 from git_hub_session.system import procfs
@@ -139,8 +139,8 @@ class RunMonitor:
         self._options = options
         self._observer = observer
         self._old_tips = [project.repo.tip(agent_run.branch.ref) for agent_run in agent_runs]
-        self._pending: dict[str, dict[str, Any]] = {}
-        """The fields that are not yet in state.json, by the agent's name."""
+        self._pending: dict[AgentBranch, dict[str, Any]] = {}
+        """The fields that are not yet in state.json, by attempt."""
         self._logs = [self._create_log(agent_run.agent) for agent_run in agent_runs]
         self._tries = [0 for _ in agent_runs]
 
@@ -170,14 +170,13 @@ class RunMonitor:
         self._observer.on_start(self.agent_runs[index].agent)
         # state.json already marks the agents whose command starts at once as running.
         if self._options.jobs is not None and index >= self._options.jobs:
-            agent = self.agent_runs[index].agent
             fields = status_fields(
                 AgentStatus.RUNNING,
                 self._run,
                 started=format_iso(self._project.now()),
                 command=self.agent_runs[index].command,
             )
-            self._save_status(agent, fields)
+            self._save_status(self.agent_runs[index].branch, fields)
 
     def _retry_delay(self, index: int, result: TaskResult) -> float | None:
         """Return the seconds until a failed command runs again, or None."""
@@ -244,10 +243,10 @@ class RunMonitor:
         if agent_run.reason:
             # Another tool may have created the worktree. Record it: the branch does not name it now.
             record |= {"attempt": agent_run.branch.attempt, "worktree": agent_run.path}
-        self._save_status(agent_run.agent, record)
+        self._save_status(agent_run.branch, record)
 
-    def _save_status(self, agent: str, fields: dict[str, Any]) -> None:
-        self._pending[agent] = fields
+    def _save_status(self, branch: AgentBranch, fields: dict[str, Any]) -> None:
+        self._pending[branch] = fields
         # If the lock is busy, the fields stay pending until the next change.
         self._save_pending(_STATUS_LOCK_TIMEOUT)
 
@@ -258,7 +257,7 @@ class RunMonitor:
         try:
             with self._project.store.lock_session(self._session.id, wait=wait) as locked:
                 at = format_iso(self._project.now())
-                locked.update(partial(with_agents, changes=self._pending, at=at))
+                locked.update(partial(with_attempts, changes=self._pending, at=at))
         except (HubError, OSError) as error:
             return to_hub_error(error).message
         self._pending = {}
@@ -269,7 +268,7 @@ class RunMonitor:
         notes = []
         for agent_run, log in zip(self.agent_runs, self._logs, strict=True):
             if agent_run.result is None:  # the command never started: restore the old fields
-                self._pending[agent_run.agent] = self._old_fields(agent_run.agent)
+                self._pending[agent_run.branch] = self._old_fields(agent_run.agent)
                 log.close()
             if log.error:
                 notes.append(f"'{agent_run.log}' is incomplete: {log.error}")

@@ -102,6 +102,7 @@ def agent_progress_fields(
         "passed": agent.result.passed if agent.result else None,
         "command": agent.command or None,
         "ranked_attempt": agent.ranked_attempt or None,
+        "uncommitted_attempts": [*agent.earlier_uncommitted],
     }
 
 

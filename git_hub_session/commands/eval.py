@@ -186,7 +186,10 @@ class EvalView(View):
         records = []
         for row in self.document()["agents"]:
             last = {"unit": self.result.unit or None, "guarded": row.pop("guarded")}
-            last |= {key: row.pop(key) for key in ("passed", "interval", "counted")}
+            last |= {
+                key: row.pop(key)
+                for key in ("passed", "interval", "counted", "uncommitted_attempts")
+            }
             records.append([head, *make_record({**row, **last})])
         return records
 
@@ -247,4 +250,5 @@ def _candidate_fields(ranked: RankedCandidate) -> dict[str, Any]:
         "passed": ranked.passed,
         "interval": score.interval if score else None,
         "counted": ranked.is_counted,
+        "uncommitted_attempts": [*candidate.others_uncommitted],
     }

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Refused
-from git_hub_session.evaluation.in_place import with_worktree
+from git_hub_session.evaluation.in_place import with_others_uncommitted, with_worktree
 from git_hub_session.git.ref_names import AgentBranch, agent_name, attempt_name
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
 from git_hub_session.session import runs
@@ -17,6 +17,8 @@ from git_hub_session.worktree.agent_progress import read_last_run_of
 from git_hub_session.worktree.owner import attempt_worktrees
 from git_hub_session.worktree.reattach import wrong_branch_reason
 from git_hub_session.worktree.uncommitted import (
+    count_files,
+    describe_files,
     has_own_commit,
     no_commit_error,
     uncommitted_text,
@@ -66,6 +68,8 @@ class Candidate(NamedTuple):
     """The last attempt of the agent, or 0 if it is this one."""
     is_one_of_several: bool = False
     """True if other attempts of the agent are measured too."""
+    others_uncommitted: Mapping[int, tuple[str, ...]] = {}
+    """The uncommitted files of attempts of the agent that are no candidates, for the last one."""
 
     @property
     def is_earlier(self) -> bool:
@@ -119,7 +123,11 @@ class Candidate(NamedTuple):
         remark = uncommitted_text(count)
         if self.off_branch or not count:
             remark = self.unmeasured_reason
-        return tuple(dict.fromkeys(filter(None, (self.failure, remark))))
+        others = (
+            f"attempt-{attempt}: {count_files(len(files))} uncommitted"
+            for attempt, files in self.others_uncommitted.items()
+        )
+        return tuple(dict.fromkeys(filter(None, (self.failure, remark, *others))))
 
     @property
     def agent(self) -> str:
@@ -169,7 +177,7 @@ def find_candidates(
         with_earlier=with_earlier,
         only_last=in_place,
     )
-    return [
+    candidates = [
         with_worktree(
             candidate,
             worktrees.get(candidate.branch),
@@ -178,6 +186,7 @@ def find_candidates(
         )
         for candidate in candidates
     ]
+    return with_others_uncommitted(candidates, worktrees, project)
 
 
 def _refuse_state(session: Session, repo: GitRepo) -> None:
@@ -313,15 +322,18 @@ def _refuse_without_commits(
         return
     for candidate in candidates:
         refuse_off_branch(candidate)
-    agents = {
-        candidate.branch.agent: candidate.uncommitted
-        for candidate in candidates
-        if candidate.commit and not candidate.has_own_commit
-    }
-    if agents:
+    without_commit = [each for each in candidates if each.commit and not each.has_own_commit]
+    if without_commit:
+        agents = {each.branch.agent: each.uncommitted for each in without_commit}
         error = no_commit_error(session.id, agents, is_every_agent=True)
-        if failed:
-            raise Refused(f"{error.message}; {describe_failures(failed)}", hint=error.hint)
+        parts = [
+            f"{each.agent}/attempt-{attempt} has {describe_files(files)}"
+            for each in without_commit
+            for attempt, files in each.others_uncommitted.items()
+        ]
+        parts += [describe_failures(failed)] if failed else []
+        if parts:
+            raise Refused("; ".join([error.message, *parts]), hint=error.hint)
         raise error
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.util.text import quote_list
@@ -41,6 +41,29 @@ def with_worktree(
     if reason:
         return candidate._replace(not_in_place_reason=reason)
     return candidate._replace(directory=worktree.path)
+
+
+def with_others_uncommitted(
+    candidates: Sequence[Candidate], worktrees: Mapping[AgentBranch, Worktree], project: Project
+) -> list[Candidate]:
+    """Return the candidates. The last one of each agent has the files of its other attempts.
+
+    Args:
+        worktrees: the worktree of each attempt that has one.
+    """
+    listed = {candidate.branch for candidate in candidates}
+    by_agent: dict[int, dict[int, tuple[str, ...]]] = {}
+    for branch, worktree in worktrees.items():
+        files = None if branch in listed else uncommitted_files(worktree, project)
+        if files:
+            by_agent.setdefault(branch.agent, {})[branch.attempt] = files
+    last = {candidate.branch.agent: candidate.branch for candidate in candidates}
+    return [
+        candidate._replace(others_uncommitted=by_agent.get(candidate.branch.agent, {}))
+        if candidate.branch == last[candidate.branch.agent]
+        else candidate
+        for candidate in candidates
+    ]
 
 
 def _unmeasurable_reason(

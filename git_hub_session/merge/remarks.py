@@ -10,7 +10,7 @@ from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.merge.winner import moves_since_evaluation
 from git_hub_session.session.attempts import (
     NO_BRANCH,
-    attempts_by_agent,
+    attempt_branches,
     describe_attempt,
     lost_attempts,
 )
@@ -64,12 +64,19 @@ def _evaluation_warnings(
 
 
 def _lost_agents(session: Session, project: Project) -> list[str]:
-    """Return a warning for each agent without a branch. The user may have deleted it on purpose."""
+    """Return a warning for each agent whose last attempt has no branch.
+
+    The user may have deleted it on purpose.
+    """
     worktrees = linked_worktrees(project.paths.common_dir)
     owned = attempt_worktrees(session.id, project, worktrees)
-    present = {*attempts_by_agent(session.id, project.repo), *(branch.agent for branch in owned)}
+    present = {*attempt_branches(session.id, project.repo), *owned}
     lost = lost_attempts(session, project.repo, present)
-    return [f"{agent_name(number)}: {NO_BRANCH}" for number in lost]
+    earlier = {branch.agent for branch in present}
+    return [
+        f"{attempt_name(branch) if number in earlier else agent_name(number)}: {NO_BRANCH}"
+        for number, branch in lost.items()
+    ]
 
 
 def _worktree_warnings(session: Session, project: Project, winner: AgentBranch) -> Iterator[str]:

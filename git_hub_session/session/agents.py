@@ -21,8 +21,10 @@ from git_hub_session.session.attempts import (
     archived_agents,
     attempt_commits,
     attempts_by_agent,
+    earlier_attempts,
 )
 from git_hub_session.session.model import MAX_AGENTS, Session
+from git_hub_session.session.runs import RunState
 from git_hub_session.session.state import FINISHED, AgentStatus, State
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
@@ -205,6 +207,8 @@ class RunningAgent(NamedTuple):
     """The active run of this program, or '' if another program has marked the agent."""
     remaining: runs.RemainingProcesses | None = None
     """The processes of a run that was killed."""
+    earlier_attempt: int = 0
+    """The earlier attempt for which the command runs, or 0 for the last attempt."""
 
     def refusal(self, name: str, *, force_hint: str) -> Refused:
         """Return the error that the agent called `name` is running."""
@@ -212,7 +216,8 @@ class RunningAgent(NamedTuple):
             return Refused(
                 f"{name} is still running: {self.remaining}", hint=self.remaining.end_command
             )
-        return Refused(f"{name} is still running", hint=f"wait for it, or {force_hint}")
+        attempt = f"/attempt-{self.earlier_attempt}" if self.earlier_attempt else ""
+        return Refused(f"{name}{attempt} is still running", hint=f"wait for it, or {force_hint}")
 
 
 def running_agents(session: Session, directory: SafeDirectory) -> dict[str, RunningAgent]:
@@ -231,24 +236,32 @@ def running_agents(session: Session, directory: SafeDirectory) -> dict[str, Runn
         for name, remaining in runs.remaining_processes(directory).items()
     }
     for name in session.agents:
-        record = session.agent_record(name)
-        is_marked = record.status in (AgentStatus.RUNNING, AgentStatus.WAITING)
-        if is_marked and (record.run is None or record.run in active):
-            running[name] = RunningAgent(record.run or "")
+        for attempt in (*earlier_attempts(session, name), 0):
+            state = runs.read_last_run(session, name, active, attempt=attempt).state
+            if state in (RunState.RUNNING, RunState.WAITING):
+                run = runs.recorded_run(session, name, attempt)
+                running[name] = RunningAgent(run, earlier_attempt=attempt)
     return running
 
 
 def refuse_if_running(
-    session: Session, directory: SafeDirectory, *, among: Container[str], force: bool
+    session: Session,
+    directory: SafeDirectory,
+    *,
+    among: Container[str],
+    force: bool,
+    only_last: bool = False,
 ) -> None:
     """Raise Refused if an agent in `among` is running.
 
     Args:
         force: ignore agents that only another program has marked as running.
+        only_last: ignore agents whose command runs for an earlier attempt.
     """
     for name, agent in running_agents(session, directory).items():
         has_process = bool(agent.run or agent.remaining)
-        if name in among and (has_process or not force):
+        is_meant = name in among and not (only_last and agent.earlier_attempt)
+        if is_meant and (has_process or not force):
             raise agent.refusal(name, force_hint="end it" if has_process else "use --force")
 
 

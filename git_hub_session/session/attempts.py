@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.ref_names import (
@@ -100,10 +100,7 @@ def attempt_refs(session: Session, repo: GitRepo) -> dict[AgentBranch, str]:
     A branch has precedence.
     """
     refs = session_archived_attempts(session, archived_refs(session.id, repo))
-    for agent, attempts in attempts_by_agent(session.id, repo).items():
-        branches = [AgentBranch(session.id, agent, attempt) for attempt in attempts]
-        refs |= {branch: branch.ref for branch in branches}
-    return refs
+    return refs | {branch: branch.ref for branch in attempt_branches(session.id, repo)}
 
 
 def attempt_commits(session: Session, repo: GitRepo) -> dict[AgentBranch, str]:
@@ -187,14 +184,17 @@ def _is_path(text: str) -> bool:
     return os.path.isabs(text) and "\0" not in text and is_encodable(text)
 
 
+def attempt_branches(sid: SessionId, repo: GitRepo) -> list[AgentBranch]:
+    """Return the sorted attempts that have a branch."""
+    return sorted(filter(None, map(parse_agent_branch, repo.refs(branch_prefix(sid)))))
+
+
 def attempts_by_agent(sid: SessionId, repo: GitRepo) -> dict[int, list[int]]:
     """Return the attempts that have a branch, for each agent, sorted by the agent's number."""
     attempts: dict[int, list[int]] = {}
-    for ref in repo.refs(branch_prefix(sid)):
-        branch = parse_agent_branch(ref)
-        if branch is not None:
-            attempts.setdefault(branch.agent, []).append(branch.attempt)
-    return dict(sorted(attempts.items()))
+    for branch in attempt_branches(sid, repo):
+        attempts.setdefault(branch.agent, []).append(branch.attempt)
+    return attempts
 
 
 def archived_agents(sid: SessionId, repo: GitRepo) -> set[int]:
@@ -205,22 +205,31 @@ def archived_agents(sid: SessionId, repo: GitRepo) -> set[int]:
 
 
 def lost_attempts(
-    session: Session, repo: GitRepo, present: Container[int]
+    session: Session, repo: GitRepo, present: Iterable[AgentBranch]
 ) -> dict[int, AgentBranch]:
     """Return the last attempt of each agent that state.json records, and that has no ref.
 
     Args:
-        present: the agents that have a branch or a worktree.
+        present: the attempts that have a branch or a worktree.
     """
     if session.state in (State.INIT, *FINISHED):
         return {}
-    archived = archived_agents(session.id, repo)
+    last = {branch.agent: branch for branch in sorted(present)}
     lost = {}
-    for name in session.agents:
+    for name in filter(agent_number, session.agents):
         number, record = agent_number(name), session.agent_record(name)
+        branch = AgentBranch(session.id, number, record.attempt)
         is_created = record.attempt > 0 and record.status != AgentStatus.SPAWNING
-        if is_created and number not in present and number not in archived:
-            lost[number] = AgentBranch(session.id, number, record.attempt)
+        if is_created and branch > last.get(number, AgentBranch(session.id, number, 0)):
+            lost[number] = branch
+    if lost:
+        archived = session_archived_attempts(session, archived_refs(session.id, repo))
+        last_archived = {branch.agent: branch for branch in sorted(archived)}
+        lost = {
+            number: branch
+            for number, branch in lost.items()
+            if number not in last_archived or branch > last_archived[number]
+        }
     return lost
 
 
@@ -246,12 +255,9 @@ def grouped_attempts(
     If an attempt has only a worktree, its branch was renamed or deleted. If no attempt has either,
     return [].
     """
-    groups: dict[int, set[AgentBranch]] = {}
-    for agent, numbers in attempts_by_agent(session.id, repo).items():
-        groups[agent] = {AgentBranch(session.id, agent, number) for number in numbers}
-    for branch in worktrees:
-        groups.setdefault(branch.agent, set()).add(branch)
-    if groups:
-        lost = lost_attempts(session, repo, groups)
-        groups |= {agent: {branch} for agent, branch in lost.items()}
-    return [sorted(groups[agent]) for agent in sorted(groups)]
+    present = {*attempt_branches(session.id, repo), *worktrees}
+    lost = lost_attempts(session, repo, present) if present else {}
+    groups: dict[int, list[AgentBranch]] = {}
+    for branch in sorted({*present, *lost.values()}):
+        groups.setdefault(branch.agent, []).append(branch)
+    return list(groups.values())

@@ -84,6 +84,24 @@ def with_agents(session: Session, changes: Mapping[str, Mapping[str, Any]], *, a
     return session._replace(document={**session.document, "updated": at, "agents": agents})
 
 
+def with_attempts(
+    session: Session, changes: Mapping[AgentBranch, Mapping[str, Any]], *, at: str
+) -> Session:
+    """Return the session with changed attempts, at most one of each agent.
+
+    The last attempt of an agent is the entry of the agent. `attempts` has the earlier ones.
+    """
+    agents = {}
+    for branch, change in changes.items():
+        name, key = agent_name(branch.agent), f"attempt-{branch.attempt}"
+        fields = session.agent_fields(name)
+        if branch.attempt < as_count(fields.get("attempt")):
+            attempts = as_mapping(fields.get("attempts"))
+            change = {"attempts": {**attempts, key: {**as_mapping(attempts.get(key)), **change}}}
+        agents[name] = change
+    return with_agents(session, agents, at=at)
+
+
 _ATTEMPT_KEYS = ("status", "exec", "worktree")
 """The keys of an agent that describe its last attempt."""
 

@@ -322,6 +322,12 @@ def read_last_run(
     return recorded
 
 
+def recorded_run(session: Session, agent: str, attempt: int = 0) -> str:
+    """Return the name of the last run of an attempt, or ''. 0 is the last attempt."""
+    fields = session.attempt_fields(agent, attempt)
+    return as_text(as_mapping(fields.get("exec")).get("run"))
+
+
 def _read_result(fields: Mapping[str, Any]) -> LastRun:
     """Return the run with the result that `exec` recorded. A value of the wrong type is missing."""
     cut_off, not_committed = fields.get("cut_off"), fields.get("not_committed")

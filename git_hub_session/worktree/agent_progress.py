@@ -5,13 +5,13 @@ Nothing is written and no lock is taken. git is started only to run its filters 
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.git.ref_names import agent_name, agent_number, parse_agent_branch
 from git_hub_session.session import runs
 from git_hub_session.session.agents import base_now
-from git_hub_session.session.attempts import NO_BRANCH, lost_attempts
+from git_hub_session.session.attempts import NO_BRANCH, earlier_attempts, lost_attempts
 from git_hub_session.session.model import CONFLICTS
 from git_hub_session.session.state import AgentStatus, State
 from git_hub_session.util.clock import parse_iso
@@ -58,6 +58,10 @@ class AgentProgress(NamedTuple):
     """The beginning of the command of the last run, or ''. It is not escaped."""
     conflicts: bool | None = None
     """True if the attempt that counts conflicts with the base branch."""
+    earlier_uncommitted: Mapping[int, int] = {}
+    """The number of uncommitted files in the worktree of each earlier attempt that has some."""
+    earlier_running: tuple[int, ...] = ()
+    """The earlier attempts for which a command is running."""
 
     @property
     def name(self) -> str:
@@ -67,8 +71,9 @@ class AgentProgress(NamedTuple):
     @property
     def has_progress(self) -> bool:
         """True if a command has run for the agent, or if it was evaluated."""
-        is_lost = self.off_branch == NO_BRANCH
-        return self.state != READY or self.result is not None or is_lost
+        is_lost = self.off_branch.endswith(NO_BRANCH)
+        is_active = self.state != READY or bool(self.earlier_running)
+        return is_active or self.result is not None or is_lost
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -80,6 +85,7 @@ class AgentProgress(NamedTuple):
         remarks = {
             self.off_branch: bool(self.off_branch),
             _count_uncommitted(self.uncommitted or 0): bool(self.uncommitted),
+            **dict.fromkeys(self._earlier_remarks, True),
             "no commit of its own": not self.has_own_commit,
             result.reason if result else "": has_other_reason,
             "tie": result is not None and result.is_tie,
@@ -88,6 +94,15 @@ class AgentProgress(NamedTuple):
             f"{CONFLICTS}the base branch": bool(self.conflicts) and not names_conflict,
         }
         return tuple(remark for remark, applies in remarks.items() if applies)
+
+    @property
+    def _earlier_remarks(self) -> list[str]:
+        """The remarks about earlier attempts that are running or have uncommitted files."""
+        running = [f"attempt-{attempt}: running" for attempt in self.earlier_running]
+        return running + [
+            f"attempt-{attempt}: {_count_uncommitted(count)}"
+            for attempt, count in self.earlier_uncommitted.items()
+        ]
 
 
 def _count_uncommitted(count: int) -> str:
@@ -104,15 +119,15 @@ class _LastAttempt(NamedTuple):
     """The branch of each attempt of the agent that has one."""
     off_branch: str = ""
     """The reason that the work of this or an earlier attempt is not on its branch, or ''."""
+    earlier_uncommitted: Mapping[int, int] = {}
+    """The number of uncommitted files of each earlier attempt that has some."""
 
 
 def read_agent_progress(status: SessionStatus, project: Project) -> tuple[AgentProgress, ...]:
     """Return the progress of each agent that has a branch, a worktree or an entry in state.json."""
     session = status.session
-    attempts = _last_attempts(status)
+    attempts = _last_attempts(status, project)
     numbers = {*attempts, *map(agent_number, session.agents)} - {0}
-    for branch in lost_attempts(session, project.repo, attempts).values():
-        attempts[branch.agent] = _LastAttempt(branch.attempt, off_branch=NO_BRANCH)
     results = {result.agent: result for result in session.results}
     with project.store.open_directory(session.id) as directory:
         active_runs = runs.active_runs(directory, runs.EXEC)
@@ -152,41 +167,58 @@ def _with_remaining(
     return [*active_runs, remaining.run] if remaining else active_runs
 
 
-def _last_attempts(status: SessionStatus) -> dict[int, _LastAttempt]:
+def _last_attempts(status: SessionStatus, project: Project) -> dict[int, _LastAttempt]:
     branches = {branch.agent: branch for branch in status.branches if branch.agent}
-    worktrees = {parse_agent_branch(worktree.branch): worktree for worktree in status.worktrees}
-    attempts = sorted({*branches, *filter(None, worktrees)})
-    by_agent: dict[int, dict[int, BranchStatus]] = {}
-    for branch, branch_status in branches.items():
-        by_agent.setdefault(branch.agent, {})[branch.attempt] = branch_status
-    off_branch = _off_branch_reasons(worktrees, {branch.agent: branch for branch in attempts})
-    # The last attempt of an agent comes last, and replaces the others.
+    worktrees = {
+        branch: worktree
+        for worktree in status.worktrees
+        if (branch := parse_agent_branch(worktree.branch)) is not None
+    }
+    lost = lost_attempts(status.session, project.repo, {*branches, *worktrees})
+    groups: dict[int, list[AgentBranch]] = {}
+    for branch in sorted({*branches, *worktrees, *lost.values()}):
+        groups.setdefault(branch.agent, []).append(branch)
     return {
-        branch.agent: _LastAttempt(
-            branch.attempt,
-            branches.get(branch),
-            worktrees.get(branch),
-            by_agent.get(branch.agent, {}),
-            off_branch.get(branch.agent, ""),
+        agent: _LastAttempt(
+            group[-1].attempt,
+            branches.get(group[-1]),
+            worktrees.get(group[-1]),
+            {branch.attempt: branches[branch] for branch in group if branch in branches},
+            _off_branch_reason(group, worktrees, lost.get(agent)),
+            _earlier_uncommitted(group[:-1], worktrees),
         )
-        for branch in attempts
+        for agent, group in groups.items()
     }
 
 
-def _off_branch_reasons(
-    worktrees: Mapping[AgentBranch | None, WorktreeStatus], last: Mapping[int, AgentBranch]
-) -> dict[int, str]:
-    """Return the reason for the last attempt of each agent whose worktree is not on its branch.
+def _off_branch_reason(
+    attempts: Sequence[AgentBranch],
+    worktrees: Mapping[AgentBranch, WorktreeStatus],
+    lost: AgentBranch | None,
+) -> str:
+    """Return the reason that the work of an attempt is not on its branch, or ''.
 
-    Args:
-        last: the last attempt of each agent. The reasons name any other attempt.
+    The last attempt has precedence. The reason names any other attempt, and a lost one of several.
     """
-    reasons = {}
-    for branch, worktree in worktrees.items():
-        if branch is not None and worktree.off_branch:
-            name = "" if branch == last[branch.agent] else f"attempt-{branch.attempt}: "
-            reasons[branch.agent] = f"{name}{worktree.off_branch}"
-    return reasons
+    if lost:
+        return NO_BRANCH if attempts == [lost] else f"attempt-{lost.attempt}: {NO_BRANCH}"
+    for branch in reversed(attempts):
+        reason = worktrees[branch].off_branch if branch in worktrees else ""
+        if reason:
+            return reason if branch == attempts[-1] else f"attempt-{branch.attempt}: {reason}"
+    return ""
+
+
+def _earlier_uncommitted(
+    attempts: Sequence[AgentBranch], worktrees: Mapping[AgentBranch, WorktreeStatus]
+) -> dict[int, int]:
+    """Return the number of uncommitted files of each attempt that has some."""
+    counts = {
+        branch.attempt: worktrees[branch].uncommitted or 0
+        for branch in attempts
+        if branch in worktrees
+    }
+    return {attempt: count for attempt, count in counts.items() if count}
 
 
 def _read_one(
@@ -203,20 +235,20 @@ def _read_one(
     record = session.agent_record(name)
     worktree, branch = last.worktree, last.branch
     is_outdated = result is not None and _is_outdated(result, last)
-    run = runs.read_last_run(session, name, active_runs)
+    attempt = last.attempt or record.attempt
+    run = runs.read_last_run(session, name, active_runs, attempt=attempt)
     if worktree and worktree.uncommitted == 0:
         run = run.with_all_committed()
     state = str(run.state) or READY
     is_running = run.state is runs.RunState.RUNNING
-    fields = as_mapping(session.agent_fields(name).get("exec"))
-    attempt = last.attempt or record.attempt
+    fields = as_mapping(session.attempt_fields(name, attempt).get("exec"))
     return AgentProgress(
         number,
         attempt,
         record.status if record.status in _UNFINISHED else state,
         run.failure,
         parse_iso(as_text(fields.get("started"))) if is_running else None,
-        runs.find_log(directory, record.run or "", name),
+        runs.find_log(directory, as_text(fields.get("run")), name),
         result,
         is_outdated=is_outdated,
         has_own_commit=branch is None or branch.has_own_commit,
@@ -225,6 +257,18 @@ def _read_one(
         off_branch=last.off_branch,
         command=as_text(fields.get("command")),
         conflicts=_has_conflicts(last, result, session, project),
+        earlier_uncommitted=last.earlier_uncommitted,
+        earlier_running=_find_running(session, name, active_runs),
+    )
+
+
+def _find_running(session: Session, name: str, active_runs: Container[str]) -> tuple[int, ...]:
+    """Return the earlier attempts for which a command is running."""
+    return tuple(
+        attempt
+        for attempt in earlier_attempts(session, name)
+        if runs.read_last_run(session, name, active_runs, attempt=attempt).state
+        in (runs.RunState.RUNNING, runs.RunState.WAITING)
     )
 
 

@@ -149,14 +149,6 @@ def default_paths(branch: AgentBranch, project: Project) -> list[str]:
         return []
 
 
-def agent_worktrees(
-    sid: SessionId, project: Project, worktrees: Sequence[Worktree]
-) -> dict[int, tuple[AgentBranch, Worktree]]:
-    """Return, by agent number, the last attempt that has a worktree, with that worktree."""
-    owned = attempt_worktrees(sid, project, worktrees)
-    return {branch.agent: (branch, worktree) for branch, worktree in owned.items()}
-
-
 def attempt_worktrees(
     sid: SessionId, project: Project, worktrees: Sequence[Worktree]
 ) -> dict[AgentBranch, Worktree]:

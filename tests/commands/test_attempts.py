@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 from tests.support.hub import Hub, Result
@@ -193,7 +195,7 @@ def test_earlier_attempt_leaves_its_branch(hub: Hub) -> None:
     refused = hub.run("merge", "--yes", "s1")
     assert refused == Result(1, "", f"error: agent-1/attempt-1: {reason}\nhint: {hint}\n")
     status = hub.run("status", "s1")
-    assert f"attempt-1: {reason}\n" in status.out
+    assert f"attempt-1: {reason}, attempt-1: 1 file uncommitted\n" in status.out
     assert f"/agent-1 (1 untracked, {reason})" in status.out
     [finding] = hub.json("doctor", code=1)["findings"]
     assert (finding["subject"], finding["advice"]) == (str(worktree), hint)
@@ -239,7 +241,9 @@ def test_restore_of_the_attempt_that_counts(hub: Hub) -> None:
     resolve = f"git hub-session adopt s1 agent-1 {tip} && {resolve}"
     assert hub.run("eval", *MEASURE, "s1").err.count(f"(to resolve: {resolve})\n") == 1
     assert hub.call("sh", "-c", f"{resolve} -q -X ours").code == 0
-    assert rows(hub.run("eval", *MEASURE, "s1")._replace(err=""))[0] == "1 agent-1/attempt-3 3"
+    remark = "attempt-1: 1 file uncommitted"
+    evaluated = rows(hub.run("eval", *MEASURE, "s1")._replace(err=""))
+    assert evaluated[0] == f"1 agent-1/attempt-3 3 {remark}"
 
 
 def test_last_of_equal_attempts_counts(hub: Hub) -> None:
@@ -260,3 +264,102 @@ def test_last_of_equal_attempts_counts(hub: Hub) -> None:
     message = "agent-1 made another attempt since the evaluation"
     assert refused.code == 1
     assert refused.err.startswith(f"error: {message}: the result of the merge was not measured\n")
+
+
+def test_exec_runs_only_in_the_last_attempt(hub: Hub) -> None:
+    """Without its worktree, the agent is named, and the hint restores it."""
+    create_measurable_session(hub, "ms: 3\n", "ms: 6\n")
+    hub.git("worktree", "remove", retry(hub, "ms: 1\n"))
+    command = ("--", "sh", "-c", "git commit --allow-empty -qm ran")
+    first = hub.git("rev-parse", "hub/s1/agent-1/attempt-1")
+    reason = "agent-1: attempt-2 has no worktree"
+    hint = "git hub-session restore s1 --agent agent-1/attempt-2"
+    result = hub.run("exec", "s1", *command)
+    assert (result.code, result.err) == (1, f"error: {reason}\nhint: {hint}\n")
+    assert hub.run("exec", "--only=1", "s1", *command) == result._replace(out="")
+    assert hub.git("rev-parse", "hub/s1/agent-1/attempt-1") == first
+    assert [agent["status"] for agent in hub.state()["agents"].values()] == ["ready", "done"]
+    assert hub.call("sh", "-c", hint).code == 0
+    assert hub.run("exec", "-q", "s1", *command) == Result(0)
+    assert hub.git("show", "--format=%s", "-s", "hub/s1/agent-1/attempt-2") == "ran"
+    assert [agent["status"] for agent in hub.state()["agents"].values()] == ["done", "done"]
+
+
+def test_next_attempt_while_a_command_runs(hub: Hub) -> None:
+    """Each attempt has its own status and result. Both can run at once."""
+    create_measurable_session(hub, "ms: 3\n", "ms: 6\n")
+    script = "echo started; read -r line <../release; exit 7"
+    os.mkfifo(agent_worktree(hub, 1).with_name("release"))
+    with subprocess.Popen(
+        ["git-hub-session", "exec", "--only=1", "s1", "--", "sh", "-c", script],
+        cwd=hub.top,
+        env={**hub.environ, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "agent-1 | started\n"
+        worktree = retry(hub, "ms: 1\n")
+        (agent_worktree(hub, 1) / "new").touch()
+        agent = hub.json("status", "s1")["agents"][0]
+        assert (agent["attempt"], agent["status"]) == (2, "ready")
+        assert "attempt-1: running, attempt-1: 1 file uncommitted\n" in hub.run("status", "s1").out
+        busy = hub.run("eval", *MEASURE, "s1")
+        assert busy.err.splitlines()[0] == "error: agent-1/attempt-1 is still running"
+        assert hub.run("merge", "--agent=1", "--yes", "s1").code == 1
+        assert hub.run("exec", "-q", "--only=1", "s1", "--", "touch", "ran") == Result(0)
+        assert (worktree / "ran").exists()
+        agent_worktree(hub, 1).with_name("release").write_text("go\n")
+        assert (process.wait(), process.stderr.read() if process.stderr else None) == (1, "")
+    fields = hub.state()["agents"]["agent-1"]
+    kept = fields["attempts"]["attempt-1"]
+    assert (fields["status"], fields["exec"]["run"]) == ("done", "exec-2")
+    assert (kept["status"], kept["exec"]["run"], kept["exec"]["exit_code"]) == (
+        *("failed", "exec-1", 7),
+    )
+    uncommitted = "1 file uncommitted, not measured"
+    assert rows(hub.run("eval", *MEASURE, "s1")) == [
+        f"1 agent-1/attempt-2 1 {uncommitted}",
+        "2 agent-2 6",
+        f"- agent-1/attempt-1 - failed with exit code 7, attempt-2 counts, {uncommitted}",
+    ]
+
+
+def test_uncommitted_files_of_an_attempt_that_is_not_measured(hub: Hub) -> None:
+    """The row of the agent names the attempt, and JSON has its number."""
+    create_measurable_session(hub, "ms: 3\n", "ms: 6\n")
+    retry(hub)
+    retry_again = agent_worktree(hub, 1).with_name("agent-1-3")
+    assert hub.run("spawn", "-q", "--retry", "1", "s1").code == 0
+    hub.commit(retry_again, "ms", "ms: 2\n")
+    second = agent_worktree(hub, 1).with_name("agent-1-2")
+    (second / "new").touch()
+    (agent_worktree(hub, 1) / "ms").write_text("ms: 1\n")
+    remark = "attempt-2: 1 file uncommitted"
+    assert rows(hub.run("eval", *MEASURE, "s1")) == [
+        f"1 agent-1/attempt-3 2 {remark}",
+        "2 agent-2 6",
+        "- agent-1/attempt-1 3 attempt-3 counts, 1 file uncommitted, not measured",
+    ]
+    assert rows(hub.run("eval", *MEASURE, "--in-place", "s1")) == [
+        f"1 agent-1 2 attempt-1: 1 file uncommitted, {remark}",
+        "2 agent-2 6",
+    ]
+    agents = hub.json("eval", *MEASURE, "s1")["agents"]
+    assert [(agent["attempt"], agent["uncommitted_attempts"]) for agent in agents] == [
+        *((3, [2]), (1, []), (1, [])),
+    ]
+    agent = hub.json("status", "s1")["agents"][0]
+    assert (agent["uncommitted"], agent["uncommitted_attempts"]) == (0, [1, 2])
+    assert f"attempt-1: 1 file uncommitted, {remark}" in hub.run("status", "s1").out
+
+
+def test_all_work_is_uncommitted_in_an_earlier_attempt(hub: Hub) -> None:
+    hub.run("init", "-q", "--id", "s1", "--task", "t")
+    hub.run("spawn", "-q", "s1")
+    (agent_worktree(hub, 1) / "new").touch()
+    retry(hub)
+    problem = "no agent has a commit of its own; agent-1/attempt-1 has 1 file uncommitted: 'new'"
+    hint = "git hub-session exec s1 -- <command>"
+    assert hub.run("eval", *MEASURE, "s1") == Result(1, "", f"error: {problem}\nhint: {hint}\n")

@@ -674,6 +674,7 @@ def test_formats_and_dry_run(hub: Hub) -> None:
         "passed": None,
         "interval": None,
         "counted": True,
+        "uncommitted_attempts": [],
     }
     porcelain = hub.run("eval", *MEASURE, "--format=porcelain", "s1").out
     assert porcelain.startswith(

@@ -354,7 +354,7 @@ def test_failed_agents_without_a_worktree(running_session: Hub) -> None:
     """No run starts if no agent is left with a worktree. A preview is refused too."""
     run_script(running_session, "test $HUB_AGENT != agent-1", "-q", code=1)
     running_session.git("worktree", "remove", "--force", running_session.worktree(1))
-    refusal = Result(1, "", "error: no worktree: agent-1\nhint: git hub-session restore s1\n")
+    refusal = Result(1, "", "error: agent-1: no worktree\nhint: git hub-session restore s1\n")
     for options in ((), ("-n",)):
         assert running_session.run("exec", "--failed", *options, "s1", "--", "true") == refusal
     assert os.listdir(running_session.directory() / "output") == ["exec-1"]

@@ -169,11 +169,12 @@ def test_json_format(hub: Hub) -> None:
 def agent_fields(number: int, **fields: Any) -> dict[str, Any]:
     """Return the JSON fields of an agent for which no command has run."""
     unknown = ("failure", "running_for", "log", "rank", "metric", "value", "unit", "baseline")
-    default = {
+    default: dict[str, Any] = {
         "agent": number,
         "attempt": 1,
         "status": "ready",
         **dict.fromkeys((*unknown, "delta", "passed", "reason", "off_branch", "ranked_attempt")),
+        "uncommitted_attempts": [],
         "tie": False,
         "outdated": False,
         "own_commit": True,

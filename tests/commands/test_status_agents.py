@@ -68,6 +68,7 @@ def test_session_without_runs_has_no_section(hub: Hub) -> None:
         "passed": None,
         "command": None,
         "ranked_attempt": None,
+        "uncommitted_attempts": [],
     }
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.evaluated_sessions import agent_worktree, create_evaluated_session
 from tests.support.hub import Hub, Result
+from tests.support.measured_sessions import MEASURE, create_measurable_session
 
 BRANCH = "hub/s1/agent-2/attempt-1"
 
@@ -97,6 +98,55 @@ def test_doctor(hub: Hub, commit: str) -> None:
     assert hub.git("rev-parse", BRANCH) == commit
     assert hub.run("restore", "-q", "s1") == Result(0)
     assert hub.run("doctor", "s1").code == 0
+
+
+def test_lost_last_attempt_beside_an_earlier_one(hub: Hub) -> None:
+    """Each command names it. The advice of `doctor` goes on with the earlier attempt."""
+    create_measurable_session(hub, "ms: 3\n", "ms: 6\n")
+    assert hub.run("spawn", "-q", "--retry", "1", "s1").code == 0
+    hub.git("worktree", "remove", f"{agent_worktree(hub, 1)}-2")
+    hub.git("branch", "-q", "-D", "hub/s1/agent-1/attempt-2")
+    reason = "its branch does not exist"
+    error = f"error: agent-1: attempt-2: {reason}\nhint: git hub-session doctor s1\n"
+    assert hub.run("exec", "--only=1", "s1", "--", "true") == Result(1, "", error)
+    assert hub.run("exec", "s1", "--", "true").err == error
+    assert f"agent-1  ready  attempt-2: {reason}  -\n" in hub.run("status", "s1").out
+    evaluated = hub.run("eval", *MEASURE, "s1")
+    assert (evaluated.code, evaluated.err) == (0, "hint: git hub-session doctor s1\n")
+    assert evaluated.out == (
+        "RANK  AGENT              METRIC  DELTA  SPREAD  FILES  +/-\n"
+        "   1  agent-1/attempt-1       3      -       -      1  +1/-0\n"
+        "   2  agent-2                 6      -       -      1  +1/-0\n"
+        "   -  agent-1/attempt-2       -      -       -      ?  ?      "
+        f"{reason}, not measured, attempt-1 counts\n"
+        "Session s1: running → evaluating\n"
+    )
+    merge = hub.run("merge", "-n", "s1")
+    assert (merge.code, merge.err) == (0, f"warning: agent-1/attempt-2: {reason}\n")
+    [finding] = hub.json("doctor", "s1", code=1)["findings"]
+    adopt = "git hub-session adopt s1 agent-1 hub/s1/agent-1/attempt-1"
+    assert (finding["code"], finding["evidence"], finding["advice"]) == (
+        "agent-without-branch",
+        "attempt-2 of agent-1 is 'ready', but it has no branch and no archive tag",
+        f"find its commits with git fsck --lost-found, or: {adopt}",
+    )
+    assert hub.call("sh", "-c", adopt).code == 0
+    assert hub.run("exec", "-q", "s1", "--", "true") == Result(0)
+    assert hub.run("doctor", "s1").code == 0
+
+
+def test_archived_last_attempt_beside_a_restored_one(hub: Hub) -> None:
+    create_measurable_session(hub, "ms: 3\n")
+    assert hub.run("spawn", "-q", "--retry", "1", "s1").code == 0
+    assert hub.run("cleanup", "-q", "--archive", "s1") == Result(0)
+    assert hub.run("restore", "-q", "s1", "--agent=agent-1/attempt-1") == Result(0)
+    hint = "git hub-session restore s1 --agent agent-1/attempt-2"
+    error = f"error: agent-1: attempt-2 is archived\nhint: {hint}\n"
+    assert hub.run("exec", "s1", "--", "true") == Result(1, "", error)
+    assert "does not exist" not in hub.run("status", "s1").out
+    assert hub.run("doctor", "s1").code == 0
+    assert hub.call("sh", "-c", hint).code == 0
+    assert hub.run("exec", "-q", "s1", "--", "true") == Result(0)
 
 
 def test_worktree_without_a_recorded_path(hub: Hub) -> None:

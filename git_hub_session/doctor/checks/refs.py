@@ -19,6 +19,7 @@ from git_hub_session.git.ref_names import (
     HEADS,
     AgentBranch,
     SessionId,
+    agent_name,
     agent_number,
     branch_of_rescue,
     parse_agent_branch,
@@ -188,57 +189,72 @@ def _newest_reflog_commit(ref: str, hub: HubSnapshot) -> str:
 
 @check("agent-without-branch", "an agent has no branch and no archive tag")
 def check_missing_branches(session: Session, hub: HubSnapshot) -> Iterator[Problem]:
-    """Find agents of an active session whose branch was deleted."""
+    """Find agents of an active session whose last attempt has lost its branch."""
     sid = session.id
-    agents = _agents_with_refs(session, hub)
-    # check_branch reports an agent that has renamed its branch.
-    agents.update(attempt.agent for attempt in hub.off_branch.values() if attempt.session == sid)
+    last_attempts = _last_attempts_with_refs(session, hub)
     for name in session.agents:
         number = agent_number(name)
         record = session.agent_record(name)
+        last = last_attempts.get(number, 0)
         status = record.status
         # `spawn` and `restore` create the branch while the agent has one of these statuses. An
         # agent that failed without a run never had a branch.
         is_pending = status in (AgentStatus.SPAWNING, AgentStatus.RESTORING, "")
         has_begun = not is_pending and (status != AgentStatus.FAILED or record.run is not None)
-        if number and number not in agents and has_begun:
+        if number and has_begun and (not last or record.attempt > last):
+            attempt = f"attempt-{record.attempt} of {name}" if last else name
             yield Problem(
                 f"{sid} {name}",
-                f"{name} is '{status}', but it has no branch and no archive tag",
+                f"{attempt} is '{status}', but it has no branch and no archive tag",
                 sid,
-                advice=_recreate_branch_command(number, session, hub),
+                advice=_recreate_branch_command(number, last, session, hub),
             )
 
 
-def _recreate_branch_command(agent: int, session: Session, hub: HubSnapshot) -> str:
-    """Return the command that recreates the branch.
+def _recreate_branch_command(agent: int, last: int, session: Session, hub: HubSnapshot) -> str:
+    """Return the command that recreates the branch of the last attempt.
 
     Its commit is in the reflog of the agent's worktree, or in the result of the last evaluation.
+
+    Args:
+        last: the last attempt that has a branch or an archive tag, or 0.
     """
     sid = session.id
     for worktree in hub.worktrees_of(sid):
         attempt = parse_agent_branch(worktree.head)
         command = restore_branch_command(worktree)
-        if attempt is not None and attempt.agent == agent and command:
+        if attempt is not None and attempt.agent == agent and attempt.attempt > last and command:
             return command
     for result in session.results:
-        if result.agent == agent and hub.project.repo.has_commit(result.commit):
+        is_lost = result.agent == agent and result.attempt > last
+        if is_lost and hub.project.repo.has_commit(result.commit):
             name = short_name(AgentBranch(sid, agent, result.attempt).ref)
             return f"git branch {name} {result.commit}"
-    return f"find its commits with git fsck --lost-found, or: git hub-session spawn {sid}"
+    command = f"git hub-session spawn {sid}"
+    if last:
+        branch = short_name(AgentBranch(sid, agent, last).ref)
+        command = f"git hub-session adopt {sid} {agent_name(agent)} {branch}"
+    return f"find its commits with git fsck --lost-found, or: {command}"
 
 
-def _agents_with_refs(session: Session, hub: HubSnapshot) -> set[int]:
-    """Return the numbers of the agents that have a branch or an archive tag, even a broken one."""
+def _last_attempts_with_refs(session: Session, hub: HubSnapshot) -> dict[int, int]:
+    """Return the last attempt of each agent that has a branch or an archive tag.
+
+    Broken refs count. Include the agents that have renamed their branch: check_branch reports them.
+    """
     # check_broken_refs reports a file of a ref that cannot be read.
     refs = [*(branch.ref for branch in hub.branches), *hub.ref_files]
     attempts = [parse_agent_branch(ref) or parse_archive_tag(ref) for ref in refs]
     attempts += session_archived_attempts(session, hub.archived_refs(session.id))
-    return {
-        attempt.agent
-        for attempt in attempts
-        if attempt is not None and attempt.session == session.id
-    }
+    attempts += hub.off_branch.values()
+    last_attempts: dict[int, int] = {}
+    for attempt in attempts:
+        if attempt is not None and attempt.session == session.id:
+            # An archive tag without a number belongs to the last attempt.
+            recorded = session.agent_record(agent_name(attempt.agent)).attempt
+            last = last_attempts.get(attempt.agent, 0)
+            last_attempts[attempt.agent] = max(last, attempt.attempt or recorded)
+    return last_attempts
 
 
 @check("tag-elsewhere", "an archive tag is not on its branch")
