@@ -243,6 +243,7 @@ def test_every_key_of_json_is_named(hub: Hub) -> None:
         ("status", ("status", "s1"), 0),
         ("cleanup", ("cleanup", "s1", "--archive"), 1),
         ("restore", ("restore", "s1"), 0),
+        ("show", ("show", "s1", "1"), 0),
     )
     text = items(sections()["OUTPUT FORMATS"]["JSON"])
     for command, words, code in steps:

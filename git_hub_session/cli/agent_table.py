@@ -49,6 +49,11 @@ def agent_lines(
     return ["", "  Agents:", *table_lines(columns, style, "    "), *verdict]
 
 
+def describe_state(agent: AgentProgress, now: float) -> str:
+    """Return the state of the last run, with the time of a running command, or the failure."""
+    return escape_control(agent.failure) or _state_cell(agent, now)
+
+
 def _state_cell(agent: AgentProgress, now: float) -> str:
     if agent.started is not None:
         return f"running for {format_age(max(now - agent.started, 0)).removesuffix(' ago')}"

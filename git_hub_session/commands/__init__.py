@@ -31,6 +31,7 @@ COMMANDS: dict[str, Command] = {
         "git_hub_session.commands.status", "show a session with its branches and worktrees"
     ),
     "log": Command("git_hub_session.commands.log", "show the state changes of a session"),
+    "show": Command("git_hub_session.commands.show", "show an attempt on one page"),
     "diff": Command("git_hub_session.commands.diff", "show the changes of an attempt"),
     "board": Command("git_hub_session.commands.board", "read and write AgentHub's message board"),
     "path": Command("git_hub_session.commands.path", "print the path of an agent's worktree"),

@@ -60,16 +60,27 @@ def read_last_lines(directory: SafeDirectory, name: str, *, limit: int) -> tuple
         OSError: the file cannot be read.
     """
     try:
-        fd = _open_regular(directory, name, os.O_RDONLY)
+        data, has_more = read_end(directory, name, limit=limit)
     except FileNotFoundError:
         return [], False
+    lines = data.split(b"\n")[:-1]
+    return (lines[1:], True) if has_more else (lines, False)
+
+
+def read_end(directory: SafeDirectory, name: str, *, limit: int) -> tuple[bytes, bool]:
+    """Return the last `limit` bytes of the file `name`, and True if the file is larger.
+
+    Raises:
+        Damaged: `name` is not a regular file.
+        OSError: the file is missing, or cannot be read.
+    """
+    fd = _open_regular(directory, name, os.O_RDONLY)
     try:
         start = max(os.fstat(fd).st_size - limit, 0)
         os.lseek(fd, start, os.SEEK_SET)
-        lines = read_up_to(fd, limit).split(b"\n")[:-1]
+        return read_up_to(fd, limit), start > 0
     finally:
         os.close(fd)
-    return (lines[1:], True) if start else (lines, False)
 
 
 def _open_regular(directory: SafeDirectory, name: str, flags: int) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.hub import Hub, Result, snapshot
+from tests.support.hub import NOW, Hub, Result, snapshot
 
 STAT_1 = " file | 2 +-\n 1 file changed, 1 insertion(+), 1 deletion(-)\n"
 
@@ -101,10 +101,12 @@ def test_an_uncommitted_file_with_the_size_and_the_time_of_the_index(changed: Hu
     """The copy of the index has the time of the index, so git reads the file."""
     changed.git("config", "core.trustctime", "false")
     file = changed.worktree(1) / "file"
-    times = (file.stat().st_atime_ns, file.stat().st_mtime_ns)
+    times = (NOW, NOW)
+    os.utime(file, times)
+    changed.git("update-index", "--refresh", cwd=changed.worktree(1))
     file.write_text("won\n")
-    os.utime(file, ns=times)
-    os.utime(changed.top / ".git" / "worktrees" / "agent-1" / "index", ns=times)
+    os.utime(file, times)
+    os.utime(changed.top / ".git" / "worktrees" / "agent-1" / "index", times)
     assert diff_lines(changed, "--uncommitted", "s1", "1")[-1] == "+won"
 
 

@@ -26,6 +26,7 @@ _READ_ONLY = (
     "board",
     "board read results",
     "path s1 1",
+    "show s1 1",
     "completion bash",
     "completion --words -- path s1 a",
     "completion --words -- board reply r",

@@ -156,6 +156,7 @@ usage: git hub-session <command> [<options>]
     list       list the sessions
     status     show a session with its branches and worktrees
     log        show the state changes of a session
+    show       show an attempt on one page
     diff       show the changes of an attempt
     board      read and write AgentHub's message board
     path       print the path of an agent's worktree

@@ -1,0 +1,138 @@
+"""Everything that is known about one attempt, for `show`."""
+
+from __future__ import annotations
+
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.board.board import Board
+from git_hub_session.board.unlabeled import UnlabeledPosts
+from git_hub_session.errors import Damaged
+from git_hub_session.git.ref_names import agent_name
+from git_hub_session.git.worktrees import Worktree, linked_worktrees
+from git_hub_session.review.attempt import EMPTY_TREE, Attempt, find_start
+from git_hub_session.review.commits import Commit, list_commits
+from git_hub_session.session import runs
+from git_hub_session.session.assignment_values import parse_strategies
+from git_hub_session.system.append import read_end
+from git_hub_session.util.clock import parse_iso
+from git_hub_session.util.json_values import as_mapping, as_text
+from git_hub_session.worktree.agent_progress import READY, AgentProgress
+from git_hub_session.worktree.off_branch import off_branch_reason
+from git_hub_session.worktree.owner import attempt_worktrees
+from git_hub_session.worktree.uncommitted import uncommitted_files
+
+if TYPE_CHECKING:
+    from git_hub_session.board.posts import Post
+    from git_hub_session.git.diff import DiffStat
+    from git_hub_session.session.model import Session
+    from git_hub_session.session.project import Project
+
+_LOG_BYTES = 1 << 14
+_LOG_LINES = 10
+_MAX_POSTS = 5
+_SEARCHED_POSTS = 200
+
+
+class AttemptSummary(NamedTuple):
+    """One attempt with its commits, its files, its last run, its result and its posts."""
+
+    session: Session
+    attempt: Attempt
+    progress: AgentProgress
+    start: str
+    """The commit that the attempt is compared with, or the empty tree."""
+    commits: tuple[Commit, ...]
+    """The newest commits."""
+    commit_count: int
+    diff: DiffStat | None
+    worktree: str
+    """The path of the worktree, or ''."""
+    uncommitted: tuple[str, ...] | None
+    """The uncommitted files, or None if they are unknown."""
+    log_lines: tuple[bytes, ...]
+    """The last lines of the log."""
+    posts: tuple[Post, ...]
+    """The newest posts of the agent in the session."""
+    strategy: str = ""
+
+
+def summarize_attempt(attempt: Attempt, session: Session, project: Project) -> AttemptSummary:
+    """Read everything about the attempt. Change nothing."""
+    branch = attempt.branch
+    worktrees = linked_worktrees(project.paths.common_dir)
+    worktree = attempt_worktrees(session.id, project, worktrees).get(branch)
+    start = find_start(attempt, session, project)
+    commits, count = list_commits(attempt.commit, start, project.repo)
+    uncommitted = uncommitted_files(worktree, project) if worktree else None
+    progress = _read_progress(attempt, session, project, worktree)
+    number = len(uncommitted) if uncommitted is not None else None
+    strategies = parse_strategies(session.config.get("strategies"))
+    return AttemptSummary(
+        session,
+        attempt,
+        progress._replace(uncommitted=number, has_own_commit=count > 0),
+        start,
+        tuple(commits),
+        count,
+        None if start == EMPTY_TREE else project.repo.diff_stat(attempt.commit, start),
+        worktree.path if worktree else "",
+        uncommitted,
+        _read_log_end(progress.log, session, project),
+        _read_posts(agent_name(branch.agent), session, project),
+        strategies.get(agent_name(branch.agent), ""),
+    )
+
+
+def _read_progress(
+    attempt: Attempt, session: Session, project: Project, worktree: Worktree | None
+) -> AgentProgress:
+    """Return the last run and the result of the attempt."""
+    branch = attempt.branch
+    name = agent_name(branch.agent)
+    with project.store.open_directory(session.id) as directory:
+        active = runs.active_runs(directory, runs.EXEC)
+        path = directory.path
+    run = runs.read_last_run(session, name, active, attempt=branch.attempt)
+    fields = as_mapping(session.attempt_fields(name, branch.attempt).get("exec"))
+    is_running = run.state is runs.RunState.RUNNING
+    results = (result for result in session.results if result.agent == branch.agent)
+    result = next((each for each in results if each.attempt == branch.attempt), None)
+    return AgentProgress(
+        branch.agent,
+        branch.attempt,
+        str(run.state) or READY,
+        run.failure,
+        parse_iso(as_text(fields.get("started"))) if is_running else None,
+        runs.find_log(path, as_text(fields.get("run")), name),
+        result,
+        is_outdated=result is not None and result.commit != attempt.commit,
+        off_branch=off_branch_reason(worktree, branch.ref) if worktree else "",
+        command=as_text(fields.get("command")),
+    )
+
+
+def _read_log_end(log: str, session: Session, project: Project) -> tuple[bytes, ...]:
+    """Return the last lines of a log of the session, or () if it cannot be read."""
+    if not log:
+        return ()
+    *_, output, run, name = log.split("/")
+    try:
+        with (
+            project.store.open_directory(session.id) as directory,
+            directory.open_child(output) as outputs,
+            outputs.open_child(run) as files,
+        ):
+            data, has_more = read_end(files, name, limit=_LOG_BYTES)
+    except (Damaged, OSError):
+        return ()
+    lines = data.removesuffix(b"\n").split(b"\n") if data else []
+    return tuple(lines[has_more:][-_LOG_LINES:])
+
+
+def _read_posts(author: str, session: Session, project: Project) -> tuple[Post, ...]:
+    """Return the newest posts of the agent. A damaged board has none."""
+    unlabeled = UnlabeledPosts(session, project.store)
+    try:
+        posts = Board(project.paths.hub).recent_posts(session.id, _SEARCHED_POSTS, unlabeled)
+    except (Damaged, OSError):
+        return ()
+    return tuple(post for post in posts if post.author == author)[:_MAX_POSTS]
