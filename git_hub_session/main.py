@@ -156,7 +156,7 @@ def _reopen_closed_streams() -> None:
 def _run_arguments(arguments: list[str]) -> int:
     project = process_project()
     format_ = "json" if _wants_json(arguments) else "text"
-    output = OutputOptions(format_, setting=project.display_setting)
+    output = OutputOptions(format_, setting=project.file_setting)
     command = ""
     is_help = arguments[:1] == ["help"]
     try:
@@ -308,7 +308,7 @@ def _parse_output_options(args: Arguments, project: Project) -> OutputOptions:
         nul,
         "" if color is None else color or "always",
         args.is_set("quiet"),
-        project.display_setting,
+        project.file_setting,
     )
 
 

@@ -20,6 +20,7 @@ _SECTION = re.compile(r'\[([A-Za-z0-9.-]+)(?:[ \t]+"((?:[^"\\]|\\.)*)")?\]')
 _SPACE = " \t\r\n"  # git's white space: str.strip() would also remove that of Unicode
 _NONZERO_NUMBER = r"[+-]?0*[1-9][0-9]*[kmg]?"
 _MAX_SETTINGS = 9_999  # the largest accepted GIT_CONFIG_COUNT
+_OCTAL = "01234567"
 _MAX_SIZE = 10**15 - 1
 _ESCAPES = {"n": "\n", "t": "\t", "b": "\b", '"': '"', "\\": "\\"}
 _PARAMETER = r"'((?:[^']|'\\'')*)'(?:(=)(?:'((?:[^']|'\\'')*)')?)?(?:\s+|$)"
@@ -127,6 +128,23 @@ def is_true(value: str | None) -> bool:
 def is_false(value: str) -> bool:
     """Return True if git reads the value as false: false, no, off, 0, or an empty value."""
     return value.strip().lower() in ("false", "no", "off", "0", "")
+
+
+def shared_directory_mode(value: str, mode: int) -> int:
+    """Return the mode of a new directory with a value of core.sharedRepository (git's path.c)."""
+    words = {"group": 0o660, "all": 0o664, "world": 0o664, "everybody": 0o664, "umask": 0}
+    granted = words.get(value)
+    if granted is None and re.fullmatch("0*[0-7]{1,3}", value):
+        number = sum(
+            _OCTAL.index(digit) << 3 * place for place, digit in enumerate(reversed(value))
+        )
+        granted = (0, 0o660, 0o664)[number] if number < 3 else number & 0o666
+        if number >= 3:
+            mode &= ~0o777
+    if granted is None:
+        granted = 0o660 if is_true(value) else 0
+    mode |= granted | (granted & 0o444) >> 2
+    return mode | 0o2000 if granted & 0o060 else mode
 
 
 def parse_size(text: str) -> int | None:

@@ -110,7 +110,8 @@ def create_session(project: Project, new: NewSession) -> SessionId:
         config = Config({**new.values, "session_id": sid})
         try:
             at = format_iso(project.now())
-            project.store.create(sid, config, at=at, state=state, previous=previous)
+            shared = project.file_setting("core.sharedrepository") or ""
+            project.store.create(sid, config, at=at, state=state, previous=previous, shared=shared)
             return sid
         except SessionExists:
             if new.sid:

@@ -11,6 +11,7 @@ import os
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Damaged, HubError, Refused, to_hub_error
+from git_hub_session.git.config import shared_directory_mode
 from git_hub_session.git.discovery import HUB_DIRECTORY
 from git_hub_session.system.directory import LOCK_TIMEOUT, SafeDirectory
 from git_hub_session.system.json_file import encode_json
@@ -58,8 +59,13 @@ class OtherHub(Refused):
         )
 
 
-def create_hub(path: str) -> None:
+def create_hub(path: str, shared: str) -> None:
     """Create the directories of the hub, the board and .gitignore, if they are missing.
+
+    The files and directories in a new hub get its permissions, if a group shares it.
+
+    Args:
+        shared: the value of core.sharedRepository, or ''.
 
     Raises:
         OSError: a directory or a file cannot be created.
@@ -69,6 +75,8 @@ def create_hub(path: str) -> None:
     if not os.path.lexists(path):
         try:
             os.mkdir(path)
+            if shared:
+                os.chmod(path, shared_directory_mode(shared, os.stat(path).st_mode & 0o7777))
         except FileExistsError:
             pass
     with SafeDirectory(path) as hub:

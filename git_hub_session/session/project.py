@@ -156,18 +156,18 @@ class Project:
 
         return CommandApprovals(self.paths.common_dir, self.environ)
 
-    def display_setting(self, name: str) -> str | None:
-        """Return a setting of git that changes only what is shown, or None.
+    def file_setting(self, name: str) -> str | None:
+        """Return a setting in git's files, or None. Files of `includeIf` do not count.
 
         It needs neither libgit2 nor git, and works outside of a repository.
 
         Args:
             name: the name in lower case, such as "color.ui".
         """
-        return self._display_settings.get(name)
+        return self._file_settings.get(name)
 
     @cached_property
-    def _display_settings(self) -> dict[str, str]:
+    def _file_settings(self) -> dict[str, str]:
         from git_hub_session.git.config_files import read_settings
 
         try:

@@ -91,8 +91,7 @@ def start_run(session: SafeDirectory, kind: str) -> Run:
         with session.ensure_child(_OUTPUT) as output:
             last = max((_run_number(name, kind) for name in output.names()), default=0)
             name = f"{kind}-{last + 1}"
-            os.mkdir(name, dir_fd=output.fd)
-            directory = output.open_child(name)
+            directory = output.create_child(name)
     except OSError as error:
         raise CannotWriteLog(f"cannot write in '{session.path}': {error.strerror}") from None
     directory.lock(wait=0)

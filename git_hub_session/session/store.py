@@ -149,6 +149,7 @@ class Store:
         at: str,
         state: Mapping[str, Any] = {},
         previous: bytes = b"",
+        shared: str = "",
     ) -> None:
         """Create a complete session, or change nothing.
 
@@ -158,6 +159,7 @@ class Store:
         Args:
             state: more keys of state.json.
             previous: the content of PREVIOUS_FILE, or b"" for a session without a parent.
+            shared: the value of core.sharedRepository, which a new hub follows, or ''.
 
         Raises:
             SessionExists: the hub already has a session with this id.
@@ -168,15 +170,16 @@ class Store:
         if len(text) > MAX_CONFIG_BYTES:
             raise TooLarge(f"config.yaml would be larger than {MAX_CONFIG_BYTES} bytes")
         document = {**new_state_document(sid, at=at), **state}
-        files = {CONFIG_FILE: text, STATE_FILE: encode_json(document)}
-        files |= {PREVIOUS_FILE: previous} if previous else {}
+        files = {CONFIG_FILE: text, STATE_FILE: encode_json(document), PREVIOUS_FILE: previous}
         if self.has_session(sid):
             raise SessionExists(sid)
         try:
-            create_hub(self.hub)
+            create_hub(self.hub, shared)
             with self._open_sessions() as sessions:
                 sessions.remove_stale_pending(SESSION_FILES)
-                _create_directory(sessions, sid, files)
+                _create_directory(
+                    sessions, sid, {name: files[name] for name in files if files[name]}
+                )
                 sessions.fsync()
         except OSError as error:
             raise write_error(self.hub, error) from None

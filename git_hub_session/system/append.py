@@ -14,7 +14,7 @@ import sys
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Damaged
-from git_hub_session.system.io import read_up_to, write_all
+from git_hub_session.system.io import inherit_permissions, read_up_to, write_all
 
 if TYPE_CHECKING:
     from git_hub_session.system.directory import SafeDirectory
@@ -36,6 +36,8 @@ def append_lines(directory: SafeDirectory, name: str, lines: bytes) -> None:
     sys.audit("git_hub_session.create", name, directory.fd)
     fd = _open_regular(directory, name, os.O_RDWR | os.O_APPEND | os.O_CREAT)
     try:
+        if is_new:
+            inherit_permissions(fd, directory.fd)
         size = os.fstat(fd).st_size
         is_partial = size > 0 and os.pread(fd, 1, size - 1) != b"\n"
         try:

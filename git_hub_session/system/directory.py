@@ -22,7 +22,7 @@ from types import TracebackType
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import CannotLock, Damaged, HubError, LockHeld
-from git_hub_session.system.io import read_up_to, write_all
+from git_hub_session.system.io import inherit_permissions, read_up_to, restore_owner, write_all
 
 if TYPE_CHECKING:
     from git_hub_session._typing import Self
@@ -96,10 +96,16 @@ class SafeDirectory:
     def ensure_child(self, name: str) -> SafeDirectory:
         """Open the directory `name`, and create it if it is missing."""
         try:
-            os.mkdir(name, dir_fd=self.fd)
+            return self.create_child(name)
         except FileExistsError:
-            pass
-        return self.open_child(name)
+            return self.open_child(name)
+
+    def create_child(self, name: str) -> SafeDirectory:
+        """Create the directory `name` and open it. Raise FileExistsError if it exists."""
+        os.mkdir(name, dir_fd=self.fd)
+        child = self.open_child(name)
+        inherit_permissions(child.fd, self.fd)
+        return child
 
     def names(self) -> list[str]:
         """Return the sorted names in the directory, without those that start with a dot."""
@@ -162,8 +168,13 @@ class SafeDirectory:
 
     def create_for_append(self, name: str) -> int:
         """Create a file and open it for appending. Raise FileExistsError if it exists."""
+        return self._create_file(name, os.O_APPEND)
+
+    def _create_file(self, name: str, flags: int = 0, mode: int = 0o666) -> int:
         sys.audit("git_hub_session.create", name, self.fd)
-        return os.open(name, _CREATE | os.O_APPEND, 0o666, dir_fd=self.fd)
+        fd = os.open(name, _CREATE | flags, mode, dir_fd=self.fd)
+        inherit_permissions(fd, self.fd)
+        return fd
 
     def create(self, name: str, data: bytes) -> None:
         """Create a file and flush its data. Raise FileExistsError if it exists.
@@ -220,10 +231,9 @@ class SafeDirectory:
         while True:
             # A random name: in two containers, two processes can have the same id.
             pending = f".{name}.{os.urandom(6).hex()}.tmp"
-            os.mkdir(pending, dir_fd=self.fd)
             # Until it is locked, another process may remove it as a stale pending directory.
             try:
-                directory = self.open_child(pending)
+                directory = self.create_child(pending)
             except FileNotFoundError:
                 continue
             try:
@@ -265,12 +275,11 @@ class SafeDirectory:
             os.replace(source, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
 
     def _write(self, name: str, data: bytes, *, like: os.stat_result | None) -> None:
-        sys.audit("git_hub_session.create", name, self.fd)
-        fd = os.open(name, _CREATE, 0o666 if like is None else 0o600, dir_fd=self.fd)
+        fd = self._create_file(name, mode=0o666 if like is None else 0o600)
         try:
             if like is not None:
                 if (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):
-                    _restore_owner(fd, like)
+                    restore_owner(fd, like)
                 os.fchmod(fd, like.st_mode & 0o777)
             write_all(fd, data)
             os.fsync(fd)
@@ -316,19 +325,6 @@ class SafeDirectory:
             return False
         fcntl.flock(self.fd, fcntl.LOCK_UN)
         return False
-
-
-def _restore_owner(fd: int, like: os.stat_result) -> None:
-    """Give a new file the owner of the old one, so that root does not take over a user's file.
-
-    Ignore errors: only root can change the owner.
-    """
-    for uid, gid in ((like.st_uid, like.st_gid), (-1, like.st_gid)):
-        try:
-            os.fchown(fd, uid, gid)
-            return
-        except OSError:
-            pass
 
 
 def _open_directory(name: str, path: str, parent: int | None) -> int:

@@ -1,8 +1,9 @@
-"""Read from file descriptors, and write to them."""
+"""Read from file descriptors, write to them, and set the permissions of their files."""
 
 from __future__ import annotations
 
 import os
+import stat
 
 
 def read_up_to(fd: int, size: int) -> bytes:
@@ -35,3 +36,27 @@ def write_all(fd: int, data: bytes) -> None:
             from select import select  # most commands never wait
 
             select([], [fd], [])
+
+
+def inherit_permissions(fd: int, directory: int) -> None:
+    """Give a new file or directory the permissions of an open directory that a group shares.
+
+    The set-group-ID bit marks such a directory, as in a repository with core.sharedRepository.
+    """
+    shared = os.fstat(directory).st_mode
+    if shared & stat.S_ISGID:
+        is_directory = stat.S_ISDIR(os.fstat(fd).st_mode)
+        os.fchmod(fd, stat.S_IMODE(shared) & (0o7777 if is_directory else 0o666))
+
+
+def restore_owner(fd: int, like: os.stat_result) -> None:
+    """Give a new file the owner of the old one, so that root does not take over a user's file.
+
+    Ignore errors: only root can change the owner.
+    """
+    for uid, gid in ((like.st_uid, like.st_gid), (-1, like.st_gid)):
+        try:
+            os.fchown(fd, uid, gid)
+            return
+        except OSError:
+            pass
