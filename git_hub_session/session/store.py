@@ -177,9 +177,7 @@ class Store:
             create_hub(self.hub, shared)
             with self._open_sessions() as sessions:
                 sessions.remove_stale_pending(SESSION_FILES)
-                _create_directory(
-                    sessions, sid, {name: files[name] for name in files if files[name]}
-                )
+                _create_directory(sessions, sid, files)
                 sessions.fsync()
         except OSError as error:
             raise write_error(self.hub, error) from None
@@ -335,7 +333,8 @@ def _create_directory(sessions: SafeDirectory, sid: SessionId, files: Mapping[st
         pending_name = os.path.basename(directory.path)
         try:
             for name, data in files.items():
-                directory.create(name, data)
+                if data:
+                    directory.create(name, data)
             directory.fsync()
             os.rename(pending_name, sid, src_dir_fd=sessions.fd, dst_dir_fd=sessions.fd)
         except BaseException as error:
