@@ -34,6 +34,7 @@ from git_hub_session.merge.replay import commit_replay
 from git_hub_session.merge.stale_checkout import stale_checkout_warnings
 from git_hub_session.merge.surroundings import git_at_target, merge_variables
 from git_hub_session.merge.undo import undo_interrupted_update
+from git_hub_session.session.create import bring_back_command
 from git_hub_session.session.model import MergeRecord, Session
 from git_hub_session.session.record import with_merge, with_transition, without_change
 from git_hub_session.session.state import State
@@ -126,19 +127,20 @@ def _commit_and_move_branch(
     """Commit the merge, record the commit, and move the branch to it. Return the commit."""
     _undo_interrupted_merge(plan.session, project)
     commit = _create_commit(plan, project, options, objects)
-    _record_and_move_branch(locked, plan, project, commit)
-    return commit
+    return _record_and_move_branch(locked, plan, project, commit)
 
 
 def _record_and_move_branch(
     locked: LockedSession, plan: MergePlan, project: Project, commit: str
-) -> None:
+) -> str:
+    """Record the commit, and move the branch to it. Return the commit that the hooks left."""
     winner = plan.winner
     into = short_name(plan.into)
     record = MergeRecord(
         winner.agent, winner.attempt, plan.tip, into, commit, plan.base, str(plan.kind)
     )
-    with_record = partial(with_merge, merge=record, at=format_iso(project.now()))
+    at = format_iso(project.now())
+    with_record = partial(with_merge, merge=record, at=at)
     if locked.read().state is not plan.session.state:
         raise Refused(
             f"the state of session '{plan.session.id}' changed during the merge",
@@ -147,7 +149,7 @@ def _record_and_move_branch(
     locked.update(with_record)
     variables = merge_variables(plan, project.environ)
     try:
-        move_branch(
+        merged = move_branch(
             project,
             plan.into,
             plan.checkout,
@@ -165,9 +167,17 @@ def _record_and_move_branch(
             _undo_incomplete_update(plan, commit, project, error)
         is_merged = project.repo.is_ancestor(project.repo.tip(plan.into), commit)
         if not isinstance(error, InterruptedUpdate) and not is_merged:
-            merged = with_record(plan.session)
-            locked.update(partial(without_change, changed=merged, original=plan.session))
+            changed = with_record(plan.session)
+            locked.update(partial(without_change, changed=changed, original=plan.session))
         raise
+    if not project.store.has_session(plan.session.id):
+        raise Refused(
+            f"a hook removed session '{plan.session.id}', after the merge into '{into}'",
+            hint=bring_back_command(plan.session.id, project),
+        )
+    if merged != commit:
+        locked.update(partial(with_merge, merge=record._replace(commit=merged), at=at))
+    return merged
 
 
 def _undo_incomplete_update(

@@ -47,8 +47,10 @@ def move_branch(
     reason: str,
     is_squash: bool,
     requires_filters: bool,
-) -> None:
+) -> str:
     """Move the branch `ref` from the commit `old` to `new`, and update its checkout.
+
+    Return the commit of the merge: a hook after the merge may amend it.
 
     Args:
         variables: the variables of `git merge` for the hooks and filters.
@@ -63,16 +65,27 @@ def move_branch(
     _refuse_other_checkout(project, ref, checkout, sid)
     if checkout is None:
         _move_ref(project, ref, reason, old=old, new=new, sid=sid)
-        return
+        return new
     _refuse_if_ignored_files_lost(project, checkout, old, new)
     if requires_filters:
         refuse_failing_filters(project, checkout, variables, old=old, new=new)
     _move_with_files(project, ref, checkout, variables, old=old, new=new, sid=sid, reason=reason)
     run_hooks_after_merge(git_at_target(project, checkout, variables), is_squash=is_squash)
-    if not project.repo.is_ancestor(project.repo.tip(ref), new):
-        raise Refused(
-            f"git updated '{checkout.path}', but '{short_name(ref)}' is not at {new[:12]}"
-        )
+    return _find_merge(project, ref, old=old, new=new, sid=sid)
+
+
+def _find_merge(project: Project, ref: str, *, old: str, new: str, sid: SessionId) -> str:
+    """Return the commit of the merge after the hooks. Raise Refused if the branch has none."""
+    repo, tip = project.repo, project.repo.tip(ref)
+    if repo.is_ancestor(tip, new):
+        return new
+    parents = repo.commit_parents([oid for oid in (tip, new) if oid], [old])
+    if parents.get(tip) == parents[new]:
+        return tip  # amended
+    raise Refused(
+        f"a hook took the merge {new[:12]} off '{short_name(ref)}'",
+        hint=f"correct the post-merge hook, then: git hub-session merge {sid}",
+    )
 
 
 def _refuse_other_checkout(

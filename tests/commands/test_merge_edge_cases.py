@@ -44,16 +44,6 @@ def test_branch_switched_by_a_hook(hub: Hub, is_checked_out: bool) -> None:
     assert git_status(hub) == f"## {'topic' if is_checked_out else 'main'}"
 
 
-def test_merge_undone_by_a_hook(hub: Hub) -> None:
-    """The session does not become `merged`, and no branch is archived."""
-    create_evaluated_session(hub)
-    write_hook(hub, "post-merge", "git reset -q --hard HEAD^")
-    refs, state = hub.refs(), hub.state()
-    result = hub.run("merge", "-q", "--yes", "s1")
-    assert (result.code, "'main' is not at" in result.err) == (1, True)
-    assert (hub.refs(), hub.state()) == (refs, state)
-
-
 def test_attributes_of_a_crafted_tree(hub: Hub) -> None:
     """A crafted tree has a directory `..`, and links in the place of .gitattributes."""
     create_evaluated_session(hub)
