@@ -25,7 +25,8 @@ PACKAGE = CHECKOUT / "git_hub_session"
 BASE = "__init__ _typing errors util"
 SYSTEM = f"{BASE} system programs"
 GIT = f"{SYSTEM} git"
-SESSION = f"{GIT} session"
+SETTINGS = f"{GIT} settings"
+SESSION = f"{SETTINGS} session"
 WORKTREES = f"{SESSION} worktree stash removal temporary"
 LAYERS = {
     "__init__": "",
@@ -36,6 +37,7 @@ LAYERS = {
     "system": f"{BASE} system",
     "programs": SYSTEM,
     "git": GIT,
+    "settings": SETTINGS,
     "session": SESSION,
     "board": f"{SESSION} board",
     "lineage": f"{SESSION} lineage",
@@ -82,7 +84,7 @@ OWNERS = {
 PURE = (
     "util.text util.numbers git.config git.environment git.ref_names session.state "
     "session.history session.model session.record cli.options cli.parser metric.metric "
-    "metric.quantity metric.requirement completion.expected evaluation.units ranking.ranking board.posts"
+    "metric.quantity metric.requirement settings.table completion.expected evaluation.units ranking.ranking board.posts"
 )
 PURE_IMPORTS = {
     *("__future__", "collections", "collections.abc", "datetime", "enum", "json", "re", "struct"),
@@ -92,8 +94,10 @@ PURE_IMPORTS = {
 # Every import inside a function: a command must not wait for a module that it does not use.
 LATE_IMPORTS = {
     ("__main__", "main"),
+    ("cli.context", "settings.table"),
     ("cli.output", "cli.formats"),
     ("cli.output", "cli.terminal"),
+    ("cli.output", "settings.table"),
     ("cli.options", "textwrap"),
     ("cli.context", "git.head"),
     ("commands.init", "agents.adopt_session"),
@@ -119,6 +123,7 @@ LATE_IMPORTS = {
     ("session.project", "git.process"),
     ("session.project", "git.repository"),
     ("session.project", "session.approvals"),
+    ("session.project", "settings.settings"),
     ("session.project", "system.processes"),
     ("session.runs", "system.procfs"),
     ("session.store", "system.parallel"),

@@ -19,6 +19,7 @@ from git_hub_session.cleanup.rules import DISCARD, FORCE, RULES
 from git_hub_session.cli.options import DRY_RUN, FORMAT, HELP, JOBS, QUIET, TIMEOUT, Option, Usage
 from git_hub_session.commands import COMMANDS
 from git_hub_session.errors import HubError, Refused, UsageError
+from git_hub_session.settings.table import SETTINGS
 from tests.support.doctor import FINDING_CODES
 from tests.support.hub import CHECKOUT, Hub, Result
 
@@ -208,16 +209,31 @@ def _macros(section: str) -> list[str]:
     return [line.replace(".It ", ".It .", 1) for line in lines]
 
 
-def test_the_configuration_is_what_the_source_reads() -> None:
+def test_the_configuration_is_the_table_of_settings() -> None:
+    heads = items(sections()["CONFIGURATION"][""])
+    assert [head.removeprefix("Cm ") for head in heads] == [each.key for each in SETTINGS]
+    for setting, lines in zip(SETTINGS, heads.values(), strict=True):
+        assert lines[0] == f"{setting.help[0].upper()}{setting.help[1:]}."
+        assert set(setting.commands) <= set(words_of("Cm", lines)), setting.name
+        shown = [word.replace("\\-", "-").removesuffix("\\&") for word in words_of("Ql", lines)]
+        assert set(setting.default) <= set(shown), setting.name
+
+
+def test_the_settings_of_the_file_are_listed() -> None:
+    text = "\n".join(sections()["CONFIGURATION"][""])
+    [paragraph] = [part for part in text.split(".Pp\n") if part.startswith("The file may have")]
+    keys = {each.key for each in SETTINGS if each.is_project}
+    assert set(words_of("Cm", paragraph.splitlines())) == keys
+
+
+def test_the_source_names_no_other_setting() -> None:
     text = " ".join(
         str(node.value)
         for node in source()
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     )
-    named = set(re.findall(r"hubsession\.[a-zA-Z]+", text))
-    heads = items(sections()["CONFIGURATION"][""])
-    names = {head.removeprefix("Cm ") for head in heads}
-    assert named == names
+    named = set(re.findall(r"\bhubsession\.[a-zA-Z]+", text))
+    assert named - {each.key for each in SETTINGS} == set()
 
 
 def test_the_exit_statuses_are_those_of_the_program() -> None:
@@ -237,6 +253,7 @@ def test_every_key_of_json_is_named(hub: Hub) -> None:
         ("list", ("list",), 0),
         ("update", ("update", "s1", "--state", "running", "--reason", "go"), 0),
         ("log", ("log", "s1"), 0),
+        ("config", ("config",), 0),
         ("board", ("board", "post", "results", "-m", "x"), 0),
         ("board", ("board",), 0),
         ("board", ("board", "read", "results"), 0),

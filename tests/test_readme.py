@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from git_hub_session import __version__
 from git_hub_session.commands import COMMANDS
+from git_hub_session.settings.table import SETTINGS
 from tests.support.doctor import FINDING_CODES
 from tests.support.hub import CHECKOUT, Hub
 
@@ -104,3 +106,37 @@ def test_each_change_is_one_line_that_starts_with_a_verb() -> None:
     lines = [line for section in sections for line in section.splitlines() if line]
     wrong = [line for line in lines if not re.match(r"- (?:Add|Change|Fix|Remove) .", line)]
     assert [line for line in wrong if line != "The first version."] == []
+
+
+def test_every_setting_is_named() -> None:
+    section = README.partition("\n## Configuration\n")[2].partition("\n## ")[0]
+    named = re.findall(r"`(hubsession\.[a-zA-Z]+)`", section)
+    assert set(named) == {setting.key for setting in SETTINGS}
+    last = [setting.key for setting in SETTINGS if not setting.is_project]
+    assert named[-len(last) :] == last, "the last four"
+    assert len(last) == 4
+
+
+def test_the_defaults_of_a_project_work(hub: Hub) -> None:
+    """The file .hubsession and the command below it."""
+    hub.commit(hub.top, "speed", "9\n", "base")
+    hub.commit(hub.top, "bench.py", 'print("ms:", open("speed").read())\n', "base")
+    [file] = blocks("ini")
+    hub.commit(hub.top, ".hubsession", file, "defaults")
+    (hub.top / "task.md").write_text("Make it fast\n")
+    agent = Path(hub.environ["PATH"].partition(":")[0], "claude")
+    agent.write_text(
+        '#!/bin/sh\ntest "$1" = -p && grep -q "Make it fast" || exit\n'
+        'echo $((7 - ${HUB_AGENT#agent-})) >speed; git commit -qam "An idea"\n'
+    )
+    agent.chmod(0o755)
+    [command] = [block for block in blocks("sh") if "-F task.md" in block]
+    refused = hub.call("sh", "-c", command)
+    assert (refused.code, "is not approved: claude -p" in refused.err) == (1, True), refused
+    settings = ("agentCmd", "eval")
+    for name in settings:
+        [value] = hub.json("config", name)["settings"][0]["values"]
+        hub.git("config", f"hubsession.{name}", value)
+    result = hub.call("sh", "-c", f"{command.strip()} --yes")
+    assert (result.code, result.err) == (0, ""), result
+    assert (hub.top / "speed").read_text() == "4\n"

@@ -57,7 +57,7 @@ from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree import git_settings
 from git_hub_session.worktree.locks import GIT_ADD_LOCK
 from git_hub_session.worktree.repair_commands import repair_command
-from git_hub_session.worktree.setup import WorktreeSetup
+from git_hub_session.worktree.setup import WorktreeSetup, read_setup_command
 
 if TYPE_CHECKING:
     from git_hub_session.git.command import Git
@@ -89,7 +89,7 @@ def spawn_agents(sid: SessionId, project: Project, options: SpawnOptions) -> Spa
         if not plan.created:
             locked.update(partial(_with_corrections, plan=plan, project=project, at=at))
             return _post_assignments(plan, project)
-        setup = WorktreeSetup(project)
+        setup = WorktreeSetup(project, read_setup_command(project))
         plan = _remove_partial_worktrees(plan, project)
         settings = git_settings.read_settings(project.paths.common_dir)
         with_status = partial(_with_status, plan=plan, at=at, settings=settings)

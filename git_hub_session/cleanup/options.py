@@ -5,6 +5,8 @@ from __future__ import annotations
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import HubError
 from git_hub_session.git.config import parse_size
+from git_hub_session.settings.settings import bad_value_error
+from git_hub_session.settings.table import RESCUE_LIMIT
 from git_hub_session.worktree.setup import IncludedFiles, find_included_files, read_keep_ignored
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ class CleanupOptions(NamedTuple):
     """Override the rules that --force overrides."""
     discard: bool = False
     """Do not save uncommitted changes."""
-    rescue_limit: int = 100 << 20
+    rescue_limit: int = parse_size(RESCUE_LIMIT.default[0]) or 0
     """The setting hubsession.rescueLimit: the largest size of untracked files to save, in bytes."""
     keep_ignored: tuple[str, ...] = ()
     """The setting hubsession.keepIgnored: the patterns of ignored files to save."""
@@ -34,13 +36,12 @@ def read_cleanup_options(
     Raise HubError if hubsession.rescueLimit is not a size.
     """
     options = CleanupOptions(force=force, discard=discard)
-    values = project.config_values("hubsession.rescueLimit")
-    if values:
-        limit = parse_size(values[-1])
+    text = project.settings.value(RESCUE_LIMIT)
+    if text:
+        limit = parse_size(text)
         if limit is None:
-            raise HubError(
-                f"bad value for hubsession.rescueLimit: '{values[-1]}'",
-                hint="a number of bytes: 100m, 2g",
+            raise bad_value_error(
+                RESCUE_LIMIT, project.settings.find(RESCUE_LIMIT), "a number of bytes: 100m, 2g"
             )
         options = options._replace(rescue_limit=limit)
     options = options._replace(keep_ignored=read_keep_ignored(project))

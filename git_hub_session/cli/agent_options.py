@@ -1,11 +1,13 @@
-"""The options that describe the agents: their number, commands, strategies and template."""
+"""The options that describe the task and the agents."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.cli.config_values import MAX_TEXT_BYTES
+from git_hub_session.cli.approval import ask_project_approval
+from git_hub_session.cli.config_values import MAX_TEXT_BYTES, check_text
 from git_hub_session.cli.context import read_text_file
 from git_hub_session.cli.options import Option
 from git_hub_session.errors import UsageError
@@ -13,9 +15,11 @@ from git_hub_session.git.ref_names import agent_name, parse_agent_name
 from git_hub_session.session.agents import parse_agent, parse_agents
 from git_hub_session.session.assignment_values import TEMPLATES, PerAgent
 from git_hub_session.session.model import MAX_AGENTS
+from git_hub_session.settings import table
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
 if TYPE_CHECKING:
+    from git_hub_session.cli.context import Context
     from git_hub_session.cli.options import Arguments
     from git_hub_session.cli.reporter import Reporter
 
@@ -40,7 +44,28 @@ TEMPLATE = Option(
 )
 ONLY = Option("--only", "only these agents, such as agent-2 or 1-3,5 (default: all)", "<list>")
 AGENTS = Option("--agents", "deprecated name of --only", "<list>")
+_UNKNOWN_TASK = "unknown"
+_TASK_HINT = "give --task <text> or -F <file>"
 ASSIGNMENT_OPTIONS = (STRATEGY, STRATEGIES, TEMPLATE)
+
+
+def read_task(args: Arguments, inherited: str | None) -> str:
+    """Return the task in the options, or else `inherited`. Raise UsageError without a task."""
+    text = args.value("task")
+    file = args.value("file")
+    if text is not None and file is not None:
+        raise UsageError("--task and -F exclude each other", hint=_TASK_HINT)
+    if file is not None:
+        text = read_text_file(file, "task", max_bytes=MAX_TEXT_BYTES).rstrip("\n")
+    text = inherited if text is None else text
+    if text is None and args.value("adopt") is not None:
+        text = _UNKNOWN_TASK
+    if text is None:
+        raise UsageError("option '--task' is required", hint=_TASK_HINT)
+    task = check_text("task", text)
+    if not task.strip():
+        raise UsageError("the task is empty")
+    return task
 
 
 def parse_selected_agents(args: Arguments, count: int, reporter: Reporter) -> Sequence[int]:
@@ -68,13 +93,33 @@ def parse_selected_agents(args: Arguments, count: int, reporter: Reporter) -> Se
 def parse_agent_count(text: str | None) -> int:
     """Return the number of agents of a new session, by default 3, or raise UsageError."""
     if text is None:
-        return 3
+        text = table.AGENTS.default[0]
     number = parse_int(text, MAX_AGENTS)
     if not number:
         raise UsageError(
             f"not a number of agents: '{text}'", hint=f"--agents takes 1 to {MAX_AGENTS}"
         )
     return number
+
+
+def with_agent_command(context: Context, args: Arguments) -> Arguments:
+    """Return the arguments of `exec` with hubsession.agentCmd if no command is given.
+
+    Raises:
+        UsageError: there is no command, or there are two.
+        Refused: the command came with the repository, and the user did not approve it.
+    """
+    is_given = args.has(AGENT_CMD.name)
+    if args.command and is_given:
+        raise UsageError("--agent-cmd and a command after '--' exclude each other")
+    if args.command or is_given:
+        return args
+    args = context.with_defaults(args, "exec")
+    if not args.has(AGENT_CMD.name):
+        raise UsageError("no command given", hint="git hub-session exec [<id>] -- <command>")
+    if not args.is_set("dry-run"):
+        ask_project_approval(context, table.AGENT_CMD)
+    return args
 
 
 def parse_agent_commands(args: Arguments, count: int) -> PerAgent:
@@ -102,6 +147,18 @@ def parse_strategy_options(args: Arguments, count: int) -> dict[str, str]:
         raise UsageError("--strategy and --strategies exclude each other")
     text = read_text_file(file, "strategies", max_bytes=MAX_TEXT_BYTES)
     return parse_strategy_file(text, count)
+
+
+def parse_assignment_values(args: Arguments, count: int) -> dict[str, str]:
+    """Return the settings with the strategies and the template, or {} without an option."""
+    strategies = parse_strategy_options(args, count)
+    template = args.value(TEMPLATE.name)
+    values = {"template": template} if template is not None else {}
+    if strategies:
+        for text in strategies.values():
+            check_text("strategy", text)
+        values["strategies"] = check_text("strategies", json.dumps(strategies, ensure_ascii=False))
+    return values
 
 
 def parse_per_agent(values: Sequence[str], count: int, flag: str) -> PerAgent:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import HubError, Refused
+from git_hub_session.session.approvals import find_unapproved, refuse_unapproved
+from git_hub_session.settings.table import PROJECT_FILE
 from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
     from git_hub_session.cli.context import Context
     from git_hub_session.session.model import Config, Session
+    from git_hub_session.settings.table import Setting
 
 
 def holdout_approval(directory: str) -> str:
@@ -69,6 +72,20 @@ def ask_approval(
                 hint=retry or f"git hub-session eval {session.id} --eval {quote_word(command)}",
             )
     _save_approval(context, command)
+
+
+def ask_project_approval(context: Context, *settings: Setting) -> None:
+    """Ask before commands of the file .hubsession run. Record the approval.
+
+    Raises:
+        Refused: the user did not approve a command.
+    """
+    for setting in settings:
+        for command in find_unapproved(setting, context.project):
+            question = f"Run the command of {setting.key} in '{PROJECT_FILE}': {command}?"
+            if not context.reporter.ask(question):
+                refuse_unapproved(setting, context.project)
+            _save_approval(context, command)
 
 
 def approve_typed(context: Context, config: Config) -> None:

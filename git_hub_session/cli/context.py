@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import HubError, UsageError
@@ -19,7 +20,9 @@ from git_hub_session.session.store import NoSuchSession
 from git_hub_session.util.clock import parse_iso
 
 if TYPE_CHECKING:
+    from git_hub_session.cli.options import Arguments, ArgumentValue
     from git_hub_session.cli.reporter import Reporter
+    from git_hub_session.settings.settings import Settings
 
 
 class AmbiguousId(HubError):
@@ -38,6 +41,28 @@ class Context:
         self.project = project
         self.project.progress = reporter.progress
         self.reporter = reporter
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings. Print the warnings about the file .hubsession once."""
+        for warning in self.project.settings.warnings:
+            self.reporter.note(f"warning: {warning}")
+        return self.project.settings
+
+    def with_defaults(self, args: Arguments, command: str) -> Arguments:
+        """Return the arguments of a command, with the settings for the options that are not given.
+
+        Raise HubError if a setting has a wrong value.
+        """
+        from git_hub_session.settings.table import options_with_defaults
+
+        defaults: dict[str, ArgumentValue] = {}
+        for setting in options_with_defaults(command):
+            if not any(args.has(option) for option in (setting.option, *setting.unless)):
+                values = self.settings.checked_values(setting)
+                if values:
+                    defaults[setting.option] = values if setting.is_list else values[-1]
+        return args.with_values(**defaults)
 
     def find_session(self, text: str | None) -> SessionId:
         """Return the session for an id or an abbreviated id.

@@ -122,6 +122,10 @@ class Arguments:
         """Return True if a switch is set."""
         return self._values.get(name) is True
 
+    def has(self, name: str) -> bool:
+        """Return True if an option of any kind is given."""
+        return name in self._values
+
     def subset(
         self,
         *names: str,

@@ -113,7 +113,9 @@ def _without_unwanted_hints(lines: Sequence[str], output: OutputOptions) -> Sequ
     """Return the lines without hints if hubsession.advice or GIT_ADVICE is false."""
     if not any(line.startswith(_HINT) for line in lines):
         return lines
-    choices = (os.environ.get("GIT_ADVICE"), output.setting("hubsession.advice"))
+    from git_hub_session.settings.table import ADVICE
+
+    choices = (os.environ.get("GIT_ADVICE"), output.setting(ADVICE.key))
     if any(choice is not None and is_false(choice) for choice in choices):
         return [line for line in lines if not line.startswith(_HINT)]
     return lines

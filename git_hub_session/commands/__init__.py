@@ -46,6 +46,9 @@ COMMANDS: dict[str, Command] = {
     "doctor": Command(
         "git_hub_session.commands.doctor", "report problems in the hub, or fix them with --fix"
     ),
+    "config": Command(
+        "git_hub_session.commands.config", "show the settings, their defaults and their origins"
+    ),
     "completion": Command(
         "git_hub_session.commands.completion", "print the completion script of a shell"
     ),

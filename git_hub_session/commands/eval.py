@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING, Any
-from git_hub_session.cli.approval import ask_approval, ask_holdout_approval
+from git_hub_session.cli.approval import ask_approval, ask_holdout_approval, ask_project_approval
 from git_hub_session.cli.command_line import command_line, replace_line
 from git_hub_session.cli.evaluation_table import result_table
 from git_hub_session.cli.measure_options import (
@@ -40,6 +40,7 @@ from git_hub_session.errors import HubError
 from git_hub_session.evaluation.candidates import INCLUDE_FAILED_HINT
 from git_hub_session.evaluation.evaluate import evaluate_session, preview_evaluation
 from git_hub_session.ranking.ranking import DIRECTIONS
+from git_hub_session.settings.table import SETUP
 from git_hub_session.util.text import escape_control
 
 if TYPE_CHECKING:
@@ -111,6 +112,8 @@ def run(context: Context, args: Arguments) -> EvalView | WorktreeView:
         ask_approval(context, session, options.metric_command.command, is_typed=is_typed)
         if options.holdout is None:
             ask_holdout_approval(context, session)
+        if not options.in_place:
+            ask_project_approval(context, SETUP)
     try:
         result = (preview_evaluation if dry_run else evaluate_session)(sid, project, options)
     except HubError as error:

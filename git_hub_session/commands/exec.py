@@ -13,6 +13,7 @@ from git_hub_session.cli.agent_options import (
     ONLY,
     parse_agent_commands,
     parse_selected_agents,
+    with_agent_command,
 )
 from git_hub_session.cli.command_line import command_line, continue_lines
 from git_hub_session.cli.options import (
@@ -42,7 +43,7 @@ from git_hub_session.cli.view import (
     relative_path,
     warning_lines,
 )
-from git_hub_session.errors import HubError, UsageError
+from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import agent_list
 from git_hub_session.session.model import MAX_AGENTS
 from git_hub_session.util.text import decode_terminal_line, display_width, escape_control, pad
@@ -92,11 +93,7 @@ def run(context: Context, args: Arguments, following: Sequence[str] = ()) -> Exe
     Args:
         following: the commands that continue after `exec`, to print them if a signal ends the run.
     """
-    agent_commands = args.values(AGENT_CMD.name)
-    if not args.command and not agent_commands:
-        raise UsageError("no command given", hint="git hub-session exec [<id>] -- <command>")
-    if args.command and agent_commands:
-        raise UsageError("--agent-cmd and a command after '--' exclude each other")
+    args = with_agent_command(context, args)
     sid = context.require_session(args.argument, "exec")
     project = context.project
     options = _parse_options(context, args, sid)

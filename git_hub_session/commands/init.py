@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
-
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.agent_options import (
     ASSIGNMENT_OPTIONS,
-    TEMPLATE,
     parse_agent_count,
-    parse_strategy_options,
+    parse_assignment_values,
+    read_task,
 )
 from git_hub_session.cli.approval import approve_typed
 from git_hub_session.cli.config_values import (
-    MAX_TEXT_BYTES,
     check_text,
     parse_evaluation_values,
 )
-from git_hub_session.cli.context import Context, read_text_file
+from git_hub_session.cli.context import Context
 from git_hub_session.cli.measure_options import (
     GUARD,
     HOLDOUT,
@@ -47,6 +44,7 @@ from git_hub_session.session.guarded import find_missing_guard, missing_guard_er
 from git_hub_session.session.layout import exclude_hub, find_other_hub
 from git_hub_session.session.model import CONFIG_KEYS, Config
 from git_hub_session.session.state import State
+from git_hub_session.settings.table import AGENTS, DIRECTION, EVAL
 from git_hub_session.util.clock import format_iso
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.util.text import escape_control
@@ -60,8 +58,6 @@ if TYPE_CHECKING:
     from git_hub_session.session.project import Project
 
 _METRIC_OPTIONS = ("eval", "metric", "metric-regex", "direction")
-_UNKNOWN_TASK = "unknown"
-_TASK_HINT = "give --task <text> or -F <file>"
 
 USAGE = Usage(
     (
@@ -73,7 +69,7 @@ USAGE = Usage(
     (
         Option("--task", "task for the agents", "<text>"),
         Option("-F, --file", "file with the task ('-' for standard input)", "<file>"),
-        Option("--agents", "number of agents (default: 3)", "<number>"),
+        Option("--agents", f"number of agents (default: {AGENTS.key}, or 3)", "<number>"),
         Option("--eval", "command that measures a result", "<command>"),
         Option("--metric", "name of the metric that the command prints", "<name>"),
         Option("--metric-regex", "regular expression with a group for the metric", "<regex>"),
@@ -81,7 +77,7 @@ USAGE = Usage(
             "--direction",
             "whether a lower or a higher metric is better",
             "<direction>",
-            choices=("lower", "higher"),
+            choices=DIRECTION.choices,
         ),
         REQUIRE,
         GUARD,
@@ -101,12 +97,27 @@ USAGE = Usage(
 
 
 def run(context: Context, args: Arguments) -> InitView:
-    """Create the session. If two processes want the same id, only one gets it."""
+    """Create the session. If two processes want the same id, only one gets it.
+
+    A session after another one inherits its settings, and a lost session has its own.
+    """
+    if args.has("after") or args.has("adopt"):
+        return initialize(context, args)
+    is_typed = args.has("eval") or not context.project.settings.project_commands(EVAL)
+    return initialize(context, context.with_defaults(args, "init"), approves_eval=is_typed)
+
+
+def initialize(context: Context, args: Arguments, *, approves_eval: bool = True) -> InitView:
+    """Create the session from its options only.
+
+    Args:
+        approves_eval: True if the user is the author of the eval command, or has approved it.
+    """
     after = args.value("after")
     _check_exclusive(args, "after", "base-branch", "adopt")
     _check_exclusive(args, "adopt", "id")
     if after is None:
-        return _create(context, args, None)
+        return _create(context, args, None, approves_eval=approves_eval)
     store = context.project.store
     sid = context.require_session(after, "init")
     if args.is_set("dry-run"):
@@ -122,7 +133,9 @@ def _check_exclusive(args: Arguments, name: str, *others: str) -> None:
             raise UsageError(f"--{name} and --{other} exclude each other")
 
 
-def _create(context: Context, args: Arguments, previous: Session | None) -> InitView:
+def _create(
+    context: Context, args: Arguments, previous: Session | None, *, approves_eval: bool = True
+) -> InitView:
     """Create the session. It starts from the winner of the session `previous`, if there is one."""
     project = context.project
     other_hub = find_other_hub(project)
@@ -140,7 +153,8 @@ def _create(context: Context, args: Arguments, previous: Session | None) -> Init
             context.reporter.note(f"warning: {warning}")
     sid = (choose_session_id if dry_run else create_session)(project, new)
     if not dry_run:
-        options = {"eval": "eval_cmd", "holdout": "holdout"}
+        options = {"eval": "eval_cmd"} if approves_eval else {}
+        options["holdout"] = "holdout"
         given = [name for option, name in options.items() if args.value(option)]
         approve_typed(context, Config({name: values[name] for name in given}))
     config = Config({**values, "session_id": sid})
@@ -198,12 +212,12 @@ def _plan_values(
     values = {
         **inherited,
         "session_id": "",
-        "task": _read_task(args, inherited.get("task")),
+        "task": read_task(args, inherited.get("task")),
         "agent_count": str(count),
         "base_branch": check_text("base branch", base_branch),
         "created": format_iso(project.now()),
         **parse_evaluation_values(args),
-        **_parse_assignment(args, count),
+        **parse_assignment_values(args, count),
     }
     ordered = {key: values[key] for key in CONFIG_KEYS if key in values}
     return {**ordered, **values}
@@ -239,36 +253,6 @@ def _read_holdout(args: Arguments, project: Project) -> dict[str, str]:
     from git_hub_session.temporary.holdout import read_holdout
 
     return {"holdout": check_text("holdout", read_holdout(directory, project).directory)}
-
-
-def _read_task(args: Arguments, inherited: str | None) -> str:
-    text = args.value("task")
-    file = args.value("file")
-    if text is not None and file is not None:
-        raise UsageError("--task and -F exclude each other", hint=_TASK_HINT)
-    if file is not None:
-        text = read_text_file(file, "task", max_bytes=MAX_TEXT_BYTES).rstrip("\n")
-    text = inherited if text is None else text
-    if text is None and args.value("adopt") is not None:
-        text = _UNKNOWN_TASK
-    if text is None:
-        raise UsageError("option '--task' is required", hint=_TASK_HINT)
-    task = check_text("task", text)
-    if not task.strip():
-        raise UsageError("the task is empty")
-    return task
-
-
-def _parse_assignment(args: Arguments, count: int) -> dict[str, str]:
-    """Return the settings with the strategies and the template, or {} without an option."""
-    strategies = parse_strategy_options(args, count)
-    template = args.value(TEMPLATE.name)
-    values = {"template": template} if template is not None else {}
-    if strategies:
-        for text in strategies.values():
-            check_text("strategy", text)
-        values["strategies"] = check_text("strategies", json.dumps(strategies, ensure_ascii=False))
-    return values
 
 
 class InitView(View):

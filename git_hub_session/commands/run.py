@@ -27,7 +27,6 @@ from git_hub_session.commands._run.arguments import (
     measures_baseline,
     merge_args,
     parse_rounds,
-    with_settings,
 )
 from git_hub_session.commands._run.baseline import (
     NO_TIME_LIMIT,
@@ -35,6 +34,7 @@ from git_hub_session.commands._run.baseline import (
     measure_run_baseline,
 )
 from git_hub_session.commands._run.continue_commands import Continuation, run_step
+from git_hub_session.commands._run.defaults import ask_run_approval, with_defaults
 from git_hub_session.commands._run.view import RunView, read_failures
 from git_hub_session.errors import HubError, to_hub_error
 from git_hub_session.lineage.parent import read_parent
@@ -88,17 +88,18 @@ USAGE = Usage(
 
 def run(context: Context, args: Arguments) -> RunView:
     """Run all steps. Stop at the first step that fails, and print how to continue."""
-    first = init_args(args)
     after = args.value("after")
-    if after is not None:
-        after_sid = context.require_session(after, "run")
-        args = with_settings(args, context.project.store.read(after_sid).config)
+    after_sid = None if after is None else context.require_session(after, "run")
+    typed, args = args, with_defaults(context, args, after_sid)
+    # A session after another one inherits what is not typed.
+    first = init_args(args if after_sid is None else typed)
     check_options(args)
     parse_options(args)
     rounds = parse_rounds(args)
-    if after is not None and not args.is_set("dry-run"):
+    ask_run_approval(context, typed, args)
+    if after_sid is not None and not args.is_set("dry-run"):
         return _Rounds(context, args, rounds).run_after(after_sid, first)
-    created = init.run(context, first)
+    created = init.initialize(context, first)
     context.reporter.show_view(created)
     if not args.is_set("dry-run"):
         return _Rounds(context, args, rounds - 1).run_first(created)
@@ -197,7 +198,7 @@ class _Rounds:
         continuation = self._plan_continuation(sid, self._rounds_left)
         commands = [] if first else [continuation.run_command()]
         try:
-            created = init.run(self._context, first or self._args.subset(after=sid))
+            created = init.initialize(self._context, first or self._args.subset(after=sid))
         except BrokenPipeError:
             raise
         except (HubError, OSError) as error:

@@ -6,6 +6,7 @@ from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.agents.spawn import preview_spawn, spawn_agents
 from git_hub_session.agents.spawn_plan import SpawnOptions
 from git_hub_session.cli.agent_options import AGENTS, ONLY, parse_selected_agents
+from git_hub_session.cli.approval import ask_project_approval
 from git_hub_session.cli.options import (
     DRY_RUN,
     FORMAT,
@@ -30,6 +31,7 @@ from git_hub_session.errors import UsageError
 from git_hub_session.git.ref_names import agent_name, short_name
 from git_hub_session.session.agents import find_attempt_commit, parse_agent
 from git_hub_session.session.model import MAX_AGENTS
+from git_hub_session.settings.table import SETUP
 from git_hub_session.util.text import escape_control
 from git_hub_session.worktree.paths import worktree_template
 
@@ -67,6 +69,8 @@ def run(context: Context, args: Arguments) -> SpawnView:
     project = context.project
     options = _parse_options(context, args, project.store.read(sid))
     dry_run = args.is_set("dry-run")
+    if not dry_run:
+        ask_project_approval(context, SETUP)
     result = (preview_spawn if dry_run else spawn_agents)(sid, project, options)
     return SpawnView(result, project.cwd, dry_run=dry_run)
 

@@ -15,6 +15,7 @@ from git_hub_session.session.attempts import earlier_attempts
 from git_hub_session.session.model import MAX_AGENTS
 from git_hub_session.session.read import UnreadableSession
 from git_hub_session.session.state import State
+from git_hub_session.settings.table import SETTINGS
 from git_hub_session.util.text import escape_control
 
 if TYPE_CHECKING:
@@ -55,6 +56,11 @@ def agent_candidates(session: Session) -> list[Candidate]:
 def state_candidates() -> list[Candidate]:
     """Return the states of a session."""
     return [Candidate(str(state)) for state in State]
+
+
+def setting_candidates() -> list[Candidate]:
+    """Return the names of the settings, with their descriptions."""
+    return [Candidate(setting.name, setting.help) for setting in SETTINGS]
 
 
 def channel_candidates(board: Board) -> list[Candidate]:

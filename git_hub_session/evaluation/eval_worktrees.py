@@ -33,7 +33,7 @@ from git_hub_session.temporary.worktrees import (
 )
 from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.locks import EVAL_LOCK
-from git_hub_session.worktree.setup import WorktreeSetup
+from git_hub_session.worktree.setup import WorktreeSetup, read_setup_command
 
 if TYPE_CHECKING:
     from git_hub_session.git.ref_names import SessionId
@@ -79,7 +79,7 @@ class EvalWorktrees:
         for path in self._commits:
             _refuse_existing(path, self._project)
             os.makedirs(os.path.dirname(path), exist_ok=True)
-        setup = WorktreeSetup(self._project)
+        setup = WorktreeSetup(self._project, read_setup_command(self._project) if requests else "")
         if self._fixed_paths.paths and requests:
             # Store them before the first command of an attempt runs.
             self._guarded = self._store_guarded_files()

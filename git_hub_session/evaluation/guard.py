@@ -17,6 +17,7 @@ from git_hub_session.session.guarded import (
     missing_guard_error,
     parse_guards,
 )
+from git_hub_session.settings.table import GUARD
 from git_hub_session.temporary.holdout import Holdout
 from git_hub_session.util.paths import normalize_relative
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
 
-_SETTING = "hubsession.guard"
 _SUBMODULE = 0o160000
 _MAX_LINKS = 40
 
@@ -103,7 +103,7 @@ def choose_guard(
         if missing:
             raise missing_guard_error(missing)
         return _fix_paths(base, given, repo)
-    configured = parse_guards(project.config_values(_SETTING))
+    configured = parse_guards(project.settings.values(GUARD))
     if configured:
         # The setting is for all sessions: another base branch may not have the path.
         existing = [path for path in configured if not find_missing_guard([path], base, repo)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from git_hub_session._typing import NamedTuple
 from git_hub_session.util.numbers import parse_int
 
 # Patterns that most files do not need are strings: compiling them is slow.
@@ -26,6 +27,16 @@ _ESCAPES = {"n": "\n", "t": "\t", "b": "\b", '"': '"', "\\": "\\"}
 _PARAMETER = r"'((?:[^']|'\\'')*)'(?:(=)(?:'((?:[^']|'\\'')*)')?)?(?:\s+|$)"
 
 
+class ConfigEntry(NamedTuple):
+    """One value of a setting, and its origin as in `git config --show-origin`."""
+
+    name: str
+    """The name, with section and variable in lower case."""
+    value: str
+    origin: str
+    """The text "command line:", or "file:" and a path."""
+
+
 def parse_git_config(text: str) -> dict[str, str]:
     """Parse a configuration file. The last value of a setting wins: {"core.bare": "true"}.
 
@@ -37,6 +48,18 @@ def parse_git_config(text: str) -> dict[str, str]:
 
 def parse_git_settings(text: str) -> Iterator[tuple[str, str]]:
     """Yield the settings of a configuration file in their order, as parse_git_config()."""
+    for name, value in _parse_lines(text):
+        if name:
+            yield name, value
+
+
+def find_invalid_lines(text: str) -> list[str]:
+    """Return the lines that parse_git_settings() skips, without comments and empty lines."""
+    return [line for name, line in _parse_lines(text) if not name and line]
+
+
+def _parse_lines(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the name and the value of each line, or '' and the line if it sets nothing."""
     section = ""
     for full_line in _logical_lines(text):
         line = full_line.strip(_SPACE)
@@ -51,6 +74,8 @@ def parse_git_settings(text: str) -> Iterator[tuple[str, str]]:
         if section and _is_variable_name(name):
             parsed = _parse_value(value.lstrip(" \t")) if equals else "true"
             yield f"{section}.{name.lower()}", parsed
+        else:
+            yield "", line
 
 
 def _unescape(text: str) -> str:
@@ -94,10 +119,15 @@ def _parse_value(text: str) -> str:
 
 def config_from_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the settings of `git -c` and GIT_CONFIG_COUNT. libgit2 does not read them."""
-    settings: dict[str, str] = {}
+    return dict(settings_from_environment(environ))
+
+
+def settings_from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the settings of `git -c` and GIT_CONFIG_COUNT in their order."""
     for number in range(parse_int(environ.get("GIT_CONFIG_COUNT", ""), _MAX_SETTINGS) or 0):
         name = environ.get(f"GIT_CONFIG_KEY_{number}", "")
-        settings[_fold_key(name)] = environ.get(f"GIT_CONFIG_VALUE_{number}", "")
+        if name:
+            yield _fold_key(name), environ.get(f"GIT_CONFIG_VALUE_{number}", "")
     parameters = environ.get("GIT_CONFIG_PARAMETERS")
     # Without a parameter, do not compile the pattern: `list` would take 1 % longer.
     for match in re.finditer(_PARAMETER, parameters) if parameters else ():
@@ -105,9 +135,8 @@ def config_from_environment(environ: Mapping[str, str]) -> dict[str, str]:
         if not equals:
             name, equals, value = name.partition("=")  # the format of git before 2.31
             value = value if equals else None
-        settings[_fold_key(name)] = "true" if value is None else value
-    settings.pop("", None)
-    return settings
+        if name:
+            yield _fold_key(name), "true" if value is None else value
 
 
 def _fold_key(name: str) -> str:

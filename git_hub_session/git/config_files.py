@@ -9,13 +9,22 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
-from git_hub_session.git.config import config_from_environment, is_true, parse_git_settings
+from git_hub_session.git.config import (
+    ConfigEntry,
+    config_from_environment,
+    is_true,
+    parse_git_settings,
+    settings_from_environment,
+)
 from git_hub_session.git.ref_names import HEADS
 from git_hub_session.git.safe_open import MAX_BYTES, read_bytes, read_text
 
 _MAX_DEPTH = 10
 """The largest number of nested includes, as in git."""
 _CRUD = " .,:;<>\"\\'"
+_UNKNOWN_DIRECTORIES = ("~", "%(")
+COMMAND_LINE = "command line:"
+"""git's name for the origin of the settings of `git -c`."""
 
 
 def read_settings(common_dir: str, git_dir: str, environ: Mapping[str, str]) -> dict[str, str]:
@@ -36,6 +45,37 @@ def read_settings(common_dir: str, git_dir: str, environ: Mapping[str, str]) -> 
     return settings | config_from_environment(environ)
 
 
+def read_entries(common_dir: str, environ: Mapping[str, str]) -> list[ConfigEntry] | None:
+    """Return every value of every setting, in ascending priority.
+
+    Return None if git includes a file that is not read here.
+
+    Args:
+        common_dir: the common dir of the repository, or '' without a repository.
+    """
+    files = _files(common_dir, environ)
+    entries = [entry for path in files for entry in _entries_of_file(path, environ)]
+    extension = [each.value for each in entries if each.name == "extensions.worktreeconfig"]
+    if common_dir and extension and is_true(extension[-1]):
+        entries += _entries_of_file(os.path.join(common_dir, "config.worktree"), environ)
+    entries += (
+        ConfigEntry(name, value, COMMAND_LINE) for name, value in settings_from_environment(environ)
+    )
+    if any(each.name.startswith(("include.", "includeif.")) for each in entries):
+        return None
+    return entries
+
+
+def parse_entries(output: bytes) -> list[ConfigEntry]:
+    """Parse the output of `git config -z --show-origin`."""
+    fields = output.decode("utf-8", "replace").split("\0")[:-1]
+    entries = []
+    for origin, text in zip(fields[::2], fields[1::2], strict=True):
+        name, line_feed, value = text.partition("\n")
+        entries.append(ConfigEntry(name, value if line_feed else "true", origin))
+    return entries
+
+
 def _files(common_dir: str, environ: Mapping[str, str]) -> list[str]:
     """Return the files of the system, the user and the repository, in ascending priority."""
     home = environ.get("HOME", "")
@@ -49,16 +89,26 @@ def _files(common_dir: str, environ: Mapping[str, str]) -> list[str]:
 
 
 def _read_file(path: str, home: str) -> dict[str, str]:
-    return dict(_settings_of(path, home, _MAX_DEPTH))
+    return {name: value for name, value, _ in _settings_of(path, home, _MAX_DEPTH)}
 
 
-def _settings_of(path: str, home: str, depth: int) -> Iterator[tuple[str, str]]:
-    """Yield the settings of a file in their order, with those of included files in their place."""
+def _entries_of_file(path: str, environ: Mapping[str, str]) -> Iterator[ConfigEntry]:
+    for name, value, origin in _settings_of(path, environ.get("HOME", ""), _MAX_DEPTH):
+        yield ConfigEntry(name, value, f"file:{origin}")
+
+
+def _settings_of(path: str, home: str, depth: int) -> Iterator[tuple[str, str, str]]:
+    """Yield the name, the value and the file of each setting.
+
+    Included files are in the place of their setting. Yield that setting itself only if the file is
+    not read: only git knows the home directories of other users and its own directory.
+    """
     text = read_bytes(path, limit=MAX_BYTES).decode("utf-8", "replace")
     for name, value in parse_git_settings(text):
-        if name != "include.path":
-            yield name, value
-        elif depth and value:
+        is_include = name == "include.path" and value
+        if not is_include or (value.startswith(_UNKNOWN_DIRECTORIES) and value[:2] != "~/"):
+            yield name, value, path
+        elif depth:
             included = os.path.join(home, value[2:]) if value.startswith("~/") else value
             included = os.path.join(os.path.dirname(path), included)
             yield from _settings_of(included, home, depth - 1)

@@ -16,10 +16,16 @@ import os
 import re
 from collections.abc import Mapping
 
-from git_hub_session.errors import Damaged, HubError
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.errors import Damaged, HubError, Refused
+from git_hub_session.settings.table import PROJECT_FILE
 from git_hub_session.system.directory import LOCK_TIMEOUT, SafeDirectory
 from git_hub_session.system.io import write_all
 from git_hub_session.util.shell import quote_word
+
+if TYPE_CHECKING:
+    from git_hub_session.session.project import Project
+    from git_hub_session.settings.table import Setting
 
 _ID_FILE = "hub-session-id"
 _ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
@@ -91,6 +97,27 @@ class CommandApprovals:
 
     def _format_entry(self, repository_id: str, command: str) -> str:
         return f"{json.dumps([self._common_dir, repository_id, command])}\n"
+
+
+def find_unapproved(setting: Setting, project: Project) -> list[str]:
+    """Return the commands of a setting that came with the repository and are not approved."""
+    commands = project.settings.project_commands(setting)
+    return [command for command in commands if not project.approvals.is_approved(command)]
+
+
+def refuse_unapproved(setting: Setting, project: Project) -> None:
+    """Raise Refused if a command of a setting came with the repository and is not approved."""
+    unapproved = find_unapproved(setting, project)
+    if not unapproved:
+        return
+    commands = project.settings.project_commands(setting)
+    add = "--add " if len(commands) > 1 else ""
+    raise Refused(
+        f"the command of {setting.key} in '{PROJECT_FILE}' is not approved: {unapproved[0]}",
+        hint="\n".join(
+            f"git config {add}{setting.key} {quote_word(command)}" for command in commands
+        ),
+    )
 
 
 def _read_id(directory: SafeDirectory) -> str:

@@ -14,7 +14,12 @@ from functools import cached_property
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Damaged, HubError
-from git_hub_session.git.discovery import RepositoryPaths, find_foreign_path, find_repository
+from git_hub_session.git.discovery import (
+    NotARepository,
+    RepositoryPaths,
+    find_foreign_path,
+    find_repository,
+)
 from git_hub_session.git.safe_open import find_special
 from git_hub_session.session.store import Store
 from git_hub_session.util.clock import MAX_TIME
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
     from git_hub_session.git.command import Git
     from git_hub_session.git.repository import GitRepo
     from git_hub_session.session.approvals import CommandApprovals
+    from git_hub_session.settings.settings import Settings
     from git_hub_session.system.processes import Shell
     from git_hub_session.system.tasks import Task, TaskCallbacks
 
@@ -175,6 +181,17 @@ class Project:
         except HubError:
             common_dir = git_dir = ""
         return read_settings(common_dir, git_dir, self.environ)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings of this program. Outside of a repository, they are those of the user."""
+        from git_hub_session.settings.settings import read_settings
+
+        try:
+            common_dir, top = self.paths.common_dir, self.paths.main_worktree
+        except NotARepository:
+            common_dir = top = ""
+        return read_settings(common_dir, top, self.environ, lambda command: self.git.run(command))
 
     def config_values(self, name: str) -> list[str]:
         """Return all values of a git setting; the last one wins.

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import NoSuchPath, Refused
+from git_hub_session.settings.table import HOLDOUT
 from git_hub_session.system.stored_files import StoredFiles
 from git_hub_session.util.paths import is_inside
 from git_hub_session.worktree.setup import find_included_files
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
 
-_SETTING = "hubsession.holdout"
 _MAX_FILES = 10_000
 _GIT = b".git"
 
@@ -71,7 +71,7 @@ def choose_holdout(session: Session, project: Project, given: str | None) -> Hol
 
 def holdout_directory(session: Session, project: Project) -> str:
     """Return the directory of the session or the setting, or ''."""
-    return session.config.holdout or ["", *project.config_values(_SETTING)][-1]
+    return session.config.holdout or project.settings.value(HOLDOUT)
 
 
 def read_holdout(directory: str, project: Project) -> Holdout:

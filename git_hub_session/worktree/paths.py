@@ -7,6 +7,7 @@ import re
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import HubError
+from git_hub_session.settings.table import WORKTREE_PATH
 from git_hub_session.util.paths import is_inside
 
 if TYPE_CHECKING:
@@ -17,20 +18,19 @@ if TYPE_CHECKING:
 
 CHOOSE_PATH_HINT = "choose another --path"
 
-_DEFAULT_DIRECTORY = "../{repo}.hub"
-_OTHER_DIRECTORY = "../{repo}.hub-worktrees"
-"""The directory of the worktrees if the default directory is a repository itself."""
-_BELOW = "/{id}/agent-{n}"
+_OTHER_TEMPLATE = "../{repo}.hub-worktrees/{id}/agent-{n}"
+"""The template if the directory of the default template is a repository itself."""
 _PLACEHOLDER = re.compile(r"\{(?:repo|id|n|m)\}")
 
 
 def worktree_template(project: Project) -> str:
     """Return the path template for agents' worktrees: hubsession.worktreePath or its default."""
-    default = _DEFAULT_DIRECTORY
+    found = project.settings.find(WORKTREE_PATH)
+    if found.values and not found.is_default:
+        return found.values[-1]
     top = _main_directory(project.paths)
-    if _is_repository(os.path.join(os.path.dirname(top), f"{_repository_name(top)}.hub")):
-        default = _OTHER_DIRECTORY
-    return [default + _BELOW, *project.config_values("hubsession.worktreePath")][-1]
+    is_taken = _is_repository(os.path.join(os.path.dirname(top), f"{_repository_name(top)}.hub"))
+    return _OTHER_TEMPLATE if is_taken else WORKTREE_PATH.default[0]
 
 
 def _main_directory(paths: RepositoryPaths) -> str:

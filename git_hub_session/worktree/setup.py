@@ -11,6 +11,8 @@ from fnmatch import fnmatchcase
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import GitFailed
+from git_hub_session.session.approvals import refuse_unapproved
+from git_hub_session.settings.table import KEEP_IGNORED, SETUP
 from git_hub_session.system.copy import copy_files
 from git_hub_session.system.tasks import Task, TaskCallbacks, TaskResult
 from git_hub_session.system.tree import path_and_parents, read_file_or_link
@@ -29,13 +31,13 @@ _MAX_OUTPUT = 4096  # bytes of the setup command's output; the last ones are kep
 class WorktreeSetup:
     """The preparation of new worktrees."""
 
-    def __init__(self, project: Project) -> None:
-        """Find the files to copy and the setup command.
+    def __init__(self, project: Project, command: str = "") -> None:
+        """Find the files to copy. Raise GitFailed if git cannot list the ignored files.
 
-        Raise GitFailed if git cannot list the ignored files.
+        Args:
+            command: the setup command (read_setup_command), or ''.
         """
-        self.command = ["", *project.config_values("hubsession.setup")][-1]
-        """The setup command, or ''."""
+        self.command = command
         self._project = project
         self._ignored = find_included_files(project)
 
@@ -116,10 +118,15 @@ class IncludedFiles(NamedTuple):
         return contents[0] == contents[1]
 
 
+def read_setup_command(project: Project) -> str:
+    """Return the command in hubsession.setup, or ''. Raise Refused if it is not approved."""
+    refuse_unapproved(SETUP, project)
+    return project.settings.value(SETUP)
+
+
 def read_keep_ignored(project: Project) -> tuple[str, ...]:
     """Return the patterns of ignored files that are saved, from hubsession.keepIgnored."""
-    patterns = project.config_values("hubsession.keepIgnored")
-    return tuple(" ".join(patterns).split()) if patterns else (".env*", "*.db", "*.sqlite*")
+    return tuple(" ".join(project.settings.values(KEEP_IGNORED)).split())
 
 
 def select_paths(paths: Collection[bytes], patterns: Sequence[str], top: str) -> set[bytes]:

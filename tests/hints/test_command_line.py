@@ -31,6 +31,13 @@ ID = "use at most 64 letters, digits, '.', '_' and '-', and start with a letter 
         "eval s1 --eval 'echo n: 1' --metric n {0}",
         WORK,
     ),
+    Case(
+        "correct {} in {}",
+        "init --task t -n",
+        "git config hubsession.agents 2",
+        "git config hubsession.agents two",
+    ),
+    corrected("git hub-session config", "config agnets", "config"),
     corrected("--state takes one of {}", "update s1", "update s1 --state running", INIT),
     corrected(AUTHOR, "board post results -m t --author -a", "board post results -m t --author a", INIT),
     corrected("choose another --id", "init --id s1 --task t", "init --id s2 --task t", INIT),

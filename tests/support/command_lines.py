@@ -27,6 +27,8 @@ _READ_ONLY = (
     "board read results",
     "path s1 1",
     "show s1 1",
+    "config",
+    "config agentCmd",
     "completion bash",
     "completion --words -- path s1 a",
     "completion --words -- board reply r",

@@ -26,7 +26,6 @@ from git_hub_session.util.numbers import parse_int
 if TYPE_CHECKING:
     from git_hub_session.cli.options import Arguments
     from git_hub_session.git.ref_names import SessionId
-    from git_hub_session.session.model import Config
 
 INIT_OPTIONS = (
     "task",
@@ -122,15 +121,6 @@ def parse_rounds(args: Arguments) -> int:
 def is_ranked(args: Arguments) -> bool:
     """Return True if a command ranks the agents, so that the run can merge a winner."""
     return args.value("eval") is not None or args.value("judge") is not None
-
-
-def with_settings(args: Arguments, config: Config) -> Arguments:
-    """Return the arguments of a run after a session, with the settings that are inherited."""
-    inherited = {"agents": config.get("agent_count")}
-    if config.get("eval_cmd"):
-        inherited |= {"eval": config.get("eval_cmd"), "metric": config.get("metric")}
-    missing = {name: text for name, text in inherited.items() if args.value(name) is None and text}
-    return args.with_values(**missing)
 
 
 def init_args(args: Arguments) -> Arguments:

@@ -165,6 +165,7 @@ usage: git hub-session <command> [<options>]
     restore    restore removed worktrees with their changes
     archive    end a session without a winner
     doctor     report problems in the hub, or fix them with --fix
+    config     show the settings, their defaults and their origins
     completion print the completion script of a shell
     demo       run all steps in a temporary repository
 

@@ -1,0 +1,1 @@
+"""The settings of this program: one table, and the values from git and from .hubsession."""

@@ -1,0 +1,176 @@
+"""The table of settings. The commands, the completion and a test of the manual read it.
+
+Each setting is a key of git's configuration. Its value can also come from the file .hubsession, if
+`is_project` is True, or from an option of the commands that use it.
+"""
+
+from __future__ import annotations
+
+from git_hub_session._typing import NamedTuple
+
+PREFIX = "hubsession."
+PROJECT_FILE = ".hubsession"
+"""The file with the defaults of a project, at the top of the main worktree."""
+
+TEXT, COMMAND, NUMBER, SIZE, BOOLEAN = "text", "command", "number", "size", "boolean"
+PATH, PATTERNS = "path", "patterns"
+
+
+class Setting(NamedTuple):
+    """One setting."""
+
+    name: str
+    """The key without its section."""
+    type: str
+    help: str
+    """A description of one line."""
+    commands: tuple[str, ...]
+    """The commands that use the setting."""
+    default: tuple[str, ...] = ()
+    option: str = ""
+    """The option of these commands that the setting replaces, or ''."""
+    unless: tuple[str, ...] = ()
+    """Other options with which the setting is not used in the place of `option`."""
+    choices: tuple[str, ...] = ()
+    """The allowed values, or () if any text is allowed."""
+    is_list: bool = False
+    """True if all values count, not only the last one."""
+    is_project: bool = False
+    """True if the file .hubsession may have the setting."""
+
+    @property
+    def key(self) -> str:
+        """The name of the setting in git's configuration."""
+        return PREFIX + self.name
+
+
+AGENT_CMD = Setting(
+    "agentCmd",
+    COMMAND,
+    "shell command of the agents",
+    ("run", "exec"),
+    option="agent-cmd",
+    is_list=True,
+    is_project=True,
+)
+AGENTS = Setting(
+    "agents",
+    NUMBER,
+    "number of agents of a new session",
+    ("init", "run"),
+    default=("3",),
+    option="agents",
+    is_project=True,
+)
+EVAL = Setting(
+    "eval",
+    COMMAND,
+    "command that measures a result",
+    ("init", "run"),
+    option="eval",
+    is_project=True,
+)
+METRIC = Setting(
+    "metric",
+    TEXT,
+    "name of the metric that the command prints",
+    ("init", "run"),
+    option="metric",
+    is_project=True,
+)
+METRIC_REGEX = Setting(
+    "metricRegex",
+    TEXT,
+    "regular expression with a group for the metric",
+    ("init", "run"),
+    option="metric-regex",
+    unless=("metric",),
+    is_project=True,
+)
+DIRECTION = Setting(
+    "direction",
+    TEXT,
+    "whether a lower or a higher metric is better",
+    ("init", "run"),
+    option="direction",
+    unless=("metric",),
+    choices=("lower", "higher"),
+    is_project=True,
+)
+REQUIRE = Setting(
+    "require",
+    TEXT,
+    "condition that each run must meet",
+    ("init", "run"),
+    option="require",
+    is_list=True,
+    is_project=True,
+)
+GUARD = Setting(
+    "guard",
+    PATH,
+    "path to measure as in the base branch",
+    ("eval", "run"),
+    is_list=True,
+    is_project=True,
+)
+STRATEGY = Setting(
+    "strategy",
+    TEXT,
+    "approach of an agent",
+    ("init", "run"),
+    option="strategy",
+    unless=("strategies",),
+    is_list=True,
+    is_project=True,
+)
+WORKTREE_PATH = Setting(
+    "worktreePath",
+    PATH,
+    "path template for new worktrees",
+    ("spawn", "run", "adopt", "restore"),
+    default=("../{repo}.hub/{id}/agent-{n}",),
+    is_project=True,
+)
+SETUP = Setting(
+    "setup",
+    COMMAND,
+    "command that prepares a new worktree",
+    ("spawn", "eval", "run"),
+    is_project=True,
+)
+HOLDOUT = Setting(
+    "holdout", PATH, "directory with files that only measured worktrees get", ("eval", "run")
+)
+RESCUE_LIMIT = Setting(
+    "rescueLimit",
+    SIZE,
+    "largest size of the untracked files to save from one worktree",
+    ("cleanup", "merge", "archive", "run"),
+    default=("100m",),
+)
+KEEP_IGNORED = Setting(
+    "keepIgnored",
+    PATTERNS,
+    "patterns of ignored files that are saved too",
+    ("cleanup", "merge", "archive", "restore", "run"),
+    default=(".env*", "*.db", "*.sqlite*"),
+    is_list=True,
+)
+ADVICE = Setting("advice", BOOLEAN, "whether to show hints", (), default=("true",))
+
+SETTINGS = (
+    *(AGENT_CMD, AGENTS, EVAL, METRIC, METRIC_REGEX, DIRECTION, REQUIRE, GUARD, STRATEGY),
+    *(WORKTREE_PATH, SETUP, HOLDOUT, RESCUE_LIMIT, KEEP_IGNORED, ADVICE),
+)
+
+
+def find_setting(name: str) -> Setting | None:
+    """Return the setting with this name, with or without the section, in any case, or None."""
+    folded = name.lower().removeprefix(PREFIX)
+    return next((each for each in SETTINGS if each.name.lower() == folded), None)
+
+
+def options_with_defaults(command: str) -> list[Setting]:
+    """Return the settings that replace options of a command."""
+    return [each for each in SETTINGS if each.option and command in each.commands]
