@@ -138,16 +138,25 @@ class Bench:
         return Cost(seconds, used.ru_maxrss // (1024 if sys.platform == "darwin" else 1))
 
     def pairs(
-        self, ours: Command, theirs: Command, cwd: Path, count: int, prepare: Prepare | None = None
+        self,
+        ours: Command,
+        theirs: Command,
+        cwd: Path,
+        count: int,
+        prepare: Prepare | None = None,
+        *,
+        is_new: bool = False,
     ) -> tuple[list[Cost], list[Cost]]:
         """Run both commands and the earlier version in turn, and return the costs of each command.
 
-        `prepare` is called before each run and not measured.
+        Args:
+            prepare: called before each run and not measured.
+            is_new: the earlier version does not have the command.
         """
         pairs: tuple[list[Cost], list[Cost]] = ([], [])
         self.before_costs = []
         measured = [(pairs[0], ours), (pairs[1], theirs)]
-        if self.before:
+        if self.before and not is_new:
             earlier = [self.before if word == OURS else word for word in ours]
             measured.append((self.before_costs, earlier))
         for number in range(count + 1):
@@ -243,7 +252,7 @@ class Bench:
 
     def before_rows(self, row: Row) -> Iterator[Row]:
         """Yield the row that compares the last measurement with the earlier version, if given."""
-        if self.before and row.ours is not None:
+        if self.before_costs and row.ours is not None:
             yield _timed(row.work, "the earlier version", 1.05, self.our_costs, self.before_costs)
 
     def list_sessions(self, count: int) -> Iterator[Row]:
@@ -307,6 +316,7 @@ class Bench:
             [OURS, "list"],
             repository,
             self.sizes.runs,
+            is_new=True,
         )
         return _timed(f"completion of an id, {count} sessions", "`list`", 1.5, ours, theirs)
 

@@ -17,9 +17,8 @@ from git_hub_session.util.numbers import parse_int
 # One line without its comment. A backslash continues a line, but not a comment.
 _LINE = r"""((?:\\\r?\n|\\.|"(?:\\\r?\n|\\.|[^"\\\n])*"|[^#;\n])*)(?:[#;].*)?(?:\n|\Z)"""
 _CONTINUATION = r"\\\r?\n"
-_SECTION = re.compile(r'\[([A-Za-z0-9.-]+)(?:[ \t]+"((?:[^"\\]|\\.)*)")?\]')
+_SUBSECTION = r'\[([A-Za-z0-9.-]+)[ \t]+"((?:[^"\\]|\\.)*)"\]'
 _SPACE = " \t\r\n"  # git's white space: str.strip() would also remove that of Unicode
-_NONZERO_NUMBER = r"[+-]?0*[1-9][0-9]*[kmg]?"
 _MAX_SETTINGS = 9_999  # the largest accepted GIT_CONFIG_COUNT
 _OCTAL = "01234567"
 _MAX_SIZE = 10**15 - 1
@@ -63,12 +62,9 @@ def _parse_lines(text: str) -> Iterator[tuple[str, str]]:
     section = ""
     for full_line in _logical_lines(text):
         line = full_line.strip(_SPACE)
-        header = _SECTION.match(line)
-        if header:
-            section = header[1].lower()
-            if header[2] is not None:
-                section += f".{_unescape(header[2])}"
-            line = line[header.end() :].strip(_SPACE)
+        if line.startswith("["):
+            header, line = _split_header(line)
+            section = header or section
         name, equals, value = line.partition("=")
         name = name.rstrip(" \t")
         if section and _is_variable_name(name):
@@ -76,6 +72,18 @@ def _parse_lines(text: str) -> Iterator[tuple[str, str]]:
             yield f"{section}.{name.lower()}", parsed
         else:
             yield "", line
+
+
+def _split_header(line: str) -> tuple[str, str]:
+    """Return the section that the line starts, or '' if it is not valid, and the rest of the line."""
+    section, bracket, rest = line[1:].partition("]")
+    if bracket and section.isascii() and section.replace("-", "").replace(".", "").isalnum():
+        return section.lower(), rest.strip(_SPACE)
+    header = re.match(_SUBSECTION, line)
+    if header is None:
+        return "", line
+    name = f"{header[1].lower()}.{_unescape(header[2])}"
+    return name, line[header.end() :].strip(_SPACE)
 
 
 def _unescape(text: str) -> str:
@@ -151,7 +159,7 @@ def is_true(value: str | None) -> bool:
     text = (value or "").strip().lower()
     if text in ("true", "yes", "on"):
         return True
-    return not is_false(text) and re.fullmatch(_NONZERO_NUMBER, text) is not None
+    return bool(parse_size(text[1:] if text.startswith(("+", "-")) else text))
 
 
 def is_false(value: str) -> bool:

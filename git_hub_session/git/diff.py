@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 
 from git_hub_session._typing import NamedTuple
-from git_hub_session.git.libgit2 import DiffStatsFormat, pygit2
+from git_hub_session.git.libgit2 import DiffStatsFormat, RecentTrees, pygit2
 from git_hub_session.util.text import escape_control
 
 _COLUMNS = 72
@@ -156,13 +156,13 @@ def paths_added(old: pygit2.Tree, new: pygit2.Tree) -> list[bytes]:
     return added
 
 
-def diff_since_merge_base(repo: pygit2.Repository, tip: str, base: str) -> pygit2.Diff:
+def diff_since_merge_base(trees: RecentTrees, tip: str, base: str) -> pygit2.Diff:
     """Return the changes from the merge base of two commits to `tip`.
 
     Without a merge base, all files of `tip` are new.
     """
-    merge_base = repo.merge_base(pygit2.Oid(hex=tip), pygit2.Oid(hex=base))
-    new = repo[tip].peel(pygit2.Tree)
+    merge_base = trees.repo.merge_base(pygit2.Oid(hex=tip), pygit2.Oid(hex=base))
+    new = trees.get(tip)
     if merge_base is None:
         return new.diff_to_tree(swap=True)
-    return repo[merge_base].peel(pygit2.Tree).diff_to_tree(new)
+    return trees.get(str(merge_base)).diff_to_tree(new)

@@ -16,7 +16,8 @@ from git_hub_session.util.shell import quote_word
 
 SessionId = NewType("SessionId", str)
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_MAX_ID = 64  # characters
+_NO_ID_MARKS = str.maketrans("", "", "._-")
 # Strings, because `list` uses none of these patterns. Python compiles each one at its first use.
 _AGENT = r"agent-([1-9][0-9]{0,8})"
 _AGENT_BRANCH = r"hub/([^/]+)/agent-([1-9][0-9]{0,8})/attempt-([1-9][0-9]{0,8})"
@@ -67,7 +68,12 @@ class InvalidId(HubError):
 def is_session_id(text: str) -> bool:
     """Return True if `text` is a valid session id: one component of a path and of a ref."""
     return (
-        _ID.fullmatch(text) is not None and ".." not in text and not text.endswith((".lock", "."))
+        text[:1].isalnum()
+        and text.isascii()
+        and text.translate(_NO_ID_MARKS).isalnum()
+        and len(text) <= _MAX_ID
+        and ".." not in text
+        and not text.endswith((".lock", "."))
     )
 
 

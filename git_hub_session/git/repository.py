@@ -18,6 +18,7 @@ from git_hub_session.git import diff as diffs
 from git_hub_session.git.conflicts import has_conflicts
 from git_hub_session.git.diff import DiffStat, diff_stat, file_patches, patch_text, summary_lines
 from git_hub_session.git.libgit2 import (
+    RecentTrees,
     SortMode,
     decode_message,
     open_for_diffs,
@@ -112,6 +113,7 @@ class GitRepo:
             self._repo = pygit2.Repository(common_dir)
         except pygit2.GitError as error:
             raise CannotOpenRepository(common_dir, str(error)) from None
+        self._recent_trees = RecentTrees(self._repo)
         self._trees: dict[bytes, dict[bytes, tuple[int, bytes]]] = {}
         self._ignore_settings: dict[str, IgnoreSettings | None] = {}
 
@@ -315,8 +317,7 @@ class GitRepo:
     @_translate_errors()
     def changed_directories(self, old: str, new: str) -> set[bytes]:
         """Return the directories in which two commits differ, as diff.changed_directories()."""
-        trees = (self._repo[oid].peel(pygit2.Tree) for oid in (old, new))
-        return diffs.changed_directories(*trees)
+        return diffs.changed_directories(*map(self._recent_trees.get, (old, new)))
 
     @_translate_errors()
     def patches(self, tip: str, base: str) -> dict[bytes, bytes]:
@@ -324,7 +325,9 @@ class GitRepo:
         return file_patches(self._diff(tip, base))
 
     def _diff(self, tip: str, base: str) -> pygit2.Diff:
-        return diffs.diff_since_merge_base(self._repo_for_diffs, tip, base)
+        repo = self._repo_for_diffs
+        trees = self._recent_trees if repo is self._repo else RecentTrees(repo)
+        return diffs.diff_since_merge_base(trees, tip, base)
 
     @_translate_errors()
     def has_conflicts(self, tip: str, base: str) -> bool:
@@ -351,7 +354,7 @@ class GitRepo:
     @_translate_errors()
     def find_entries(self, commit: str, paths: Iterable[bytes]) -> dict[bytes, tuple[int, bytes]]:
         """Return the files of a commit that exist among `paths`, as tree_entries()."""
-        return diffs.find_entries(self._repo[commit].peel(pygit2.Tree), paths)
+        return diffs.find_entries(self._recent_trees.get(commit), paths)
 
     @_translate_errors()
     def tree_entries(self, commit: str) -> dict[bytes, tuple[int, bytes]]:
@@ -366,7 +369,7 @@ class GitRepo:
     @_translate_errors()
     def paths_added(self, old: str, new: str) -> list[bytes]:
         """Return the paths of the files that the commit `new` has and the commit `old` has not."""
-        return diffs.paths_added(*(self._repo[oid].peel(pygit2.Tree) for oid in (old, new)))
+        return diffs.paths_added(*map(self._recent_trees.get, (old, new)))
 
     @staticmethod
     def blob_id(data: bytes) -> bytes:

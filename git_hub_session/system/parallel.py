@@ -8,7 +8,6 @@ released only when the last of the processes has ended.
 from __future__ import annotations
 
 import os
-import pickle
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from signal import SIGTERM
@@ -120,6 +119,8 @@ def _fork_worker(
         reader, writer = os.pipe()
     except OSError:
         return None
+    import pickle  # before the fork, so that each worker has it
+
     try:
         pid = os.fork()
     except OSError:
@@ -152,6 +153,8 @@ def _collect_result(workers: dict[int, _Worker], share: int) -> list[Outcome] | 
 
     Return None if the worker was killed or its work raised an exception.
     """
+    import pickle
+
     worker = workers[share]
     outcomes: list[Outcome] | None = None
     with open(worker.pipe, "rb") as file:

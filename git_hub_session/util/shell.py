@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_PLAIN_MARKS = str.maketrans("", "", "@%+=:,./-_")
+
 
 def quote_word(word: str) -> str:
     """Return a word of a shell command on one line.
@@ -10,6 +12,8 @@ def quote_word(word: str) -> str:
     printf(1) prints the line feeds of the word. A command substitution would remove a line feed at
     the end, so such a word stays on several lines.
     """
+    if word.isascii() and word.translate(_PLAIN_MARKS).isalnum():
+        return word
     from shlex import quote
 
     if "\n" not in word or word.endswith("\n"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -268,6 +269,18 @@ def test_stubs_replace_modules_during_the_import(hub: Hub, module: str, name: st
     )
     result = hub.call(PYTHON, "-c", program, cwd=CHECKOUT)
     assert result == Result(0, "False\nTrue\n")
+
+
+def test_only_the_enums_of_pygit2_are_plain_integers(hub: Hub) -> None:
+    """Another module that is first imported by pygit2 must have real enums."""
+    program = (
+        "from git_hub_session.git import libgit2; import enum, signal, sys\n"
+        "print({cls.__module__ for cls in libgit2._PlainInteger.__subclasses__()})\n"
+        "print(type(signal.SIGINT).__mro__[1] is enum.IntEnum)\n"
+        "print(libgit2.ConfigLevel.LOCAL + 0, libgit2.SortMode(3))"
+    )
+    result = hub.call(PYTHON, "-I", "-S", "-c", f"import sys; sys.path[:] = {sys.path}\n{program}")
+    assert result == Result(0, "{'pygit2.enums'}\nTrue\n5 3\n")
 
 
 def test_path_as_uri_works_after_the_import(hub: Hub) -> None:
