@@ -75,7 +75,7 @@ def _parse_lines(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _split_header(line: str) -> tuple[str, str]:
-    """Return the section that the line starts, or '' if it is not valid, and the rest of the line."""
+    """Return the section in the header, or '' if it is not valid, and the rest of the line."""
     section, bracket, rest = line[1:].partition("]")
     if bracket and section.isascii() and section.replace("-", "").replace(".", "").isalnum():
         return section.lower(), rest.strip(_SPACE)
