@@ -11,6 +11,7 @@ After a kill at any point, the next call continues: the recorded commit shows ho
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
@@ -135,12 +136,7 @@ def _record_and_move_branch(
 ) -> str:
     """Record the commit, and move the branch to it. Return the commit that the hooks left."""
     winner = plan.winner
-    into = short_name(plan.into)
-    record = MergeRecord(
-        winner.agent, winner.attempt, plan.tip, into, commit, plan.base, str(plan.kind)
-    )
-    at = format_iso(project.now())
-    with_record = partial(with_merge, merge=record, at=at)
+    with_record = _recording(plan, commit, project)
     if locked.read().state is not plan.session.state:
         raise Refused(
             f"the state of session '{plan.session.id}' changed during the merge",
@@ -172,12 +168,23 @@ def _record_and_move_branch(
         raise
     if not project.store.has_session(plan.session.id):
         raise Refused(
-            f"a hook removed session '{plan.session.id}', after the merge into '{into}'",
+            f"a hook removed session '{plan.session.id}', after the merge into "
+            f"'{short_name(plan.into)}'",
             hint=bring_back_command(plan.session.id, project),
         )
     if merged != commit:
-        locked.update(partial(with_merge, merge=record._replace(commit=merged), at=at))
+        locked.update(_recording(plan, merged, project))
     return merged
+
+
+def _recording(plan: MergePlan, commit: str, project: Project) -> Callable[[Session], Session]:
+    """Return a function that records the commit of the merge in a session."""
+    winner = plan.winner
+    into = short_name(plan.into)
+    record = MergeRecord(
+        winner.agent, winner.attempt, plan.tip, into, commit, plan.base, str(plan.kind)
+    )
+    return partial(with_merge, merge=record, at=format_iso(project.now()))
 
 
 def _undo_incomplete_update(
