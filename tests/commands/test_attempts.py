@@ -289,16 +289,21 @@ def test_next_attempt_while_a_command_runs(hub: Hub) -> None:
     """Each attempt has its own status and result. Both can run at once."""
     create_measurable_session(hub, "ms: 3\n", "ms: 6\n")
     script = "echo started; read -r line <../release; exit 7"
-    os.mkfifo(agent_worktree(hub, 1).with_name("release"))
-    with subprocess.Popen(
-        ["git-hub-session", "exec", "--only=1", "s1", "--", "sh", "-c", script],
-        cwd=hub.top,
-        env={**hub.environ, "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    release = agent_worktree(hub, 1).with_name("release")
+    os.mkfifo(release)
+    with (
+        subprocess.Popen(
+            ["git-hub-session", "exec", "--only=1", "s1", "--", "sh", "-c", script],
+            cwd=hub.top,
+            env={**hub.environ, "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+        release.open("r+b", buffering=0) as fifo,  # its end ends the command
+    ):
         assert process.stdout is not None
+        assert process.stderr is not None
         assert process.stdout.readline() == "agent-1 | started\n"
         worktree = retry(hub, "ms: 1\n")
         (agent_worktree(hub, 1) / "new").touch()
@@ -310,8 +315,8 @@ def test_next_attempt_while_a_command_runs(hub: Hub) -> None:
         assert hub.run("merge", "--agent=1", "--yes", "s1").code == 1
         assert hub.run("exec", "-q", "--only=1", "s1", "--", "touch", "ran") == Result(0)
         assert (worktree / "ran").exists()
-        agent_worktree(hub, 1).with_name("release").write_text("go\n")
-        assert (process.wait(), process.stderr.read() if process.stderr else None) == (1, "")
+        fifo.close()
+        assert (process.wait(), process.stderr.read()) == (1, "")
     fields = hub.state()["agents"]["agent-1"]
     kept = fields["attempts"]["attempt-1"]
     assert (fields["status"], fields["exec"]["run"]) == ("done", "exec-2")
