@@ -5,58 +5,48 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.cli.table import Column, row_width, table_lines
 from git_hub_session.session.guarded import describe_guarded
 from git_hub_session.util.numbers import format_number, format_values
-from git_hub_session.util.text import describe_pass, display_width, escape_control, pad
+from git_hub_session.util.text import describe_pass, escape_control
 
 if TYPE_CHECKING:
     from git_hub_session.cli.view import TerminalStyle
     from git_hub_session.evaluation.result import EvalResult, RankedCandidate
 
-_HEADER = ("RANK", "AGENT", "METRIC", "DELTA", "SPREAD", "FILES", "+/-", "")
-# On a narrow terminal, SPREAD is left out, because METRIC has the interval. So is DELTA without values.
-_DELTA, _SPREAD = 3, 4
-# Without a metric, the exit status is the result.
-_RESULT = "RESULT"
+_AGENT, _METRIC, _DELTA, _SPREAD, _REMARKS = "AGENT", "METRIC", "DELTA", "SPREAD", ""
+_SIZES = ("FILES", "+/-")
+_HEADER = ("RANK", _AGENT, _METRIC, _DELTA, _SPREAD, *_SIZES, _REMARKS)
+_LEFT_ALIGNED = (_AGENT, _SIZES[-1], _REMARKS)
+_BELOW = " " * len("RANK  ")
 
 
 def result_table(result: EvalResult, style: TerminalStyle, *, is_ranked: bool) -> list[str]:
     """Return the lines of the table.
 
+    On a narrow terminal, SPREAD is left out, because METRIC has the interval. So are DELTA without
+    values, FILES and +/-. Other cells that do not fit are below their row.
+
     Args:
         is_ranked: False to leave out the columns of the ranking.
     """
-    rows = _choose_columns([_HEADER, *_rows(result, style)], result, style, is_ranked=is_ranked)
-    widths = _widths(rows)
-    left_aligned = (1 if is_ranked else 0, len(rows[0]) - 2)
-    out = []
-    for row in rows:
-        cells = [
-            pad(cell, width) if column in left_aligned else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row[:-1], widths, strict=False))
-        ]
-        line = "  ".join(cells)
-        out.append(f"{line}  {style.fit(row[-1], display_width(line) + 2)}")
-    return out
-
-
-def _choose_columns(
-    rows: Sequence[tuple[str, ...]], result: EvalResult, style: TerminalStyle, *, is_ranked: bool
-) -> Sequence[tuple[str, ...]]:
-    """Return the rows with the columns that apply to the result and fit the terminal."""
+    columns = _columns(result, style)
     if not is_ranked:
-        return [(row[1], *row[5:]) for row in rows]
-    if _has_no_metric(result):
-        results = [_RESULT, *(describe_pass(ranked.passed) or "-" for ranked in result.candidates)]
-        return [(*row[:2], text, *row[5:]) for row, text in zip(rows, results, strict=True)]
-    if style.columns is None or sum(_widths(rows)) + 2 * len(_HEADER) <= style.columns:
-        return rows
-    columns = [
-        column
-        for column in range(len(_HEADER))
-        if column != _SPREAD and (column != _DELTA or _has_values(rows, column))
-    ]
-    return [tuple(row[column] for column in columns) for row in rows]
+        columns = {name: columns[name] for name in (_AGENT, *_SIZES, _REMARKS)}
+    elif _has_no_metric(result):
+        results = [describe_pass(ranked.passed) or "-" for ranked in result.candidates]
+        columns[_METRIC] = _column("RESULT", results)
+        columns = {name: columns[name] for name in columns if name not in (_DELTA, _SPREAD)}
+    has_deltas = any(ranked.delta is not None for ranked in result.candidates)
+    for name in (_SPREAD, *([] if has_deltas else [_DELTA]), *_SIZES):
+        if name in columns and not _fits([*columns.values()][:-1], style):
+            del columns[name]
+    return table_lines([*columns.values()], style, "", below=_BELOW if is_ranked else "  ")
+
+
+def _fits(columns: Sequence[Column], style: TerminalStyle) -> bool:
+    """Return True if all columns fit into a row, or if the row may have any width."""
+    return style.columns is None or row_width(columns) <= style.columns
 
 
 def _has_no_metric(result: EvalResult) -> bool:
@@ -65,27 +55,31 @@ def _has_no_metric(result: EvalResult) -> bool:
     return not has_value and any(ranked.passed is not None for ranked in result.candidates)
 
 
-def _widths(rows: Sequence[tuple[str, ...]]) -> list[int]:
-    return [max(map(display_width, cells)) for cells in zip(*rows, strict=True)]
-
-
-def _has_values(rows: Sequence[tuple[str, ...]], column: int) -> bool:
-    return any(row[column] != "-" for row in rows[1:])
-
-
-def _rows(result: EvalResult, style: TerminalStyle) -> list[tuple[str, ...]]:
-    scores = [ranked.score for ranked in result.candidates]
+def _columns(result: EvalResult, style: TerminalStyle) -> dict[str, Column]:
+    """Return the columns of a ranking with values, by their header."""
+    candidates = result.candidates
+    scores = [ranked.score for ranked in candidates]
     metrics = format_values(*(score.metric if score and score.values else None for score in scores))
     unit = f" {result.unit}" if result.unit else ""
-    deltas = format_values(*(ranked.delta for ranked in result.candidates), sign="+")
-    return [
+    deltas = format_values(*(ranked.delta for ranked in candidates), sign="+")
+    rows = [
         _row(
             ranked,
             f"{metric}{unit}{_describe_interval(ranked, style)}" if metric else "-",
             delta or "-",
         )
-        for ranked, metric, delta in zip(result.candidates, metrics, deltas, strict=True)
+        for ranked, metric, delta in zip(candidates, metrics, deltas, strict=True)
     ]
+    return {
+        name: _column(name, cells)
+        for name, cells in zip(_HEADER, zip(*rows, strict=True), strict=True)
+    }
+
+
+def _column(name: str, cells: Sequence[str]) -> Column:
+    if name == _REMARKS:
+        return Column(name, cells, empty="")
+    return Column(name, cells, right=name not in _LEFT_ALIGNED, label=f"{name.lower()} ")
 
 
 def _describe_interval(ranked: RankedCandidate, style: TerminalStyle) -> str:
@@ -100,20 +94,21 @@ def _describe_interval(ranked: RankedCandidate, style: TerminalStyle) -> str:
 def _row(ranked: RankedCandidate, metric: str, delta: str) -> tuple[str, ...]:
     score = ranked.score
     diff = ranked.candidate.diff
-    values = score.values if score else ()
-    tie = "tie" if ranked.rank and ranked.rank.is_tie else ""
-    guarded = describe_guarded(ranked.candidate.guarded)
-    counted = f"attempt-{ranked.counted_attempt} counts" if ranked.counted_attempt else ""
-    remarks = (
-        *map(escape_control, (ranked.reason, counted, tie, *ranked.candidate.remarks, guarded)),
-    )
     return (
         str(ranked.rank.place) if ranked.rank else "-",
         ranked.candidate.name,
         metric,
         delta,
-        format_number(score.spread) if score and len(values) > 1 else "-",
+        format_number(score.spread) if score and len(score.values) > 1 else "-",
         str(diff.files) if diff else "?",
         f"+{diff.insertions}/-{diff.deletions}" if diff else "?",
-        ", ".join(filter(None, dict.fromkeys(remarks))),
+        _describe_remarks(ranked),
     )
+
+
+def _describe_remarks(ranked: RankedCandidate) -> str:
+    tie = "tie" if ranked.rank and ranked.rank.is_tie else ""
+    counted = f"attempt-{ranked.counted_attempt} counts" if ranked.counted_attempt else ""
+    guarded = describe_guarded(ranked.candidate.guarded)
+    remarks = (ranked.reason, counted, tie, *ranked.candidate.remarks, guarded)
+    return ", ".join(filter(None, dict.fromkeys(map(escape_control, remarks))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.util.text import display_width, pad
+from git_hub_session.util.text import display_width, pad, wrap_words
 
 if TYPE_CHECKING:
     from git_hub_session.cli.view import TerminalStyle
@@ -23,6 +23,8 @@ class Column(NamedTuple):
     """True to align the cells to the right."""
     label: str = ""
     """The text before a cell that does not fit into its row."""
+    empty: str = "-"
+    """The text in the row for a cell without a value."""
 
     @property
     def width(self) -> int:
@@ -30,22 +32,40 @@ class Column(NamedTuple):
         return max(map(display_width, (self.header, *self.cells)))
 
 
-def table_lines(columns: Sequence[Column], style: TerminalStyle, indent: str) -> list[str]:
+def table_lines(
+    columns: Sequence[Column], style: TerminalStyle, indent: str, *, below: str = _GAP
+) -> list[str]:
     """Return the header and the rows. Leave out the columns without a value.
 
     The first columns are in the row, as many as fit. The cells of the other columns are below it.
+
+    Args:
+        below: the indentation of a cell below its row, in addition to `indent`.
     """
     used = [column for column in columns if any(column.cells)]
     count = _fitting_count(used, style, len(indent))
     lines = [_join(used[:count], [column.header for column in used], indent)]
+    below = indent + below
     for cells in zip(*(column.cells for column in used), strict=True):
-        lines.append(_join(used[:count], [cell or "-" for cell in cells], indent))
-        lines += [
-            f"{indent}{_GAP}{column.label}{cell}"
-            for column, cell in zip(used[count:], cells[count:], strict=True)
-            if cell
-        ]
+        texts = [cell or column.empty for cell, column in zip(cells, used, strict=True)]
+        lines.append(_join(used[:count], texts, indent))
+        for column, cell in zip(used[count:], cells[count:], strict=True):
+            if cell not in ("", column.empty):
+                lines += lines_below(f"{column.label}{cell}", style, below)
     return lines
+
+
+def row_width(columns: Sequence[Column]) -> int:
+    """Return the width of a row with all columns."""
+    return sum(column.width for column in columns) + len(_GAP) * (len(columns) - 1)
+
+
+def lines_below(text: str, style: TerminalStyle, indent: str) -> list[str]:
+    """Return the lines of a cell below its row. Indent the later lines more than the first."""
+    if style.columns is None or len(indent) + display_width(text) <= style.columns:
+        return [f"{indent}{text}"]
+    first, *others = wrap_words(text, style.columns - len(indent) - len(_GAP))
+    return [f"{indent}{first}", *(f"{indent}{_GAP}{line}" for line in others)]
 
 
 def _fitting_count(columns: Sequence[Column], style: TerminalStyle, used: int) -> int:

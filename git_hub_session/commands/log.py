@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.options import FORMAT, QUIET, Arguments, Option, Usage
+from git_hub_session.cli.table import Column, table_lines
 from git_hub_session.cli.view import (
     Record,
     TerminalStyle,
@@ -20,7 +21,7 @@ from git_hub_session.session.evaluation_log import LOG_FILE, read_evaluations
 from git_hub_session.session.history import read_history
 from git_hub_session.util.clock import format_age_since
 from git_hub_session.util.numbers import format_values
-from git_hub_session.util.text import describe_pass, escape_control, pad
+from git_hub_session.util.text import describe_pass, escape_control
 
 if TYPE_CHECKING:
     from git_hub_session._typing import Any
@@ -138,11 +139,15 @@ class EvaluationsView(View):
         yield from (f"    {escape_control(line)}" for line in first.verdict.splitlines())
         ranked = sorted(group, key=lambda entry: (entry.rank is None, entry.rank, entry.agent))
         names = [_entry_name(entry, self.entries) for entry in ranked]
-        width = max(map(len, names))
-        for entry, name, value in zip(ranked, names, _format_values(ranked), strict=True):
-            rank = "-" if entry.rank is None else str(entry.rank)
-            commit = escape_control(style.abbreviate(entry.commit)) or "?"
-            yield f"    {rank:>4}  {pad(name, width)}  {commit}  {value}"
+        ranks = ["-" if entry.rank is None else str(entry.rank) for entry in ranked]
+        commits = [escape_control(style.abbreviate(entry.commit)) or "?" for entry in ranked]
+        columns = (
+            Column("RANK", ranks, right=True),
+            Column("AGENT", names),
+            Column("COMMIT", commits),
+            Column("", _format_values(ranked), empty=""),
+        )
+        yield from table_lines(columns, style, "    ", below=" " * 6)[1:]
 
 
 def _entry_name(entry: EvaluationEntry, entries: Sequence[EvaluationEntry]) -> str:

@@ -10,6 +10,7 @@ from git_hub_session.board.unlabeled import UnlabeledPosts
 from git_hub_session.cli.agent_table import agent_lines, agent_progress_fields
 from git_hub_session.cli.options import FORMAT, QUIET, Arguments, Usage
 from git_hub_session.cli.post import post_fields, post_summary
+from git_hub_session.cli.table import lines_below
 from git_hub_session.cli.view import (
     STATE_COLORS,
     Record,
@@ -273,11 +274,11 @@ def _row_lines(
         first += "  " + style.fit(row[7], 4 + display_width(first) + 2)
     mark = style.paint("*", "green") if row[0] else " "
     lines = [f"  {mark} {first.rstrip()}"]
-    # The header has an extra line only for the counts.
     skipped_parts = (*layout, 2, _COMMIT) if row is _HEADER else layout
     for part, text in enumerate(parts):
         if part not in skipped_parts and text != "-":
-            lines.append(f"      {style.fit(text, 6) if part == _COMMIT else text}")
+            fitting = style.fit(text, 6) if part == _COMMIT else text
+            lines += lines_below(fitting, style, " " * 6)
     return lines
 
 

@@ -92,6 +92,17 @@ def truncate(text: str, columns: int, ellipsis: str) -> str:
     return text[:end] + ellipsis
 
 
+def wrap_words(text: str, columns: int) -> list[str]:
+    """Return the lines of `text`, broken between words. A wider word keeps a line of its own."""
+    lines: list[str] = []
+    for word in text.split(" "):
+        if lines and display_width(f"{lines[-1]} {word}") <= columns:
+            lines[-1] = f"{lines[-1]} {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
 def pad(text: str, columns: int) -> str:
     """Return `text` with spaces up to `columns`."""
     if text.isascii():

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.hub import PATIENT, Hub
 from tests.support.locks import lock_directory, wait_for_lock_waiter
+from tests.support.measured_sessions import agent_worktree, create_measurable_session
 from tests.support.terminal import run_in_terminal
 
 TASKS = {
@@ -58,7 +59,7 @@ def test_narrow_terminal(hub: Hub) -> None:
 
 
 def test_narrow_ranking(hub: Hub) -> None:
-    """SPREAD is omitted, and so is DELTA if no agent has a value."""
+    """SPREAD is omitted, and so are DELTA if no agent has a value, FILES and +/-."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     hub.run("spawn", "-q", "s1")
     for agent in (1, 2):
@@ -71,13 +72,51 @@ def test_narrow_ranking(hub: Hub) -> None:
     ]
     with_baseline = run_in_terminal(hub, *measure, "--baseline", "7", columns=40).splitlines()
     assert with_baseline[:2] == [
-        "RANK  AGENT    METRIC  DELTA  FILES  +/-",
-        "   1  agent-1       5     -2      1  +1/-0  tie",
+        "RANK  AGENT    METRIC  DELTA  +/-",
+        "   1  agent-1       5     -2  +1/-0  tie",
     ]
     assert run_in_terminal(hub, *measure, columns=80).splitlines()[0].split()[3:5] == [
         "DELTA",
         "SPREAD",
     ]
+
+
+def test_long_remarks_are_below_their_row(hub: Hub) -> None:
+    """They are complete, and lines break between words."""
+    create_measurable_session(hub, "ms: 5.25\n", "ms: 7.5\n", "ms: 7.5\n")
+    for agent in (2, 3):
+        (agent_worktree(hub, agent) / "new").touch()
+    assert hub.run("exec", "-q", "--only=3", "s1", "--", "sh", "-c", "exit 7").code == 1
+    measure = ("s1", "--eval", "'cat ms'", "--metric", "ms", "--direction", "lower", "--repeat=3")
+    arguments = ("eval", *measure, "--baseline", "9", "--color=never")
+    lines = run_in_terminal(hub, *arguments, columns=80).splitlines()
+    assert lines[:6] == [
+        "RANK  AGENT         METRIC  DELTA  SPREAD  FILES  +/-",
+        "   1  agent-1  5.25 ±0 (3)  -3.75       0      1  +1/-0",
+        "   2  agent-2   7.5 ±0 (3)   -1.5       0      1  +1/-0",
+        "      1 file uncommitted, not measured",
+        "   -  agent-3            -      -       -      1  +1/-0",
+        "      failed with exit code 7, 1 file uncommitted, not measured",
+    ]
+    lines = run_in_terminal(hub, *arguments, columns=32).splitlines()
+    assert lines == [
+        "RANK  AGENT         METRIC",
+        "   1  agent-1  5.25 ±0 (3)",
+        "      delta -3.75",
+        "   2  agent-2   7.5 ±0 (3)",
+        "      delta -1.5",
+        "      1 file uncommitted, not",
+        "        measured",
+        "   -  agent-3            -",
+        "      failed with exit code 7,",
+        "        1 file uncommitted, not",
+        "        measured",
+    ]
+    log = run_in_terminal(hub, "log", "--evaluations", "s1", columns=40).splitlines()
+    tip = hub.git("rev-parse", "--short=12", "hub/s1/agent-1/attempt-1")
+    assert log[2:4] == [f"       1  agent-1  {tip}", "          ms: 5.25 (median of 3)"]
+    status = run_in_terminal(hub, "status", "s1", "--color=never", columns=40)
+    assert "    agent-3  failed (7)     -\r\n      1 file uncommitted\r\n" in status
 
 
 def test_columns_and_ellipsis_of_the_environment(hub: Hub) -> None:

@@ -16,6 +16,7 @@ from git_hub_session.util.text import (
     pad,
     quote_ansi_c,
     truncate,
+    wrap_words,
 )
 
 
@@ -116,3 +117,10 @@ def test_natural_key_sorts_numbers_by_value() -> None:
     names = ["agent-10", "agent-2", "agent-02", "agent", "b", "10", "9"]
     expected = ["9", "10", "agent", "agent-2", "agent-02", "agent-10", "b"]
     assert sorted(names, key=natural_key) == expected
+
+
+def test_wrap_words() -> None:
+    assert wrap_words("one two, three", 14) == ["one two, three"]
+    assert wrap_words("one two, three", 8) == ["one two,", "three"]
+    assert wrap_words("a longer-word b", 5) == ["a", "longer-word", "b"]
+    assert wrap_words("漢字 漢字", 8) == ["漢字", "漢字"]
