@@ -10,17 +10,15 @@ from git_hub_session.commands import COMMANDS
 from git_hub_session.settings.table import SETTINGS
 from tests.support.doctor import FINDING_CODES
 from tests.support.hub import CHECKOUT, Hub
+from tests.support.transcripts import code_blocks, transcript_steps
 
 README = (CHECKOUT / "README.md").read_text()
 CHANGELOG = (CHECKOUT / "CHANGELOG.md").read_text()
 
-# A command may continue on the next line with a backslash; its output has no "$ " at the start.
-STEP = re.compile(r"^\$ ((?:.*\\\n)*.*\n)((?:(?!\$ ).*\n)*)", re.MULTILINE)
-
 
 def blocks(language: str) -> list[str]:
     """Return the code blocks of the README in one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    return code_blocks(README, language)
 
 
 def first_session() -> str:
@@ -34,7 +32,7 @@ def check_transcript(hub: Hub, transcript: str) -> None:
 
     The path of the repository and the duration of an agent may differ.
     """
-    steps = STEP.findall(transcript)
+    steps = transcript_steps(transcript)
     assert steps
     for command, expected in steps:
         result = hub.call("sh", "-c", f"exec 2>&1; {command}")
