@@ -166,15 +166,20 @@ def _record_and_move_branch(
             changed = with_record(plan.session)
             locked.update(partial(without_change, changed=changed, original=plan.session))
         raise
+    _require_session(plan, project)
+    if merged != commit:
+        locked.update(_recording(plan, merged, project))
+    return merged
+
+
+def _require_session(plan: MergePlan, project: Project) -> None:
+    """Raise Refused if a hook has removed the session after the merge."""
     if not project.store.has_session(plan.session.id):
         raise Refused(
             f"a hook removed session '{plan.session.id}', after the merge into "
             f"'{short_name(plan.into)}'",
             hint=bring_back_command(plan.session.id, project),
         )
-    if merged != commit:
-        locked.update(_recording(plan, merged, project))
-    return merged
 
 
 def _recording(plan: MergePlan, commit: str, project: Project) -> Callable[[Session], Session]:
