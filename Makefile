@@ -77,6 +77,7 @@ lint: $(READY)
 	$(BIN)/mypy
 	sh -n bin/git-hub-session
 	sh -n git_hub_session/merge/move_branch.sh
+	sh -n git_hub_session/programs/hubcd.sh
 
 # Lint, types and all tests. Fail if the tests run less than COVERAGE percent of the branches
 # (tests/support/coverage.py).

@@ -11,20 +11,17 @@ from collections.abc import Sequence
 from functools import partial
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
+from git_hub_session.agents.environment import write_environment
 from git_hub_session.agents.exec_plan import merge_runs, plan_exec
 from git_hub_session.agents.run_monitor import AgentRun, RunMonitor, RunObserver, status_fields
-from git_hub_session.board.assignment import ensure_prompt_file
 from git_hub_session.errors import Refused
 from git_hub_session.git.ref_names import AgentBranch, SessionId
 from git_hub_session.session import runs
 from git_hub_session.session.agent_environment import (
-    PROMPT_VARIABLE,
-    agent_environment,
     run_environment,
     variable_warnings,
 )
 from git_hub_session.session.agents import (
-    find_base_commit,
     refuse_if_evaluated,
     refuse_if_running,
 )
@@ -187,12 +184,5 @@ def _write_environments(
     locked: LockedSession, session: Session, agent_runs: Sequence[AgentRun], project: Project
 ) -> list[dict[str, str]]:
     """Write the files with the task and the assignments. Return the agents' environments."""
-    task_file = locked.ensure_task_file(session)
-    environments = []
-    for agent_run in agent_runs:
-        branch = agent_run.branch
-        base = find_base_commit(session, project.repo, branch)
-        variables = agent_environment(project.environ, session, branch, base, task_file)
-        variables[PROMPT_VARIABLE] = ensure_prompt_file(locked, session, branch.agent)
-        environments.append(variables)
-    return environments
+    branches = (agent_run.branch for agent_run in agent_runs)
+    return [write_environment(locked, session, branch, project) for branch in branches]

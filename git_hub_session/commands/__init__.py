@@ -35,6 +35,8 @@ COMMANDS: dict[str, Command] = {
     "diff": Command("git_hub_session.commands.diff", "show the changes of an attempt"),
     "board": Command("git_hub_session.commands.board", "read and write AgentHub's message board"),
     "path": Command("git_hub_session.commands.path", "print the path of an agent's worktree"),
+    "shell": Command("git_hub_session.commands.shell", "start a shell in the worktree of an agent"),
+    "open": Command("git_hub_session.commands.open", "open the worktree of an agent in an editor"),
     "update": Command("git_hub_session.commands.update", "change the state of a session"),
     "cleanup": Command(
         "git_hub_session.commands.cleanup", "remove a session's worktrees and save their changes"
@@ -51,6 +53,10 @@ COMMANDS: dict[str, Command] = {
     ),
     "completion": Command(
         "git_hub_session.commands.completion", "print the completion script of a shell"
+    ),
+    "shell-init": Command(
+        "git_hub_session.commands.shell_init",
+        "print a shell function that changes to a worktree",
     ),
     "demo": Command("git_hub_session.commands.demo", "run all steps in a temporary repository"),
 }

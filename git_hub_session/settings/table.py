@@ -157,11 +157,12 @@ KEEP_IGNORED = Setting(
     default=(".env*", "*.db", "*.sqlite*"),
     is_list=True,
 )
+EDITOR = Setting("editor", COMMAND, "command that opens the worktree of an agent", ("open",))
 ADVICE = Setting("advice", BOOLEAN, "whether to show hints", (), default=("true",))
 
 SETTINGS = (
     *(AGENT_CMD, AGENTS, EVAL, METRIC, METRIC_REGEX, DIRECTION, REQUIRE, GUARD, STRATEGY),
-    *(WORKTREE_PATH, SETUP, HOLDOUT, RESCUE_LIMIT, KEEP_IGNORED, ADVICE),
+    *(WORKTREE_PATH, SETUP, HOLDOUT, RESCUE_LIMIT, KEEP_IGNORED, EDITOR, ADVICE),
 )
 
 

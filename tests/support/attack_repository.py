@@ -68,6 +68,7 @@ class AttackRepository:
             (self.outside / directory / "kept").write_text(f"{SECRET}\n")
         self.hub.git("init", "-q", self.outside / "repository")
         self.hub.git("branch", "keep")
+        self.hub.git("config", "hubsession.editor", "true")
         for sid, agents in (("s1", 2), ("s2", 1), ("s3", 1)):
             self.run(
                 "init", "-q", "--id", sid, "--task", f"Make {sid} fast", "--agents", str(agents)

@@ -37,7 +37,7 @@ _READ_ONLY = (
     "doctor s1",
 )
 # The output of these commands is that of another program.
-_WITHOUT_FORMAT = ("diff s1 1", "diff --uncommitted s1 1 2")
+_WITHOUT_FORMAT = ("diff s1 1", "diff --uncommitted s1 1 2", "open s1 1", "shell-init bash")
 _DRY_RUNS = (
     "update s1 --state evaluating -n",
     "spawn s1 --retry 1 -n",
@@ -57,6 +57,7 @@ _CHANGING = (
     "spawn s1",
     "spawn s1 --retry 1",
     "exec s1 -- true",
+    "shell s1 1",
     "adopt s1 agent-1 main",
     "eval s1",
     "cleanup s1",

@@ -160,6 +160,8 @@ usage: git hub-session <command> [<options>]
     diff       show the changes of an attempt
     board      read and write AgentHub's message board
     path       print the path of an agent's worktree
+    shell      start a shell in the worktree of an agent
+    open       open the worktree of an agent in an editor
     update     change the state of a session
     cleanup    remove a session's worktrees and save their changes
     restore    restore removed worktrees with their changes
@@ -167,6 +169,7 @@ usage: git hub-session <command> [<options>]
     doctor     report problems in the hub, or fix them with --fix
     config     show the settings, their defaults and their origins
     completion print the completion script of a shell
+    shell-init print a shell function that changes to a worktree
     demo       run all steps in a temporary repository
 
 Run 'git hub-session <command> -h' for the options of a command,

@@ -1,0 +1,124 @@
+"""Start a shell or an editor in the worktree of an agent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.hints import followed, types
+from tests.support.hub import PYTHON, Hub, Result, is_alive
+
+
+@pytest.fixture
+def spawned(hub: Hub) -> Hub:
+    """Return a session with a worktree for its only agent."""
+    hub.run("init", "-q", "--id", "s1", "--task", "Make it fast", "--agents", "1")
+    hub.run("spawn", "-q", "s1")
+    return hub
+
+
+def worktree(hub: Hub) -> Path:
+    return hub.top.parent / "project.hub" / "s1" / "agent-1"
+
+
+def test_a_shell_has_the_variables_of_exec(spawned: Hub) -> None:
+    """Git's variables and those of an outer run are missing. The exit status is the shell's."""
+    script = 'env | grep -E "^(HUB_|GIT_DIR|PWD)" | sort; pwd; cat "$HUB_PROMPT_FILE"; exit 3'
+    outer = {"GIT_DIR": str(spawned.top / ".git"), "HUB_STRATEGY": "outer", "SHELL": "/bin/sh"}
+    result = spawned.run("shell", "s1", "1", stdin=script, environ=outer)
+    exec_words = ("exec", "--format=json", "s1", "--", "sh", "-c", script)
+    spawned.run(*exec_words)
+    expected = (spawned.directory() / "output" / "exec-1" / "agent-1.log").read_text()
+    kept = [line for line in expected.splitlines() if not line.startswith("HUB_RUN")]
+    assert "HUB_TASK=Make it fast" in kept
+    assert f"PWD={worktree(spawned)}" in kept
+    assert result == Result(3, "".join(f"{line}\n" for line in kept))
+
+
+def test_a_killed_shell(spawned: Hub) -> None:
+    """The exit status is that of a shell: 128 plus the signal."""
+    environ = {"SHELL": "/bin/sh"}
+    assert spawned.run("shell", "s1", "1", stdin="kill -9 $$", environ=environ).code == 137
+
+
+def test_ctrl_c_belongs_to_the_shell(spawned: Hub, tmp_path: Path) -> None:
+    """SIGINT does not end `git hub-session shell`. SIGTERM ends it with its shell."""
+    shell = tmp_path / "shell"
+    shell.write_text(
+        f"#!{PYTHON}\nimport os, signal\n"
+        "signal.signal(signal.SIGINT, lambda *_: os.write(1, b'int\\n'))\n"
+        "os.write(1, b'%d\\n' % os.getpid())\nwhile True: signal.pause()\n"
+    )
+    shell.chmod(0o755)
+    with subprocess.Popen(
+        ["git-hub-session", "shell", "s1", "1"],
+        cwd=spawned.top,
+        env={**spawned.environ, "SHELL": str(shell)},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        for _ in range(2):
+            process.send_signal(signal.SIGINT)
+            os.kill(pid, signal.SIGINT)
+            assert process.stdout.readline() == "int\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == -signal.SIGTERM
+    assert not is_alive(pid)
+
+
+@types("set SHELL to the path of a shell")
+def test_a_shell_that_does_not_exist(spawned: Hub) -> None:
+    result = spawned.run("shell", "s1", "1", environ={"SHELL": "/no/shell"})
+    hint = "set SHELL to the path of a shell"
+    assert result == Result(
+        128, "", f"fatal: cannot run '/no/shell': No such file or directory\nhint: {hint}\n"
+    )
+    assert spawned.run("shell", "s1", "1", environ={"SHELL": "/bin/sh"}) == Result(0)
+    followed.append(hint)
+
+
+def test_no_worktree(hub: Hub) -> None:
+    hub.session()
+    for command in ("shell", "open"):
+        assert hub.run(command, "s1", "1") == Result(
+            128,
+            "",
+            "fatal: agent-1 of session 's1' has no worktree\nhint: git hub-session status s1\n",
+        )
+
+
+def test_the_editor(spawned: Hub) -> None:
+    """hubsession.editor comes first, then git's rules: GIT_EDITOR, core.editor, VISUAL, EDITOR."""
+    path = worktree(spawned)
+    environ = {"GIT_EDITOR": "", "TERM": "xterm"}
+    for variables, setting, expected in (
+        ({"EDITOR": "echo editor"}, (), "editor"),
+        ({"EDITOR": "echo editor", "VISUAL": "echo visual -n"}, (), "visual -n"),
+        ({"VISUAL": "echo visual"}, ("core.editor", "echo core"), "core"),
+        ({"GIT_EDITOR": "echo git"}, (), "git"),
+        (
+            {"GIT_EDITOR": "echo git"},
+            ("hubsession.editor", "pwd; echo 'my own'"),
+            f"{path}\nmy own",
+        ),
+    ):
+        if setting:
+            spawned.git("config", *setting)
+        merged = {**environ, **variables}
+        kept = {name: value for name, value in merged.items() if value}
+        base = {name: value for name, value in spawned.environ.items() if name != "GIT_EDITOR"}
+        hub = Hub(spawned.top, {**base, **kept}, through_git=True)
+        assert hub.run("open", "s1", "1") == Result(0, f"{expected} {path}\n")
+
+
+def test_the_exit_status_of_the_editor(spawned: Hub) -> None:
+    for command, code in (("exit 3;", 3), ("kill -15 $$;", 143), (":", 0), ("no-such-editor", 127)):
+        spawned.git("config", "hubsession.editor", command)
+        assert spawned.run("open", "1", cwd=worktree(spawned)).code == code
