@@ -207,8 +207,8 @@ class ChannelView(View):
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         if not self.posts:
-            hint = f"no posts in '{escape_control(self.channel)}'"
-            return TextOutput([], [] if quiet else [hint])
+            note = f"no posts in '{escape_control(self.channel)}'"
+            return TextOutput([], [] if quiet else [note])
         out = []
         for post in self.posts:
             out.append(style.paint(escape_control(post.id), "yellow") + _heading(post, self.now))

@@ -231,8 +231,8 @@ class ListView(View):
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         if not self.sessions:
-            hint = "no session to show" if self.filtered else _NO_SESSIONS
-            return TextOutput([], [] if quiet or self.missing else [hint])
+            note = "no session to show" if self.filtered else _NO_SESSIONS
+            return TextOutput([], [] if quiet or self.missing else [note])
         ages = [format_age_since(row.updated, self.now) for row in self.sessions]
         table = _Table(self.sessions, ages, style)
         out = [table.line("SESSION ID", "STATE", "AGENTS", "UPDATED", "TASK")]

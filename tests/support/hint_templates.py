@@ -10,12 +10,14 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 _NAMES = re.compile(r"(?i)(.*_)?(hints?|advice)$")
 """The names of parameters, fields, variables and functions that hold hints."""
+_FOLLOWED = re.compile(r"(.*_)?(hints?|advice|command|retry)$")
+"""The names of parameters that can be a whole line of a hint."""
 _UNCHANGED_BY = {"strip", "lstrip", "rstrip", "splitlines", "filter", "list", "tuple", "sorted"}
 """Calls whose result has the lines of their object or of their last argument."""
 _PREFIX = "hint: "
@@ -29,7 +31,8 @@ class Scope(NamedTuple):
 
 
 Values = Iterator[tuple[ast.expr, Scope]]
-Seen = tuple[ast.expr, ...]
+Seen = set[tuple[str, ast.expr]]
+"""The expressions that were resolved for one hint, each with the purpose."""
 
 
 class Module:
@@ -64,7 +67,7 @@ class HintTemplates:
         for module in self._modules:
             for node, function in _nodes(module.tree, None):
                 for value in self._hints_of(node):
-                    for text, path in self._resolve(value, Scope(module, function), ()):
+                    for text, path in self._resolve(value, Scope(module, function), set()):
                         for line in map(str.strip, text.split("\n")):
                             if re.search(r"\w", line):
                                 found.setdefault(line, set()).add(path.name)
@@ -116,9 +119,9 @@ class HintTemplates:
 
     def _resolve(self, node: ast.expr, scope: Scope, seen: Seen) -> Iterator[tuple[str, Path]]:
         """Yield each text that an expression can have, with the file that contains the text."""
-        if node in seen:
+        if ("text", node) in seen:
             return
-        seen = (*seen, node)
+        seen.add(("text", node))
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value.removeprefix(_PREFIX), scope.module.path
         elif isinstance(node, ast.JoinedStr):
@@ -130,10 +133,10 @@ class HintTemplates:
         elif isinstance(node, ast.Call):
             yield from self._resolve_call(node, scope, seen)
         else:
-            for value, where in self._parts(node, scope):
+            for value, where in self._parts(node, scope, seen):
                 yield from self._resolve(value, where, seen)
 
-    def _parts(self, node: ast.expr, scope: Scope) -> Values:
+    def _parts(self, node: ast.expr, scope: Scope, seen: Seen) -> Values:
         """Yield the expressions of which an expression is one or all."""
         match node:
             case ast.IfExp():
@@ -149,7 +152,7 @@ class HintTemplates:
             case ast.Lambda():
                 yield node.body, scope
             case ast.Subscript():
-                yield from self._items(node, scope)
+                yield from self._items(node, scope, seen)
             case ast.Name():
                 yield from self._named(node.id, scope)
             case ast.Attribute():
@@ -211,6 +214,26 @@ class HintTemplates:
             return [Scope(scope.module, scope.module.functions[name])]
         return self._functions.get(name, [])
 
+    @cached_property
+    def _calls(self) -> dict[str, list[tuple[ast.Call, Scope]]]:
+        found: dict[str, list[tuple[ast.Call, Scope]]] = {}
+        for module in self._modules:
+            for node, function in _nodes(module.tree, None):
+                if isinstance(node, ast.Call):
+                    found.setdefault(_name(node.func), []).append((node, Scope(module, function)))
+        return found
+
+    def _passed(self, function: ast.FunctionDef, name: str) -> Values:
+        """Yield what the callers of a function pass as the parameter `name`."""
+        names = [argument.arg for argument in function.args.args]
+        names = names[1:] if names[:1] == ["self"] else names
+        is_unique = _FOLLOWED.match(name) and len(self._functions.get(function.name, ())) == 1
+        for call, scope in self._calls.get(function.name, ()) if is_unique else ():
+            by_name = dict(zip(names, call.args, strict=False))
+            by_name |= {keyword.arg or "": keyword.value for keyword in call.keywords}
+            if name in by_name:
+                yield by_name[name], scope
+
     def _results(self, scopes: Iterable[Scope]) -> Values:
         for scope in scopes:
             for value in _returns(scope.function):
@@ -219,9 +242,11 @@ class HintTemplates:
     def _named(self, name: str, scope: Scope) -> Values:
         """Yield the values of a local variable, a constant or the results of a function."""
         body = scope.function.body if scope.function else []
-        local = [value for target, value in _assignments(body) if target == name]
+        local = [value for target, value in _local_assignments(scope.function) if target == name]
         if local:
             yield from ((value, scope) for value in [*local, *_added(body, name)])
+        elif scope.function and name in _parameter_names(scope.function):
+            yield from self._passed(scope.function, name)
         elif name in scope.module.constants:
             yield scope.module.constants[name], scope._replace(function=None)
         elif name.isupper():
@@ -231,10 +256,10 @@ class HintTemplates:
         else:
             yield from self._results(self._called(name, scope))
 
-    def _items(self, node: ast.Subscript, scope: Scope) -> Values:
+    def _items(self, node: ast.Subscript, scope: Scope, seen: Seen) -> Values:
         """Yield an item of a tuple, or the values of a dict."""
         index = node.slice.value if isinstance(node.slice, ast.Constant) else None
-        for value, where in self._containers(node.value, scope, ()):
+        for value, where in self._containers(node.value, scope, seen):
             if isinstance(value, ast.Dict):
                 yield value, where
             elif isinstance(index, int) and index < len(value.elts):
@@ -246,12 +271,13 @@ class HintTemplates:
         """Yield each tuple or dict that an expression can be."""
         if isinstance(node, ast.Tuple | ast.Dict):
             yield node, scope
-        elif node not in seen:
-            values = self._parts(node, scope)
+        elif ("container", node) not in seen:
+            seen.add(("container", node))
+            values = self._parts(node, scope, seen)
             if isinstance(node, ast.Call):
                 values = self._results(self._called(_name(node.func), scope))
             for value, where in values:
-                yield from self._containers(value, where, (*seen, node))
+                yield from self._containers(value, where, seen)
 
 
 def _nodes(
@@ -291,6 +317,10 @@ def _lines(node: ast.JoinedStr) -> list[list[str | ast.expr]]:
     return lines
 
 
+def _parameter_names(function: ast.FunctionDef) -> list[str]:
+    return [argument.arg for argument in [*function.args.args, *function.args.kwonlyargs]]
+
+
 def _returns(function: ast.FunctionDef | None) -> Iterator[ast.expr]:
     for node in ast.walk(function) if function else ():
         if isinstance(node, ast.Return | ast.Yield | ast.YieldFrom) and node.value:
@@ -328,6 +358,11 @@ def _assignments(body: Iterable[ast.stmt]) -> Iterator[tuple[str, ast.expr]]:
             yield from _bind(node.target, node.value)
         elif isinstance(node, ast.For | ast.comprehension):
             yield from _bind(node.target, node.iter)
+
+
+@cache
+def _local_assignments(function: ast.FunctionDef | None) -> list[tuple[str, ast.expr]]:
+    return [*_assignments(function.body)] if function else []
 
 
 def _bind(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.expr]]:

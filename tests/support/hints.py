@@ -35,19 +35,20 @@ def follow_hint(line: str) -> None:
 
 
 def hints(result: Result) -> list[str]:
-    """Return the hints on both streams."""
+    """Return the hints on both streams, and the commands for a manual fix that `doctor` prints."""
     lines = (line.strip() for line in (result.out + result.err).splitlines())
-    return [line.removeprefix("hint: ") for line in lines if line.startswith("hint: ")]
+    matches = (re.fullmatch("(?:hint|manual fix): (.*)", line) for line in lines)
+    return [match[1] for match in matches if match]
 
 
 def match_hint(template: str, line: str) -> re.Match[str] | None:
     """Return the match of a line with a template, in which `{}` is any text."""
-    return re.fullmatch("(.*)".join(map(re.escape, template.split("{}"))), line, re.DOTALL)
+    return re.fullmatch("(.*?)".join(map(re.escape, template.split("{}"))), line, re.DOTALL)
 
 
 def find_hint(result: Result, template: str) -> str:
     """Return the only hint of a result that matches a template."""
-    found = [line for line in hints(result) if match_hint(template, line)]
+    found = [line for line in dict.fromkeys(hints(result)) if match_hint(template, line)]
     assert len(found) == 1, (template, result)
     return found[0]
 
