@@ -119,7 +119,8 @@ def check_head(worktree: Worktree, hub: HubSnapshot) -> Iterator[Problem]:
     if worktree.head or worktree.detached:
         return
     session = hub.owner(worktree)
-    advice = f"inspect {quote_word(worktree.git_dir)}/HEAD"
+    head = quote_word(f"{worktree.git_dir}/HEAD")
+    advice = f"inspect {head}"
     if session is not None:
         advice = _reattach_command(worktree, session, hub)
     yield Problem(worktree.path, detached_reason(worktree), advice=advice)
