@@ -243,7 +243,7 @@ def _candidate_fields(ranked: RankedCandidate) -> dict[str, Any]:
         "delta": ranked.delta,
         "spread": score.spread if score else None,
         "tie": ranked.rank.is_tie if ranked.rank else False,
-        "reason": ranked.reason or None,
+        "reason": ranked.unranked_reason or None,
         **(diff._asdict() if diff else dict.fromkeys(("files", "insertions", "deletions"))),
         "output": ranked.log or None,
         "uncommitted": len(candidate.uncommitted),

@@ -183,8 +183,9 @@ def _format_values(entries: Sequence[EvaluationEntry]) -> list[str]:
         count = len(entry.values)
         repeated = f" (median of {count})" if count > 1 else ""
         tie = ", tie" if entry.tie else ""
+        reason = f", {escape_control(entry.reason)}" if entry.reason else ""
         unit = f" {escape_control(entry.unit)}" if entry.unit else ""
-        texts.append(f"{escape_control(entry.metric)}: {value}{unit}{repeated}{tie}")
+        texts.append(f"{escape_control(entry.metric)}: {value}{unit}{repeated}{tie}{reason}")
     return texts
 
 

@@ -57,7 +57,7 @@ def record_result(
 def _lost_results(session: Session, result: EvalResult) -> dict[str, dict[str, Any]]:
     """Return the result of each agent without a branch: its last commit, and no rank."""
     lost = {}
-    for candidate in (ranked.candidate for ranked in result.candidates):
+    for candidate in (ranked.candidate for ranked in result.candidates if ranked.is_counted):
         recorded = as_mapping(session.agent_fields(candidate.agent).get("result"))
         if not candidate.commit and recorded.get("commit"):
             kept = {key: recorded[key] for key in ("attempt", "commit") if key in recorded}
@@ -128,7 +128,7 @@ def _log_entries(evaluated: Session, result: EvalResult, project: Project) -> li
                 delta=ranked.delta,
                 rank=ranked.rank.place if ranked.rank else None,
                 tie=ranked.rank.is_tie if ranked.rank else False,
-                reason=ranked.reason,
+                reason=ranked.unranked_reason,
                 verdict=result.verdict.text if result.verdict else "",
                 passed=ranked.passed,
                 judge=result.verdict.judge if result.verdict else "",

@@ -42,6 +42,12 @@ class RankedCandidate(NamedTuple):
         return not self.counted_attempt
 
     @property
+    def unranked_reason(self) -> str:
+        """The reason that the attempt has no rank of its own, or ''."""
+        counted = f"attempt-{self.counted_attempt} counts" if self.counted_attempt else ""
+        return self.reason or counted
+
+    @property
     def has_result(self) -> bool:
         """True if the candidate has a value, or passed."""
         return bool(self.score and self.score.values) or bool(self.passed)

@@ -46,8 +46,9 @@ def test_earlier_attempt_wins(hub: Hub) -> None:
         (entry["agent"], entry["attempt"], entry["rank"], entry["commit"], entry["value"])
         for entry in entries[::-1]
     ][::2] == [(1, 1, 1, first, 50), (1, 2, None, last, 90)]
+    assert [entry["reason"] for entry in entries[::-1]] == [None, None, "attempt-1 counts"]
     log = hub.run("log", "--evaluations", "s1").out
-    assert f"       -  agent-1/attempt-2  {last[:12]}  ms: 90\n" in log
+    assert f"       -  agent-1/attempt-2  {last[:12]}  ms: 90, attempt-1 counts\n" in log
     logs = (hub.directory() / "output" / "eval-1").glob("agent-1*")
     assert sorted(path.name for path in logs) == ["agent-1-attempt-1.log", "agent-1.log"]
     agent = hub.json("status", "s1")["agents"][0]
@@ -253,6 +254,7 @@ def test_last_of_equal_attempts_counts(hub: Hub) -> None:
     add_attempt(hub, "ms: 60 \n")
     hub.git("branch", "hub/s1/agent-2/attempt-2", "hub/s1/agent-2/attempt-1")
     passed = json.loads(hub.run("eval", "--eval=cat ms", "--format=json", "s1").out)
+    assert [row["reason"] for row in passed["agents"]] == [None, None, *["attempt-3 counts"] * 2]
     assert [(row["agent"], row["attempt"], row["counted"]) for row in passed["agents"]] == [
         *((1, 3, True), (2, 2, True), (1, 1, False), (1, 2, False)),
     ]

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.evaluated_sessions import agent_worktree, create_evaluated_session
 from tests.support.hub import Hub, Result
-from tests.support.measured_sessions import MEASURE, create_measurable_session
+from tests.support.measured_sessions import MEASURE, create_measurable_session, recorded_ranks
 
 BRANCH = "hub/s1/agent-2/attempt-1"
 
@@ -121,6 +121,9 @@ def test_lost_last_attempt_beside_an_earlier_one(hub: Hub) -> None:
         f"{reason}, not measured, attempt-1 counts\n"
         "Session s1: running → evaluating\n"
     )
+    again = hub.run("eval", *MEASURE, "s1")
+    assert again == evaluated._replace(out=evaluated.out.partition("Session ")[0])
+    assert recorded_ranks(hub) == {"agent-1": (1, 3, ""), "agent-2": (2, 6, "")}
     merge = hub.run("merge", "-n", "s1")
     assert (merge.code, merge.err) == (0, f"warning: agent-1/attempt-2: {reason}\n")
     [finding] = hub.json("doctor", "s1", code=1)["findings"]
