@@ -128,6 +128,7 @@ LATE_IMPORTS = {
     ("session.runs", "system.procfs"),
     ("session.store", "system.parallel"),
     ("session.store", "system.procfs"),
+    ("system.deletable", "ctypes"),
     ("system.io", "select"),
     ("system.procfs", "system.psutil_processes"),
     ("system.parallel", "pickle"),

@@ -19,9 +19,7 @@ there, steps 3 to 5 use the directory at its path. The journal tells the next ru
 
 from __future__ import annotations
 
-import errno
 import os
-import sys
 from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
@@ -56,7 +54,6 @@ from git_hub_session.removal.recover import (
 )
 from git_hub_session.removal.trash import move_to_trash, remove_git_dir, trash_name
 from git_hub_session.system import tree
-from git_hub_session.system.deletable import force_deletion_command
 from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.reason import CONTENTS_CHANGED, DIRECTORY_REMOVED, GIT_DIR_CHANGED
 
@@ -218,20 +215,13 @@ def _delete_directory(trashed: TrashedDirectory, path: str) -> str:
     except FileNotFoundError:
         return ""  # Another run deletes the same directory.
     except OSError as error:
-        raise RemovalFailed(
-            f"cannot delete '{error.filename}': {error.strerror}", hint=_deletion_hint(error)
-        ) from None
+        # After that, the next run finishes the removal.
+        hint = f"delete {quote_word(os.fsdecode(error.filename))} and run the command again"
+        message = f"cannot delete '{error.filename}': {error.strerror}"
+        raise RemovalFailed(message, hint) from None
     if trashed.path != path:
         try:
             os.rename(trashed.path, path)
         except OSError:
             return trashed.path  # The path exists again.
     return path
-
-
-def _deletion_hint(error: OSError) -> str:
-    """Return how to delete the file. After that, the next run finishes the removal."""
-    file = os.fsdecode(error.filename)
-    if error.errno == errno.EPERM and sys.platform == "linux":  # such as `chattr +a`
-        return force_deletion_command(file)
-    return f"delete {quote_word(file)} and run the command again"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from functools import cache
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.system import procfs
@@ -14,6 +16,8 @@ from git_hub_session.util.shell import quote_word
 if TYPE_CHECKING:
     from git_hub_session.system.tree import DirectoryTree
 
+APPEND_ONLY = "append-only"
+"""The file or directory is append-only (`chattr +a`)."""
 FOREIGN = "foreign"
 """The directory has files that only another user may delete."""
 IMMUTABLE = "immutable"
@@ -27,7 +31,13 @@ UNWRITABLE = "unwritable"
 _CAP_DAC_OVERRIDE = 1
 """The capability to write into each directory, from Linux's capability.h."""
 
+# From statx(2): the arguments, and the place and the bits of the attributes in its result.
+_AT_FDCWD, _AT_SYMLINK_NOFOLLOW = -100, 0x100
+_STATX_SIZE, _ATTRIBUTES, _ATTRIBUTES_MASK = 256, slice(8, 16), slice(56, 64)
+_ATTR_IMMUTABLE, _ATTR_APPEND = 0x10, 0x20
+
 _REASONS = {
+    APPEND_ONLY: "it is append-only",
     FOREIGN: "it belongs to another user",
     IMMUTABLE: "it is immutable",
     READ_ONLY: "its file system is read-only",
@@ -40,7 +50,7 @@ class Undeletable(NamedTuple):
 
     path: str
     cause: str
-    """FOREIGN, IMMUTABLE, READ_ONLY or UNWRITABLE."""
+    """APPEND_ONLY, FOREIGN, IMMUTABLE, READ_ONLY or UNWRITABLE."""
 
     @property
     def message(self) -> str:
@@ -71,16 +81,10 @@ class Undeletable(NamedTuple):
     def access_command(self) -> str:
         """The command with which the user gets write access to the path, or ''."""
         path = quote_word(self.path)
-        if self.cause == IMMUTABLE:
-            return f"{_sudo()}chattr -i {path}"
+        if self.cause in (APPEND_ONLY, IMMUTABLE):
+            return f"{_sudo()}chattr -{'a' if self.cause == APPEND_ONLY else 'i'} {path}"
         is_own = self.cause == UNWRITABLE and os.stat(self.path).st_uid == os.geteuid()
         return f"chmod u+wx {path}" if is_own else ""
-
-
-def force_deletion_command(file: str) -> str:
-    """Return the command that deletes a file with attributes such as `chattr +a`."""
-    directory, path = quote_word(os.path.dirname(file)), quote_word(file)
-    return f"{_sudo()}chattr -i -a {directory} {path} && {_sudo()}rm {path}"
 
 
 def _sudo() -> str:
@@ -88,10 +92,7 @@ def _sudo() -> str:
 
 
 def find_undeletable(top: str, tree: DirectoryTree) -> tuple[Undeletable, ...]:
-    """Return the paths that prevent the deletion of the scanned directory `top`.
-
-    A file system can still refuse a deletion for another reason, such as `chattr +a`.
-    """
+    """Return the paths that prevent the deletion of the scanned directory `top`."""
     return (*_undeletable_directories(top, tree), *_undeletable_files(top, tree))
 
 
@@ -106,28 +107,65 @@ def find_unwritable(*directories: str) -> tuple[Undeletable, ...]:
 
 
 def find_unwritable_below(top: str) -> tuple[Undeletable, ...]:
-    """Return the unwritable directories and the immutable files in the directory `top`."""
+    """Return the unwritable directories and the protected files in the directory `top`."""
     found: list[Undeletable] = []
     for directory, _, files in os.walk(top):
         found += find_unwritable(directory)
-        found += _find_immutable(*(os.path.join(directory, file) for file in files))
+        found += _find_protected(*(os.path.join(directory, file) for file in files))
     return tuple(found)
 
 
-def _find_immutable(*files: str) -> tuple[Undeletable, ...]:
-    """Return the immutable ones of some regular files."""
+def _find_protected(*files: str) -> tuple[Undeletable, ...]:
+    """Return the immutable and the append-only ones of some regular files."""
+    causes = {path: _protection(path) for path in files}
+    return tuple(Undeletable(path, cause) for path, cause in causes.items() if cause)
+
+
+def _protection(path: str) -> str:
+    """Return IMMUTABLE or APPEND_ONLY if an attribute prevents the deletion of a file, or ''."""
+    attributes = _read_attributes(path)
+    if attributes is not None:
+        append_only = APPEND_ONLY if attributes & _ATTR_APPEND else ""
+        return IMMUTABLE if attributes & _ATTR_IMMUTABLE else append_only
     # Only an immutable file gives EPERM. A missing permission does not prevent a deletion.
-    return tuple(
-        Undeletable(path, IMMUTABLE)
-        for path in files
-        if not _is_accessible(path, os.W_OK) and _opening_error(path) == errno.EPERM
+    is_immutable = not _is_accessible(path, os.W_OK) and _opening_error(path) == errno.EPERM
+    return IMMUTABLE if is_immutable else ""
+
+
+def _read_attributes(path: str) -> int | None:
+    """Return the attributes of a file as statx(2) does, or None if they are unknown."""
+    read = _attribute_reader()
+    result = read(os.fsencode(path)) if read else b""
+    attributes, mask = (
+        int.from_bytes(result[part], sys.byteorder) for part in (_ATTRIBUTES, _ATTRIBUTES_MASK)
     )
+    return attributes if mask & _ATTR_APPEND else None
+
+
+@cache
+def _attribute_reader() -> Callable[[bytes], bytes] | None:
+    """Return a function that returns the result of statx(2) for a path, or None.
+
+    Python has no such function, and most commands do not need the module for it.
+    """
+    import ctypes
+
+    statx = getattr(ctypes.CDLL(None), "statx", None)
+    if statx is None:
+        return None
+    result = ctypes.create_string_buffer(_STATX_SIZE)
+
+    def read(path: bytes) -> bytes:
+        failed = statx(_AT_FDCWD, path, _AT_SYMLINK_NOFOLLOW, 0, result)
+        return b"" if failed else result.raw
+
+    return read
 
 
 def _find_cause(directory: str) -> str:
     """Return the cause that nothing in the directory can be deleted, or ''."""
     if _is_accessible(directory, os.W_OK | os.X_OK):
-        return ""
+        return APPEND_ONLY if _protection(directory) == APPEND_ONLY else ""
     try:
         is_read_only = os.statvfs(directory).f_flag & os.ST_RDONLY
         uid, status = os.geteuid(), os.stat(directory)
@@ -154,7 +192,9 @@ def _undeletable_directories(top: str, tree: DirectoryTree) -> Iterator[Undeleta
             cause = FOREIGN
         # The removal makes a directory of the user writable. An empty directory of another user
         # needs only a writable parent directory.
-        if cause in (IMMUTABLE, READ_ONLY) or (cause == FOREIGN and directory in occupied):
+        if cause in (APPEND_ONLY, IMMUTABLE, READ_ONLY) or (
+            cause == FOREIGN and directory in occupied
+        ):
             yield Undeletable(path, cause)
 
 
@@ -176,10 +216,10 @@ def _protects_foreign_files(path: str, directory: bytes, tree: DirectoryTree) ->
 
 
 def _undeletable_files(top: str, tree: DirectoryTree) -> Iterator[Undeletable]:
-    yield from _find_immutable(os.path.join(top, ".git"))  # the scan leaves it out
+    yield from _find_protected(os.path.join(top, ".git"))  # the scan leaves it out
     for file, status in tree.files.items():
         if stat.S_ISREG(status.st_mode):
-            yield from _find_immutable(os.path.join(top, os.fsdecode(file)))
+            yield from _find_protected(os.path.join(top, os.fsdecode(file)))
 
 
 def _opening_error(path: str) -> int | None:

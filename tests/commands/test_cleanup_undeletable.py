@@ -153,7 +153,7 @@ def test_own_directory_that_is_not_writable(hub: Hub, worktree: Path) -> None:
 
 
 @needs_root
-@types("{}chattr -i {}")
+@types("{}chattr -{} {}")
 @pytest.mark.parametrize("name", ["build/own", "build", "sub/other", "empty"])
 def test_immutable(hub: Hub, worktree: Path, name: str) -> None:
     """Also root cannot delete an immutable file, and nothing in an immutable directory."""
@@ -169,25 +169,26 @@ def test_immutable(hub: Hub, worktree: Path, name: str) -> None:
         assert hub.run("cleanup", "s1") == removed(worktree)
 
 
-@types("{}chattr -i -a {} {} && {}rm {}")
-def test_file_that_refuses_its_deletion_after_the_inspection(hub: Hub, worktree: Path) -> None:
-    """The hint names the file. After that, the next cleanup finishes the removal."""
+@needs_root
+@types("{}chattr -{} {}")
+@pytest.mark.parametrize("name", ["build/own", "build", "sub/other", "empty", "", ".git", ".."])
+def test_append_only(hub: Hub, worktree: Path, name: str) -> None:
+    """Nothing is renamed or saved before the attribute is removed."""
+    (worktree / "empty").mkdir()
     (worktree / "new").write_text("new\n")
-    path = worktree / "build" / "own"
+    path = Path(os.path.normpath(worktree / name))
     if subprocess.run(["chattr", "+a", path], capture_output=True).returncode:
         pytest.skip("needs chattr +a, and a file system that has it")
-    trash = worktree.parent / ".agent-1.hub-trash"
-    rest = trash / "build" / "own"
     try:
+        before = everything(hub)
         result = hub.run("cleanup", "s1")
-        assert f"  cannot delete '{rest}': Operation not permitted\n" in result.out
-        [hint] = hints(result)
-        assert hint == f"chattr -i -a {rest.parent} {rest} && rm {rest}"
-        type_hint(hub, hint)
+        message = f"cannot delete '{path}': it is append-only"
+        assert result == kept(worktree, message, f"chattr -a {path}")
+        assert everything(hub) == before
+        type_hint(hub, f"chattr -a {path}")
+        assert hub.run("cleanup", "s1") == saved(worktree)
     finally:
-        subprocess.run(["chattr", "-a", path if path.exists() else rest], capture_output=True)
-    assert hub.run("cleanup", "s1") == saved(worktree)
-    assert not trash.exists()
+        subprocess.run(["chattr", "-a", path], capture_output=True)
 
 
 _DROPPED = "-dac_override,-dac_read_search,-fowner"

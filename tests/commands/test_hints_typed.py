@@ -120,7 +120,7 @@ def immutable(path: Path) -> Iterator[None]:
         subprocess.run(["chattr", "-i", path])
 
 
-@types("{}chattr -i {}")
+@types("{}chattr -{} {}")
 @pytest.mark.parametrize("command", ["spawn", "restore"])
 def test_parent_directory_that_cannot_be_changed(hub: Hub, command: str) -> None:
     """git would say after its first change that it cannot create leading directories."""
