@@ -170,6 +170,16 @@ def parse_seconds(text: str, *, allow_zero: bool = False) -> float:
     return seconds
 
 
+def parse_age(text: str) -> float:
+    """Return the seconds of an age such as "7d", or raise UsageError."""
+    seconds = parse_duration(text)
+    if seconds is None:
+        raise UsageError(
+            f"not an age: '{text}'", hint="use a number with s, m, h, d or w, such as 7d"
+        )
+    return seconds
+
+
 def parse_jobs(args: Arguments) -> int | None:
     """Return the value of JOBS, or None."""
     text = args.value("jobs")

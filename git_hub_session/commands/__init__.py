@@ -44,6 +44,9 @@ COMMANDS: dict[str, Command] = {
     "restore": Command(
         "git_hub_session.commands.restore", "restore removed worktrees with their changes"
     ),
+    "prune": Command(
+        "git_hub_session.commands.prune", "delete old archives and saved work of finished sessions"
+    ),
     "archive": Command("git_hub_session.commands.archive", "end a session without a winner"),
     "doctor": Command(
         "git_hub_session.commands.doctor", "report problems in the hub, or fix them with --fix"

@@ -6,16 +6,14 @@ from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cleanup.cleanup import clean_up_session, failed_report, preview_cleanup
+from git_hub_session.cleanup.expiry import finished_sessions
 from git_hub_session.cleanup.maintenance import run_maintenance
 from git_hub_session.cleanup.options import read_cleanup_options
 from git_hub_session.cli.cleanup_report import ReportOutput
-from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
+from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage, parse_age
 from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, View
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.restore.commands import restore_commands
-from git_hub_session.session.read import UnreadableSession
-from git_hub_session.session.state import FINISHED
-from git_hub_session.util.clock import parse_duration, parse_iso
 from git_hub_session.worktree.neighbors import Neighbors
 
 if TYPE_CHECKING:
@@ -83,30 +81,13 @@ def _selected_sessions(context: Context, args: Arguments) -> list[SessionId]:
     if args.is_set("finished"):
         if args.arguments:
             raise UsageError("--finished takes no ids")
-        return _finished_sessions(context, older_than)
+        age = None if older_than is None else parse_age(older_than)
+        return [session.id for session in finished_sessions(context.project, age)]
     if older_than is not None:
         raise UsageError("--older-than requires --finished")
     if not args.arguments:
         return [context.require_session(None, "cleanup")]
     return [context.require_session(sid, "cleanup") for sid in dict.fromkeys(args.arguments)]
-
-
-def _finished_sessions(context: Context, older_than: str | None) -> list[SessionId]:
-    """Return the finished sessions, and with `older_than` only those that are at least so old."""
-    min_age = 0.0 if older_than is None else parse_duration(older_than)
-    if min_age is None:
-        raise UsageError(
-            f"not an age: '{older_than}'", hint="use a number with s, m, h, d or w, such as 7d"
-        )
-    limit = context.project.now() - min_age
-    sids = []
-    for session in context.project.store.read_all():
-        if isinstance(session, UnreadableSession) or session.state not in FINISHED:
-            continue
-        updated = parse_iso(session.updated)
-        if older_than is None or (updated is not None and updated <= limit):
-            sids.append(session.id)
-    return sids
 
 
 class CleanupView(View):

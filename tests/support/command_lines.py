@@ -47,6 +47,7 @@ _DRY_RUNS = (
     "merge s2 -n",
     "cleanup s1 -n",
     "archive s2 -n",
+    "prune --older-than 0s -n",
     "restore s3 -n",
     "board post results -m text -n",
 )
@@ -64,6 +65,7 @@ _CHANGING = (
     "cleanup s1 --archive --force --discard",
     "cleanup --finished",
     "archive s2",
+    "prune --older-than 0s --yes",
     "restore s3",
     "board post results -m text",
     "board reply results/001 -m text",

@@ -165,6 +165,7 @@ usage: git hub-session <command> [<options>]
     update     change the state of a session
     cleanup    remove a session's worktrees and save their changes
     restore    restore removed worktrees with their changes
+    prune      delete old archives and saved work of finished sessions
     archive    end a session without a winner
     doctor     report problems in the hub, or fix them with --fix
     config     show the settings, their defaults and their origins

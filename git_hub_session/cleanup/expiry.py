@@ -1,0 +1,131 @@
+"""Find and delete the archive refs and rescue refs of sessions that ended long ago."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.errors import HubError
+from git_hub_session.git.ref_names import (
+    REFS,
+    archive_prefixes,
+    delete_command,
+    is_object_id,
+    rescue_prefix,
+)
+from git_hub_session.session.model import Session
+from git_hub_session.session.state import FINISHED
+from git_hub_session.util.clock import parse_iso
+from git_hub_session.util.json_values import as_mapping
+
+if TYPE_CHECKING:
+    from git_hub_session.git.ref_names import SessionId
+    from git_hub_session.git.repository import GitRepo
+    from git_hub_session.session.project import Project
+
+ARCHIVED, RESCUED = "archived", "rescued"
+_REASON = "hub-session prune"
+
+
+class ExpiredRef(NamedTuple):
+    """An archive tag, an archive ref or a rescue ref of a session that ended long ago."""
+
+    session: SessionId
+    kind: str
+    """ARCHIVED or RESCUED."""
+    ref: str
+    oid: str
+    """The object id in the ref, which is that of a tag object for an annotated tag."""
+    subject: str
+    commits: int
+    """The number of commits that no ref reaches after all expired refs are deleted."""
+
+
+class Expiry(NamedTuple):
+    """The expired refs, and the commits that only they reach."""
+
+    refs: tuple[ExpiredRef, ...] = ()
+    unreachable: int = 0
+
+
+def finished_sessions(project: Project, min_age: float | None) -> list[Session]:
+    """Return the finished sessions, and with `min_age` only those not updated for so long.
+
+    Args:
+        min_age: a time in seconds, or None for sessions of any age.
+    """
+    limit = project.now() - (min_age or 0)
+    found = []
+    for session in project.store.read_all():
+        if isinstance(session, Session) and session.state in FINISHED:
+            updated = parse_iso(session.updated)
+            if min_age is None or (updated is not None and updated <= limit):
+                found.append(session)
+    return found
+
+
+def find_expired(project: Project, min_age: float, kinds: Iterable[str]) -> Expiry:
+    """Return the expired refs of some kinds.
+
+    A rescue ref is expired if its commit is old too: a later cleanup may have saved more work. The
+    start of an unfinished session is kept.
+    """
+    repo, limit = project.repo, project.now() - min_age
+    kept = _starts_of_unfinished(project)
+    refs: dict[str, tuple[SessionId, str]] = {}
+    for session in finished_sessions(project, min_age):
+        prefixes = {ARCHIVED: archive_prefixes(session.id), RESCUED: (rescue_prefix(session.id),)}
+        for kind in kinds:
+            for branch in (repo.branch(ref) for ref in repo.refs(*prefixes[kind])):
+                is_recent = kind == RESCUED and branch.time > limit
+                if branch.oid and not (branch.symbolic or is_recent or branch.oid in kept):
+                    refs[branch.ref] = (session.id, kind)
+    return _describe(refs, repo)
+
+
+def _starts_of_unfinished(project: Project) -> set[str]:
+    """Return the commits from which the agents of unfinished sessions start."""
+    commits: set[object] = set()
+    for session in project.store.read_all():
+        if isinstance(session, Session) and session.state not in FINISHED:
+            commits.add(session.document.get("base_commit"))
+            for name in session.agents:
+                commits.update(as_mapping(session.agent_fields(name).get("starts")).values())
+    return {commit for commit in commits if isinstance(commit, str)}
+
+
+def _describe(refs: Mapping[str, tuple[SessionId, str]], repo: GitRepo) -> Expiry:
+    if not refs:
+        return Expiry()
+    remaining = {repo.tip(ref) for ref in repo.refs(REFS) if ref not in refs} - {""}
+    expired = []
+    for ref, (sid, kind) in refs.items():
+        branch, target = repo.branch(ref), repo.find_ref_target(ref)
+        commits = len(repo.commit_parents([branch.oid], remaining))
+        if is_object_id(target):
+            expired.append(ExpiredRef(sid, kind, ref, target, branch.subject, commits))
+    tips = {repo.tip(each.ref) for each in expired}
+    return Expiry(tuple(expired), len(repo.commit_parents(tips, remaining)))
+
+
+def delete_expired(expiry: Expiry, project: Project) -> dict[SessionId, HubError]:
+    """Delete the refs of each session in one transaction, while the session is locked.
+
+    Return the error of each session whose refs are kept, because a ref moved or the session is no
+    longer finished.
+    """
+    errors: dict[SessionId, HubError] = {}
+    for sid in dict.fromkeys(each.session for each in expiry.refs):
+        refs = [each for each in expiry.refs if each.session == sid]
+        try:
+            with project.store.lock_session(sid) as locked:
+                _delete_refs(locked.read(), refs, project)
+        except HubError as error:
+            errors[sid] = error
+    return errors
+
+
+def _delete_refs(session: Session, refs: Sequence[ExpiredRef], project: Project) -> None:
+    if session.state not in FINISHED:
+        raise HubError(f"session '{session.id}' is '{session.state}' again")
+    project.git.update_refs(_REASON, [delete_command(each.ref, each.oid) for each in refs])
