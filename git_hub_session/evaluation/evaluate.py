@@ -234,5 +234,5 @@ def _refuse_if_busy(session: Session, locked: LockedSession, *, force: bool) -> 
     running = running_agents(session, locked.directory)
     if running and not force:
         name, agent = next(iter(running.items()))
-        raise agent.refusal(name, force_hint="use --force")
+        raise agent.refusal(name, otherwise="use --force")
     refuse_if_evaluated(session.id, locked.directory)

@@ -43,7 +43,10 @@ class Libgit2Config:
         try:
             values = ["true" if value is None else value for value in config.get_multivar(name)]
         except UnicodeDecodeError:
-            raise HubError(f"the value of {name} is not UTF-8", hint=f"git config {name}") from None
+            raise HubError(
+                f"the value of {name} is not UTF-8",
+                hint=f"git config --show-origin --get-all {name}",
+            ) from None
         value = self._from_environment.get(name.lower())
         return values if value is None else [*values, value]
 

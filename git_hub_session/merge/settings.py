@@ -146,8 +146,9 @@ def apply_settings(options: MergeOptions, settings: MergeSettings, sid: SessionI
             + merge_command(sid, options).removeprefix("git "),
         )
     if settings.cleanup not in _CLEANUP_MODES:
+        name = "commit.cleanup"
         raise Refused(
-            f"invalid value of commit.cleanup: '{settings.cleanup}'",
-            hint="git config --show-origin --get-all commit.cleanup",
+            f"invalid value of {name}: '{settings.cleanup}'",
+            hint=f"git config --show-origin --get-all {name}",
         )
     return options._replace(kind=kind, signs_off=options.signs_off or settings.signs_off)

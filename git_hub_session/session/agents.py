@@ -210,14 +210,14 @@ class RunningAgent(NamedTuple):
     earlier_attempt: int = 0
     """The earlier attempt for which the command runs, or 0 for the last attempt."""
 
-    def refusal(self, name: str, *, force_hint: str) -> Refused:
+    def refusal(self, name: str, *, otherwise: str) -> Refused:
         """Return the error that the agent called `name` is running."""
         if self.remaining:
             return Refused(
                 f"{name} is still running: {self.remaining}", hint=self.remaining.end_command
             )
         attempt = f"/attempt-{self.earlier_attempt}" if self.earlier_attempt else ""
-        return Refused(f"{name}{attempt} is still running", hint=f"wait for it, or {force_hint}")
+        return Refused(f"{name}{attempt} is still running", hint=f"wait for it, or {otherwise}")
 
 
 def running_agents(session: Session, directory: SafeDirectory) -> dict[str, RunningAgent]:
@@ -262,7 +262,7 @@ def refuse_if_running(
         has_process = bool(agent.run or agent.remaining)
         is_meant = name in among and not (only_last and agent.earlier_attempt)
         if is_meant and (has_process or not force):
-            raise agent.refusal(name, force_hint="end it" if has_process else "use --force")
+            raise agent.refusal(name, otherwise="end it" if has_process else "use --force")
 
 
 def refuse_if_evaluated(sid: SessionId, directory: SafeDirectory) -> None:

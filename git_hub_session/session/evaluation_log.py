@@ -16,6 +16,7 @@ from git_hub_session.system.append import append_lines, read_last_lines
 from git_hub_session.system.directory import write_error
 from git_hub_session.system.json_file import parse_json
 from git_hub_session.util.json_values import as_count, as_number, as_numbers, as_text
+from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
     from git_hub_session.system.directory import SafeDirectory
@@ -126,8 +127,10 @@ def _read_lines(directory: SafeDirectory, *, limit: int) -> tuple[list[bytes], b
     try:
         return read_last_lines(directory, LOG_FILE, limit=limit)
     except OSError as error:
+        path = f"{directory.path}/{LOG_FILE}"
         raise Damaged(
-            f"cannot read '{directory.path}/{LOG_FILE}': {error.strerror}", hint="rename the file"
+            f"cannot read '{path}': {error.strerror}",
+            hint=f"mv {quote_word(path)} {quote_word(path)}.old",
         ) from None
 
 

@@ -143,5 +143,8 @@ def bad_value_error(setting: Setting, found: SettingValues, hint: str = "") -> H
 def _check_text(value: str, setting: Setting) -> str:
     """Return the value. Raise HubError if it is not UTF-8."""
     if "\ufffd" in value or any("\ud800" <= char <= "\udfff" for char in value):
-        raise HubError(f"the value of {setting.key} is not UTF-8", hint=f"git config {setting.key}")
+        raise HubError(
+            f"the value of {setting.key} is not UTF-8",
+            hint=f"git config --show-origin --get-all {setting.key}",
+        )
     return value

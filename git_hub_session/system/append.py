@@ -15,6 +15,7 @@ import sys
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Damaged
 from git_hub_session.system.io import inherit_permissions, read_up_to, write_all
+from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
     from git_hub_session.system.directory import SafeDirectory
@@ -87,7 +88,9 @@ def read_end(directory: SafeDirectory, name: str, *, limit: int) -> tuple[bytes,
 
 def _open_regular(directory: SafeDirectory, name: str, flags: int) -> int:
     path = f"{directory.path}/{name}"
-    not_regular = Damaged(f"'{path}' is not a regular file", hint="rename it")
+    not_regular = Damaged(
+        f"'{path}' is not a regular file", hint=f"mv {quote_word(path)} {quote_word(path)}.old"
+    )
     try:
         fd = os.open(name, flags | _SAFE, 0o666, dir_fd=directory.fd)
     except OSError as error:

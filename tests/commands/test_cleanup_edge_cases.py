@@ -202,7 +202,9 @@ def test_setting_that_is_not_utf8(hub: Hub, worktree: Path, name: str) -> None:
     with open(hub.top / ".git" / "config", "ab") as file:
         file.write(f"[{section}]\n\t{key} = ".encode() + b"caf\xe9\n")
     assert hub.run("cleanup", "s1") == Result(
-        128, "", f"fatal: the value of {name} is not UTF-8\nhint: git config {name}\n"
+        128,
+        "",
+        f"fatal: the value of {name} is not UTF-8\nhint: git config --show-origin --get-all {name}\n",
     )
     assert worktree.exists()
 

@@ -294,7 +294,7 @@ def test_log_that_is_not_a_regular_file(hub: Hub, kind: str) -> None:
         case "directory":
             log_file(hub).mkdir()
     before = snapshot(hub.directory())
-    error = f"fatal: '{log_file(hub)}' is not a regular file\nhint: rename it\n"
+    error = f"fatal: '{log_file(hub)}' is not a regular file\nhint: mv {log_file(hub)} {log_file(hub)}.old\n"
     assert hub.run("log", "--evaluations", "s1") == Result(128, "", error)
     for arguments in (MEASURE, ("--ranking", "1")):
         assert hub.run("eval", *arguments, "s1") == Result(128, "", error)

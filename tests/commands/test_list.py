@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.hints import type_hint, types
 from tests.support.hub import NOW, Hub, Result
 from tests.support.stores import CREATED, STATES, create_agenthub_session, create_session
 
@@ -299,6 +300,7 @@ def test_thousands_of_sessions_are_read_in_parallel(hub: Hub) -> None:
     assert [row["session_id"] for row in rows if row["state"] != "running"] == ["s0007"]
 
 
+@types("git stash pop")
 @pytest.mark.parametrize("is_packed", [False, True])
 def test_hub_that_was_taken_away(hub: Hub, is_packed: bool) -> None:
     """`git stash --all` takes the hub away. Its branches show that there were sessions."""
@@ -323,5 +325,5 @@ def test_hub_that_was_taken_away(hub: Hub, is_packed: bool) -> None:
     assert advice == dict.fromkeys(
         ["branches-of-no-session", "worktree-of-no-session"], "git stash pop"
     )
-    hub.call("sh", "-c", advice["branches-of-no-session"])
+    type_hint(hub, advice["branches-of-no-session"])
     assert hub.run("list") == listed

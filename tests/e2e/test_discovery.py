@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.hints import follow_hint, types
 from tests.support.hub import COMMAND, PYTHON, Hub, Result
 
 ROOT = os.geteuid() == 0
@@ -127,6 +128,7 @@ def test_not_a_repository(hub: Hub, tmp_path: Path) -> None:
     assert hub.call(COMMAND, "list", cwd=outside) == Result(128, "", gitfile_error)
 
 
+@types("cd to another directory")
 def test_current_directory_was_deleted(hub: Hub) -> None:
     """The error has no traceback."""
     directory = hub.top / "gone"
@@ -141,6 +143,8 @@ def test_current_directory_was_deleted(hub: Hub) -> None:
         "fatal: the current directory does not exist\nhint: cd to another directory\n"
     )
     assert "Traceback" not in result.err
+    follow_hint("cd to another directory")
+    assert hub.run("list", cwd=hub.top).code == 0
 
 
 def dubious_ownership(top: Path, foreign: Path) -> Result:

@@ -45,6 +45,14 @@ def spawned(*commands: str) -> Callable[[Hub], None]:
 
 
 WORK = "git hub-session exec -q s1 --commit --agent-cmd 'echo $HUB_AGENT >new'"
+EVALUATING = (
+    'sed -i \'s/"state": "merged"/"state": "evaluating"/\' .agenthub/sessions/s1/state.json'
+)
+CONFLICT = "echo other >new && git add new && git commit -qm new"
+RESOLVE = (
+    "cd ../project.hub/s1/agent-1; git merge -q main; git checkout -q --ours new; git add new;"
+    " git commit -qm merged; cd -"
+)
 WRITE = "echo x >../project.hub/s1/agent-1/new"
 HUB_FILE = (
     "cd ../project.hub/s1/agent-2 && mkdir .agenthub && echo x >.agenthub/file &&"
@@ -72,7 +80,7 @@ HUB_FILE = (
     Case("git -c {} {}", MERGE, "{0}", evaluated("git config pull.twohead ours"), DONE),
     Case("git log -1 --show-signature {}", MERGE, "{0} && git config merge.verifySignatures false",
          evaluated("git config merge.verifySignatures true")),
-    Case("git config --show-origin --get-all commit.cleanup", MERGE,
+    Case("git config --show-origin --get-all {}", MERGE,
          "{0} && git config --unset commit.cleanup", evaluated("git config commit.cleanup x")),
     Case("git hub-session merge {} --agent <agent>", MERGE,
          "git hub-session merge {1} --agent agent-1 --yes",
@@ -104,6 +112,15 @@ HUB_FILE = (
     Case("git hub-session eval --include-failed {}", "eval s1", "{0}",
          spawned("git hub-session exec s1 --commit=always -- sh -c 'echo >new; false'"),
          then=DONE),
+    Case("git hub-session merge {} --yes", "doctor s1", "{0}",
+         evaluated(f"git hub-session {MERGE}", EVALUATING)),
+    Case("git hub-session merge {}", "doctor s1", "{0} --yes",
+         evaluated(f"git hub-session {MERGE} --no-cleanup", EVALUATING,
+                   "git reset -q --hard main~1"), DONE),
+    Case("resolve and commit the conflicts there, then: git hub-session eval {}", MERGE,
+         f"{RESOLVE}; git hub-session eval {{1}}", spawned(WORK, CONFLICT, "git hub-session eval s1")),
+    Case('dir=$(git hub-session path {}) && git -C "$dir" {} {}', MERGE,
+         f"{{0}}; {RESOLVE}; git hub-session eval s1", spawned(WORK, CONFLICT, "git hub-session eval s1")),
 )  # fmt: skip
 def test_session_goes_on(hub: Hub, case: Case) -> None:
     check_case(hub, case)
