@@ -8,9 +8,7 @@ form tests all calls of all scenarios, the short form a few calls of each.
 from __future__ import annotations
 
 import os
-import platform
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,22 +20,14 @@ from tests.support.crash_scenarios import (
     SIGNALS,
     TRACER,
     ScenarioRunner,
+    can_trace,
     check_result,
 )
 from tests.support.hub import PYTHON, Hub, Result
 from tests.support.interrupt import LONG
 
-
-def _can_trace() -> bool:
-    """Return True if the tracer works on this system."""
-    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
-        return False
-    command = [PYTHON, "-I", str(TRACER), "/dev/null", "/nowhere", "none", "0", "true"]
-    return subprocess.run(command, capture_output=True).returncode == 0
-
-
 pytestmark = pytest.mark.skipif(
-    not _can_trace(), reason="needs ptrace and seccomp, on Linux on x86-64"
+    not can_trace(), reason="needs ptrace and seccomp, on Linux on x86-64"
 )
 
 SHARES = 4 if LONG else 1

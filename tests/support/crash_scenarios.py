@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -48,6 +50,14 @@ KILLS = ("all", "alone")
 
 SIGNALS = {"INT": 2, "INT+INT": 2, "TERM": 15}
 """The signal that an action sends."""
+
+
+def can_trace() -> bool:
+    """Return True if the tracer works on this system."""
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        return False
+    command = [PYTHON, "-I", str(TRACER), "/dev/null", "/nowhere", "none", "0", "true"]
+    return subprocess.run(command, capture_output=True).returncode == 0
 
 
 class Scenario(NamedTuple):
