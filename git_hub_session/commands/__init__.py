@@ -48,6 +48,7 @@ COMMANDS: dict[str, Command] = {
         "git_hub_session.commands.prune", "delete old archives and saved work of finished sessions"
     ),
     "archive": Command("git_hub_session.commands.archive", "end a session without a winner"),
+    "delete": Command("git_hub_session.commands.delete", "delete a session that has no work"),
     "doctor": Command(
         "git_hub_session.commands.doctor", "report problems in the hub, or fix them with --fix"
     ),

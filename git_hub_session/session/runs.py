@@ -34,7 +34,7 @@ EXEC = "exec"
 EVAL = "eval"
 """The kinds of runs."""
 
-_OUTPUT = "output"
+OUTPUT = "output"
 
 
 class CannotWriteLog(HubError):
@@ -88,7 +88,7 @@ def start_run(session: SafeDirectory, kind: str) -> Run:
         Damaged: a symbolic link is in the place of a directory.
     """
     try:
-        with session.ensure_child(_OUTPUT) as output:
+        with session.ensure_child(OUTPUT) as output:
             last = max((_run_number(name, kind) for name in output.names()), default=0)
             name = f"{kind}-{last + 1}"
             directory = output.create_child(name)
@@ -110,14 +110,14 @@ def find_log(session_path: str, run: str, agent: str) -> str:
     """
     if not any(_run_number(run, kind) for kind in (EXEC, EVAL)):
         return ""
-    path = f"{session_path}/{_OUTPUT}/{run}/{agent}.log"
+    path = f"{session_path}/{OUTPUT}/{run}/{agent}.log"
     return path if os.path.lexists(path) else ""
 
 
 def active_runs(session: SafeDirectory, kind: str) -> list[str]:
     """Return the names of the active runs of `kind`, oldest first, or raise Damaged."""
     try:
-        with session.open_child(_OUTPUT) as output:
+        with session.open_child(OUTPUT) as output:
             runs = [name for name in output.names() if _run_number(name, kind)]
             runs.sort(key=lambda name: _run_number(name, kind))
             return [name for name in runs if _is_active(output, name)]
@@ -156,7 +156,7 @@ def remaining_processes(session: SafeDirectory) -> dict[str, RemainingProcesses]
     for pid, variables in procfs.environments(("HUB_RUN", "HUB_AGENT")):
         directory, _, run = variables.get("HUB_RUN", "").rpartition("/")
         agent = variables.get("HUB_AGENT", "")
-        is_own_run = directory == f"{session.path}/{_OUTPUT}" and _run_number(run, EXEC)
+        is_own_run = directory == f"{session.path}/{OUTPUT}" and _run_number(run, EXEC)
         if is_own_run and agent and run not in active:
             pids = remaining[agent].pids if agent in remaining else ()
             remaining[agent] = RemainingProcesses(run, (*pids, pid))

@@ -38,6 +38,12 @@ ID = "use at most 64 letters, digits, '.', '_' and '-', and start with a letter 
         "git config hubsession.agents two",
     ),
     corrected("--older-than 90d", "prune", "prune --older-than 90d"),
+    Case(
+        "move them to another directory",
+        "delete s1",
+        "mv .agenthub/sessions/s1/notes ..",
+        f"{INIT}\ntouch .agenthub/sessions/s1/notes",
+    ),
     corrected("git hub-session config", "config agnets", "config"),
     corrected("--state takes one of {}", "update s1", "update s1 --state running", INIT),
     corrected(AUTHOR, "board post results -m t --author -a", "board post results -m t --author a", INIT),

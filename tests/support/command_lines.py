@@ -48,6 +48,7 @@ _DRY_RUNS = (
     "cleanup s1 -n",
     "archive s2 -n",
     "prune --older-than 0s -n",
+    "delete s1 -n",
     "restore s3 -n",
     "board post results -m text -n",
 )
@@ -66,6 +67,7 @@ _CHANGING = (
     "cleanup --finished",
     "archive s2",
     "prune --older-than 0s --yes",
+    "delete s1",
     "restore s3",
     "board post results -m text",
     "board reply results/001 -m text",

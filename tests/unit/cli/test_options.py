@@ -167,6 +167,7 @@ usage: git hub-session <command> [<options>]
     restore    restore removed worktrees with their changes
     prune      delete old archives and saved work of finished sessions
     archive    end a session without a winner
+    delete     delete a session that has no work
     doctor     report problems in the hub, or fix them with --fix
     config     show the settings, their defaults and their origins
     completion print the completion script of a shell
