@@ -76,7 +76,14 @@ class Context:
         """
         if text is not None:
             return self._resolve_abbreviation(text)
-        return self.current_session() or self._newest_unfinished()
+        current = self.current_session()
+        if current is not None:
+            return current
+        newest = self.newest_unfinished()
+        if newest is None:
+            raise HubError("no unfinished session", hint="git hub-session list")
+        self.reporter.note(f"the newest unfinished session is '{newest}'")
+        return newest
 
     def require_session(self, text: str | None, command: str) -> SessionId:
         """Return the session with exactly this id.
@@ -123,19 +130,14 @@ class Context:
         head, _ = read_head(git_dir)
         return (head, *read_operation(git_dir).branches)
 
-    def _newest_unfinished(self) -> SessionId:
+    def newest_unfinished(self) -> SessionId | None:
+        """Return the newest session that is not finished, or None."""
         unfinished = [
-            session
+            (parse_iso(session.created) or 0.0, session.id)
             for session in self.project.store.read_all()
             if not isinstance(session, UnreadableSession) and session.state not in FINISHED
         ]
-        if not unfinished:
-            raise HubError("no unfinished session", hint="git hub-session list")
-        newest = max(
-            unfinished, key=lambda session: (parse_iso(session.created) or 0.0, session.id)
-        )
-        self.reporter.note(f"the newest unfinished session is '{newest.id}'")
-        return newest.id
+        return max(unfinished)[1] if unfinished else None
 
     def _resolve_abbreviation(self, text: str) -> SessionId:
         ids = self.project.store.ids()

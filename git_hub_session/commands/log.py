@@ -15,6 +15,7 @@ from git_hub_session.cli.view import (
     make_record,
     warning_lines,
 )
+from git_hub_session.errors import UsageError
 from git_hub_session.git.ref_names import agent_name
 from git_hub_session.lineage.parent import find_ancestors
 from git_hub_session.session.evaluation_log import LOG_FILE, read_evaluations
@@ -33,14 +34,25 @@ if TYPE_CHECKING:
 
 USAGE = Usage(
     ("log [<options>] [<id>]",),
-    (Option("--evaluations", "show all recorded evaluations"), QUIET, *FORMAT),
+    (
+        Option("--evaluations", "show all recorded evaluations"),
+        Option("--graph", "show the commits of all attempts as a graph"),
+        QUIET,
+        *FORMAT,
+    ),
     max_arguments=1,
 )
 
 
-def run(context: Context, args: Arguments) -> LogView | EvaluationsView:
-    """Return the history or the evaluations of the session."""
+def run(context: Context, args: Arguments) -> View:
+    """Return the history or the evaluations of the session, or show the commits of its attempts."""
+    if args.is_set("graph"):
+        _check_graph_options(args)
     sid = context.find_session(args.argument)
+    if args.is_set("graph"):
+        from git_hub_session.commands._log.graph import show_graph
+
+        return show_graph(sid, context, args.value("color"))
     store = context.project.store
     now = context.project.now()
     if not args.is_set("evaluations"):
@@ -49,6 +61,14 @@ def run(context: Context, args: Arguments) -> LogView | EvaluationsView:
         return LogView(sid, read_history(session)[::-1], ancestors, now)
     with store.open_directory(sid) as directory:
         return EvaluationsView(sid, read_evaluations(directory), now)
+
+
+def _check_graph_options(args: Arguments) -> None:
+    """Raise UsageError for an option that has no effect on the output of git."""
+    if args.is_set("evaluations"):
+        raise UsageError("--graph and --evaluations exclude each other")
+    if args.is_set("z") or args.value("format") not in (None, "text"):
+        raise UsageError("--graph has only text output")
 
 
 _SHORTENED = f"the oldest entries of {LOG_FILE} are not shown"

@@ -22,6 +22,7 @@ _READ_ONLY = (
     "list",
     "status s1",
     "status",
+    "status --short",
     "log s1",
     "board",
     "board read results",
@@ -37,7 +38,13 @@ _READ_ONLY = (
     "doctor s1",
 )
 # The output of these commands is that of another program.
-_WITHOUT_FORMAT = ("diff s1 1", "diff --uncommitted s1 1 2", "open s1 1", "shell-init bash")
+_WITHOUT_FORMAT = (
+    "log --graph s1",
+    "diff s1 1",
+    "diff --uncommitted s1 1 2",
+    "open s1 1",
+    "shell-init bash",
+)
 _DRY_RUNS = (
     "update s1 --state evaluating -n",
     "spawn s1 --retry 1 -n",
