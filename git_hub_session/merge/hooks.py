@@ -8,7 +8,7 @@ pre-merge-commit, and also post-commit.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from git_hub_session._typing import TYPE_CHECKING
@@ -23,15 +23,16 @@ if TYPE_CHECKING:
     from git_hub_session.worktree.checkouts import Checkout
 
 
-_COMMIT_HOOKS = ("pre-merge-commit", "pre-commit", "prepare-commit-msg", "commit-msg")
+COMMIT_HOOKS = ("pre-merge-commit", "pre-commit", "prepare-commit-msg", "commit-msg")
+MERGE_HOOKS = ("post-merge", "post-commit")
 # git sets this variable for the hooks of a commit if no editor opens for the message.
 _NO_EDITOR = {"GIT_EDITOR": ":"}
 # The hooks must not see the temporary index change.
 _NO_HOOKS = {"core.hooksPath": os.devnull}
 
 
-def may_have_commit_hooks(common_dir: str, settings: Mapping[str, str]) -> bool:
-    """Return False if there is certainly no hook for a commit.
+def may_have_hooks(common_dir: str, settings: Mapping[str, str], names: Iterable[str]) -> bool:
+    """Return False if there is certainly none of these hooks.
 
     `git hook run` decides whether a hook runs. This only saves its index and its processes: no
     setting names hooks, and the default directory has none.
@@ -41,7 +42,7 @@ def may_have_commit_hooks(common_dir: str, settings: Mapping[str, str]) -> bool:
     """
     if any(name == "core.hookspath" or name.startswith("hook.") for name in settings):
         return True
-    return any(os.path.lexists(os.path.join(common_dir, "hooks", name)) for name in _COMMIT_HOOKS)
+    return any(os.path.lexists(os.path.join(common_dir, "hooks", name)) for name in names)
 
 
 def run_commit_hooks(

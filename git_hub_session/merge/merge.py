@@ -155,7 +155,7 @@ def _record_and_move_branch(
             sid=winner.session,
             reason=f"hub-session merge: {plan.winner_name} of {winner.session}",
             is_squash=plan.kind is MergeKind.SQUASH,
-            requires_filters=plan.settings.requires_filters,
+            settings=plan.settings,
         )
     except BaseException as error:
         # If some files are updated, keep the record. The next call needs it to undo the update.

@@ -15,6 +15,7 @@ from git_hub_session.system.tree import path_and_parents
 from git_hub_session.worktree.checkouts import find_checkout
 
 if TYPE_CHECKING:
+    from git_hub_session.merge.settings import MergeSettings
     from git_hub_session.session.project import Project
     from git_hub_session.worktree.checkouts import Checkout
 
@@ -46,7 +47,7 @@ def move_branch(
     sid: SessionId,
     reason: str,
     is_squash: bool,
-    requires_filters: bool,
+    settings: MergeSettings,
 ) -> str:
     """Move the branch `ref` from the commit `old` to `new`, and update its checkout.
 
@@ -54,7 +55,7 @@ def move_branch(
 
     Args:
         variables: the variables of `git merge` for the hooks and filters.
-        requires_filters: run the filters first: a required one may fail.
+        settings: they say if a required filter may fail, and if there may be hooks.
         reason: the message in the reflogs.
 
     Raises:
@@ -67,10 +68,11 @@ def move_branch(
         _move_ref(project, ref, reason, old=old, new=new, sid=sid)
         return new
     _refuse_if_ignored_files_lost(project, checkout, old, new)
-    if requires_filters:
+    if settings.requires_filters:
         refuse_failing_filters(project, checkout, variables, old=old, new=new)
     _move_with_files(project, ref, checkout, variables, old=old, new=new, sid=sid, reason=reason)
-    run_hooks_after_merge(git_at_target(project, checkout, variables), is_squash=is_squash)
+    if settings.has_merge_hooks:
+        run_hooks_after_merge(git_at_target(project, checkout, variables), is_squash=is_squash)
     return _find_merge(project, ref, old=old, new=new, sid=sid)
 
 

@@ -45,7 +45,7 @@ export GIT_INDEX_FILE="$next"
 update_files() {
 	test ! -e "$index" || cp -p "$index" "$next" || return
 	if git read-tree -m -u --no-recurse-submodules "$1" "$2" 2>"$errors"; then
-		cat "$errors" >&2
+		test ! -s "$errors" || cat "$errors" >&2
 	elif grep -q "$refused" "$errors"; then
 		git update-index -q --refresh >/dev/null
 		git read-tree -n -m -u --no-recurse-submodules "$1" "$2" || return

@@ -9,7 +9,7 @@ from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Refused
 from git_hub_session.git.config import is_true
 from git_hub_session.git.ref_names import short_name
-from git_hub_session.merge.hooks import may_have_commit_hooks
+from git_hub_session.merge.hooks import COMMIT_HOOKS, MERGE_HOOKS, may_have_hooks
 from git_hub_session.merge.options import MergeKind, MergeOptions, merge_command
 from git_hub_session.merge.surroundings import git_at_target
 from git_hub_session.util.shell import quote_word, split_words
@@ -79,12 +79,14 @@ class MergeSettings(NamedTuple):
     """True if a file cannot be written without a filter: one of the filters is required."""
     has_hooks: bool = True
     """False if there is certainly no hook for the commit."""
+    has_merge_hooks: bool = True
+    """False if there is certainly no hook after the merge."""
 
 
 def read_merge_settings(into: str, checkout: Checkout | None, project: Project) -> MergeSettings:
     """Return the settings for a merge into the branch `into` (a full ref). Raise GitFailed."""
     values = git_at_target(project, checkout).settings()
-    strategy = values.get("pull.twohead", "")
+    strategy, common_dir = values.get("pull.twohead", ""), project.paths.common_dir
     settings = MergeSettings(
         kind=MergeKind.FAST_FORWARD if values.get("merge.ff") == "only" else MergeKind.MERGE,
         cleanup=values.get("commit.cleanup", "default"),
@@ -98,7 +100,8 @@ def read_merge_settings(into: str, checkout: Checkout | None, project: Project) 
         requires_filters=any(
             name.startswith("filter.") and name.endswith(".required") for name in values
         ),
-        has_hooks=may_have_commit_hooks(project.paths.common_dir, values),
+        has_hooks=may_have_hooks(common_dir, values, COMMIT_HOOKS),
+        has_merge_hooks=may_have_hooks(common_dir, values, MERGE_HOOKS),
     )
     name = f"branch.{short_name(into)}.mergeoptions"
     return _with_options(settings, name, values.get(name, ""))
