@@ -68,9 +68,9 @@ def test_formats_after_a_failure(project: Hub) -> None:
 
 def test_run_again_with_the_failed_agents(project: Hub) -> None:
     """The command is named if it can still run. It runs only the failed agent."""
-    result = run_agents(project, AGENT_2_FAILS, "-q", "--timeout", "90s")
+    result = run_agents(project, AGENT_2_FAILS, "-q", "-j", "2", "--timeout", "90s")
     command = (
-        "git hub-session exec --failed --timeout 90s --commit --quiet s1"
+        "git hub-session exec --failed --jobs 2 --timeout 90s --commit --quiet s1"
         f" -- sh -c {shlex.quote(AGENT_2_FAILS)}"
     )
     assert result == Result(

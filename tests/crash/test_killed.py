@@ -88,6 +88,7 @@ DEFECTS = {
         ("all", "rename project/.git/refs/tags/hub/archive/s1/agent-1"),
         ("all", f"write {_STATE}"),
     ],
+    "archive after s1": [("all", "rename project/.git/refs/tags/hub/archive/s2/agent-1")],
     "init --after": [("EIO", "renameat project/.agenthub/sessions/s2")],
     "merge --into": [("ENOSPC", "openat project/.git/refs/heads/aside.lock")],
     "archive": [("alone", "rename project/.git/refs/tags/hub/archive/s1/agent-1")],

@@ -174,6 +174,7 @@ SCENARIOS = {
     "merge --rebase": Scenario(("merge", "-q", "--yes", "--rebase", "s1"), _evaluate_behind, 300),
     "merge --ff": Scenario(("merge", "-q", "--yes", "--ff", "s1"), _evaluate, 250),
     "merge after s1": Scenario(("merge", "-q", "--yes", "s2"), _evaluate_next, 400),
+    "archive after s1": Scenario(("archive", "-q", "s2"), _evaluate_next, 100),
     "init --after": Scenario(
         ("init", "-q", "--id", "s2", "--after", "s1"),
         _evaluate,
