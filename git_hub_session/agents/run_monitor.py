@@ -17,6 +17,7 @@ from git_hub_session.session.runs import OutputLog
 from git_hub_session.session.state import AgentStatus
 from git_hub_session.system import procfs
 from git_hub_session.system.directory import LOCK_TIMEOUT
+from git_hub_session.system.leftovers import describe_leftovers
 from git_hub_session.system.tasks import TIMED_OUT, TaskCallbacks, TaskResult
 from git_hub_session.util.clock import format_iso, format_span
 from git_hub_session.worktree.off_branch import has_other_branch, off_branch_reason
@@ -270,6 +271,9 @@ class RunMonitor:
             if agent_run.result is None:  # the command never started: restore the old fields
                 self._pending[agent_run.branch] = self._old_fields(agent_run.agent)
                 log.close()
+            elif agent_run.result.left:
+                result = agent_run.result
+                notes.append(describe_leftovers(agent_run.agent, result.left, result.remaining))
             if log.error:
                 notes.append(f"'{agent_run.log}' is incomplete: {log.error}")
         error = self._save_pending(LOCK_TIMEOUT)

@@ -74,7 +74,8 @@ def judge_candidates(
     judged = _select_candidates(result, judge)
     if len(judged) < 2:
         note = "the judge did not run: fewer than two agents can be ranked"
-        return result._replace(notes=(*result.notes, note))
+        result = result._replace(notes=(*result.notes, note))
+        return result if result.metric_command else _rank_only_one(result, judged, judge)
     document = _describe_candidates(result, judged, judge.direction, project)
     run.write_file(_INPUT, f"{json.dumps(document, indent=2)}\n".encode())
     base = result.session.base_commit
@@ -91,6 +92,17 @@ def judge_candidates(
         candidates=_reorder(result.candidates, ranking),
         notes=(*result.notes, *runner.notes),
         verdict=Verdict(tuple(ranking), text, judge.command),
+    )
+
+
+def _rank_only_one(
+    result: EvalResult, judged: Sequence[RankedCandidate], judge: Judge
+) -> EvalResult:
+    """Return the result in which the only candidate that can be ranked is the first."""
+    ranking = [ranked.candidate.branch.agent for ranked in judged]
+    return result._replace(
+        candidates=_reorder(result.candidates, ranking),
+        verdict=Verdict(tuple(ranking), "", judge.command),
     )
 
 

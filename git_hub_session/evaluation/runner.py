@@ -9,7 +9,7 @@ from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.session.agent_environment import run_environment
 from git_hub_session.session.runs import OutputLog
 from git_hub_session.system import procfs
-from git_hub_session.system.leftovers import Leftovers
+from git_hub_session.system.leftovers import Leftovers, describe_leftovers
 from git_hub_session.system.tasks import Task, TaskCallbacks, TaskResult
 from git_hub_session.util.text import quote_list
 
@@ -93,7 +93,6 @@ class TargetRunner:
             jobs=self._jobs,
             timeout=timeout,
             separate_stderr=True,
-            end_escaped=True,
         )
         return results
 
@@ -138,7 +137,7 @@ class TargetRunner:
     def notes(self) -> list[str]:
         """The notes about processes that are left, and about changed files."""
         left = [
-            _describe_leftovers(name, names, self._remaining[name])
+            describe_leftovers(name, names, self._remaining[name])
             for name, names in self._left.items()
         ]
         return [*left, *(_describe_changes(*item) for item in self._changed.items())]
@@ -158,13 +157,6 @@ def file_stamp(path: str | bytes) -> object:
     except OSError:
         return None
     return status.st_mtime_ns, status.st_ino, status.st_size
-
-
-def _describe_leftovers(name: str, left: Sequence[str], remaining: Sequence[str]) -> str:
-    processes = "1 process" if len(left) == 1 else f"{len(left)} processes"
-    names = ", ".join(sorted(set(left)))
-    end = f"not ended: {', '.join(sorted(set(remaining)))}" if remaining else "ended"
-    return f"{name} left {processes} running: {names} ({end})"
 
 
 def _describe_changes(name: str, changed: Collection[bytes]) -> str:

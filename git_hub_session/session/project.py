@@ -211,7 +211,6 @@ class Project:
         jobs: int,
         timeout: float | None = None,
         separate_stderr: bool = False,
-        end_escaped: bool = False,
     ) -> None:
         """Run commands in parallel; see `system.processes.run_tasks`."""
         from git_hub_session.system.processes import run_tasks  # 12 ms
@@ -222,7 +221,6 @@ class Project:
             jobs=jobs,
             timeout=timeout,
             separate_stderr=separate_stderr,
-            end_escaped=end_escaped,
         )
 
     def shell(self, directory: str, environ: Mapping[str, str]) -> Shell:

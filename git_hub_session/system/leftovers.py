@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 
 from git_hub_session.system.procfs import process_name
@@ -95,6 +95,20 @@ class Leftovers:
             for fd, _ in poll.poll(max(0.0, deadline - monotonic()) * 1000):
                 poll.unregister(fd)
                 self.release(fd)
+
+
+def describe_leftovers(name: str, left: Sequence[str], remaining: Sequence[str]) -> str:
+    """Return a sentence about the processes that the command of an agent left running.
+
+    Args:
+        name: the name of the agent.
+        left: the names of the processes.
+        remaining: the names of those that could not be ended.
+    """
+    processes = "1 process" if len(left) == 1 else f"{len(left)} processes"
+    names = ", ".join(sorted(set(left)))
+    end = f"not ended: {', '.join(sorted(set(remaining)))}" if remaining else "ended"
+    return f"{name} left {processes} running: {names} ({end})"
 
 
 def _open_process(pid: int) -> int:

@@ -79,20 +79,16 @@ def run_tasks(
     jobs: int,
     timeout: float | None = None,
     separate_stderr: bool = False,
-    end_escaped: bool = False,
 ) -> None:
     """Run the tasks, `jobs` at a time, each with no input and in its own setsid(2) session.
 
-    When a command ends, the rest of its process group is terminated too, and with `end_escaped`
-    also the processes that have left the group. After `timeout` seconds, or if a signal or another
-    exception ends this call, the group gets SIGTERM and three seconds later SIGKILL, and all other
-    processes of the command are killed, so no process remains. A task runs again if the callback
-    `retry_delay` says so.
+    When a command ends, the rest of its process group is terminated too, and so are the processes
+    that have left the group. After `timeout` seconds, or if a signal or another exception ends this
+    call, the group gets SIGTERM and three seconds later SIGKILL, and all other processes of the
+    command are killed, so no process remains. A task runs again if the callback `retry_delay` says so.
     """
     waiting = list(range(len(tasks)))[::-1]
-    with _ProcessPool(
-        callbacks, separate_stderr=separate_stderr, timeout=timeout, end_escaped=end_escaped
-    ) as pool:
+    with _ProcessPool(callbacks, separate_stderr=separate_stderr, timeout=timeout) as pool:
         while waiting or pool.running or pool.delayed:
             waiting += pool.take_due()
             while waiting and len(pool.running) < jobs:
@@ -165,7 +161,6 @@ class _ProcessPool:
         *,
         separate_stderr: bool,
         timeout: float | None,
-        end_escaped: bool,
     ) -> None:
         self.running: list[_RunningTask] = []
         self.delayed: list[DelayedTask] = []
@@ -173,7 +168,6 @@ class _ProcessPool:
         self._callbacks = callbacks
         self._separate_stderr = separate_stderr
         self._timeout = timeout
-        self._end_escaped = end_escaped
 
     def __enter__(self) -> Self:
         self._selector = selectors.DefaultSelector()
@@ -307,7 +301,7 @@ class _ProcessPool:
         has_ended = task.has_ended()
         if task.kill_time is None and (has_ended or is_late):
             task.stop_reason = "" if has_ended else TIMED_OUT
-            if has_ended and self._end_escaped:
+            if has_ended:
                 self._open_leftovers(task)
             task.terminate(now)
         if task.kill_time is None:

@@ -156,6 +156,21 @@ def test_background_processes_end_with_the_command(running_session: Hub) -> None
     wait_for(lambda: not any(map(is_alive, pids)))  # a killed process takes a moment to end
 
 
+def test_server_in_another_session_is_ended(running_session: Hub) -> None:
+    """A warning names it, and the agents can be evaluated."""
+    hub = running_session
+    script = (
+        "setsid sleep 300 >/dev/null 2>&1 & echo $! >../pid; "
+        "until grep -q sleep /proc/$!/comm; do sleep 0.01; done; echo x >new"
+    )
+    result = hub.run("exec", "--only=1", "--commit", "s1", "--", "sh", "-c", script)
+    left = "warning: agent-1 left 1 process running: sleep (ended)\n"
+    assert (result.code, result.err) == (0, left)
+    assert not is_alive(int((hub.worktrees / "s1" / "pid").read_text()))
+    measure = ("--eval", "cat new && echo ms: 1", "--metric=ms", "--direction=lower")
+    assert hub.run("eval", *measure, "s1").code == 0
+
+
 def test_timeout_ends_all_processes(running_session: Hub) -> None:
     """One process ignores SIGTERM, and one has left the process group."""
     script = (

@@ -145,3 +145,17 @@ def test_judge_without_a_metric(hub: Hub) -> None:
     for options, message in faults.items():
         refused = hub.run("eval", *options, "s2")
         assert (refused.code, refused.err.splitlines()[0]) == (129, f"error: {message}")
+
+
+def test_judge_without_a_metric_and_only_one_agent_that_can_be_ranked(hub: Hub) -> None:
+    """This agent is the first. The other one has failed."""
+    agent = "echo x >judged; test $HUB_AGENT = agent-2"
+    run = ("run", "--id=s1", "--task=t", "--agents=2", "--agent-cmd", agent, "--yes")
+    done = hub.run(*run, "--judge", "exit 1")
+    note = "warning: the judge did not run: fewer than two agents can be ranked\n"
+    assert (done.code, note in done.err) == (0, True), done
+    assert "   1  agent-2       -      -       -      1  +1/-0\n" in done.out
+    assert "Merged agent-2 into main: " in done.out
+    assert hub.git("show", "main:judged") == "x"
+    verdict = hub.state()["evaluation"]["verdict"]
+    assert (verdict["ranking"], verdict["text"], verdict["judge"]) == (["agent-2"], "", "exit 1")
