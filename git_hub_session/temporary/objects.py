@@ -39,6 +39,7 @@ class NewObjects:
         self._packs = os.path.join(git.common_dir, "objects", "pack")
         self._temporary = temporary_directory()
         self._keep_text = ""
+        self._has_kept = False
         self._has_alternates_file = "\n" not in git.common_dir  # git reads one path from each line
         self.directory = ""
         """The directory. It exists in the `with` block."""
@@ -64,7 +65,8 @@ class NewObjects:
 
     def __exit__(self, *error: object) -> None:
         try:
-            self._delete_keep_files()
+            if self._has_kept:
+                self._delete_keep_files()
         finally:
             self._temporary.__exit__(None, None, None)
 
@@ -81,6 +83,7 @@ class NewObjects:
             GitFailed: an object is missing.
             CannotWrite: the pack cannot be written.
         """
+        self._has_kept = True
         revisions = "".join(f"{oid}\n" for oid in [*tips, *(f"^{oid}" for oid in reached)])
         git = self._git.at(self._git.common_dir, objects=self.directory)
         base = os.path.join(self.directory, "pack", "pack")

@@ -130,7 +130,10 @@ def test_eval_while_git_deletes_objects(hub: Hub, name: str) -> None:
 
 
 def test_stale_keep_file(hub: Hub) -> None:
-    """The next cleanup deletes the .keep file of a killed process, and no other .keep file."""
+    """The next cleanup deletes the .keep file of a killed process, and no other .keep file.
+
+    A dry run deletes none.
+    """
     hub.git("gc", "-q")
     [pack] = (hub.top / ".git" / "objects" / "pack").glob("*.pack")
     worktree = hub.session("s1", agents=1).worktree(1)
@@ -146,5 +149,10 @@ def test_stale_keep_file(hub: Hub) -> None:
     }
     for name, text in others.items():
         (pack.parent / f"pack-{name}.keep").write_text(text)
+    hub.commit(worktree, "ms", "ms: 1\n")
+    hub.commit(hub.top, "moved", "moved\n")
+    assert hub.run("update", "-q", "s1", "--state", "running") == Result(0)
+    assert hub.run("eval", "-q", "-n", *MEASURE, "s1") == Result(0)
+    assert len(keep_files(hub)) == len(others) + 1
     assert hub.run("cleanup", "-q", "s1") == Result(0)
     assert [path.name for path in keep_files(hub)] == [f"pack-{name}.keep" for name in others]
