@@ -59,6 +59,7 @@ class ReportOutput:
     def fields(self) -> dict[str, Any]:
         """Return the fields of the report."""
         report = self.report
+        hints = {kept.branch: kept.reason.hint for kept in report.kept}
         return {
             "session_id": report.session,
             "removed": [_removed_fields(removed) for removed in report.removed],
@@ -88,7 +89,7 @@ class ReportOutput:
                 {
                     "branch": short_name(skipped.branch),
                     "reason": skipped.reason,
-                    "hint": skipped.hint,
+                    "hint": skipped.hint or hints.get(skipped.branch, ""),
                 }
                 for skipped in report.branches.skipped
             ],

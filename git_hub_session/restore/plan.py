@@ -139,7 +139,24 @@ def plan_restore(
             present.append(plan)
         else:
             failed.append(plan)
-    return RestoreResult(session, tuple(restored), tuple(present), tuple(failed))
+    notes = tuple(filter(None, (_missing_work(item, session, project.repo) for item in restored)))
+    return RestoreResult(session, tuple(restored), tuple(present), tuple(failed), notes)
+
+
+def _missing_work(item: RestoreItem, session: Session, repo: GitRepo) -> str:
+    """Return a warning if the rescue ref of the last saved work was deleted, or ''.
+
+    `git fetch --prune` in a mirror deletes it.
+    """
+    attempt = f"attempt-{item.branch.attempt}"
+    recorded = session.agent_record(item.agent).work.get(attempt) or ""
+    is_own = recorded.startswith(rescue_prefix(session.id, item.branch.ref))
+    if not is_own or repo.find_ref_target(recorded):
+        return ""
+    return (
+        f"{item.agent}: its saved changes are not restored, because '{recorded}' was deleted "
+        "(find them: git fsck --no-reflogs --lost-found)"
+    )
 
 
 def _select_attempts(session: Session, repo: GitRepo, options: RestoreOptions) -> list[RestoreItem]:

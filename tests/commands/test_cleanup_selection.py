@@ -483,7 +483,7 @@ def test_json_format(hub: Hub) -> None:
                     {
                         "branch": "hub/s1/agent-2/attempt-1",
                         "reason": "checked out in a worktree",
-                        "hint": "",
+                        "hint": f"git worktree unlock {second}",
                     }
                 ],
                 "notes": [],

@@ -206,3 +206,21 @@ def test_each_archive_of_an_attempt_is_kept(hub: Hub) -> None:
     assert hub.run("archive", "-q", "s1") == Result(0)
     assert len(hub.refs("refs/hub")) == 4
     assert hub.run("doctor").code == 0
+
+
+def test_rescue_ref_that_a_mirror_deletes(losers: Hub) -> None:
+    """`restore` says that the changes are missing, and names the command that finds them."""
+    assert losers.run("cleanup", "-q", "s1") == Result(0)
+    ref = "refs/hub/rescue/s1/agent-1/attempt-1/1"
+    saved = losers.git("rev-parse", ref)
+    add_remote(losers, fetch="+refs/hub/*:refs/hub/*")
+    losers.git("fetch", "-q", "--prune", "up")
+    assert ref not in losers.refs()
+    find = "git fsck --no-reflogs --lost-found"
+    warning = f"its saved changes are not restored, because '{ref}' was deleted (find them: {find})"
+    for dry_run in (["-n"], []):
+        result = losers.run("restore", "-q", *dry_run, "s1")
+        assert (result.code, result.err) == (0, f"warning: agent-1: {warning}\n")
+    assert saved in losers.call("sh", "-c", find).out
+    losers.git("stash", "apply", "-q", saved, cwd=losers.top.parent / "project.hub/s1/agent-1")
+    assert (losers.top.parent / "project.hub/s1/agent-1/draft").read_text() == "mine\n"
