@@ -31,10 +31,8 @@ from git_hub_session.merge.message import merge_message
 from git_hub_session.merge.move_branch import IncompleteUpdate, InterruptedUpdate, move_branch
 from git_hub_session.merge.options import MergeKind, merge_command
 from git_hub_session.merge.plan import MergePlan, resolve_plan
-from git_hub_session.merge.replay import commit_replay
 from git_hub_session.merge.stale_checkout import stale_checkout_warnings
 from git_hub_session.merge.surroundings import git_at_target, merge_variables
-from git_hub_session.merge.undo import undo_interrupted_update
 from git_hub_session.session.create import bring_back_command
 from git_hub_session.session.model import MergeRecord, Session
 from git_hub_session.session.record import with_merge, with_transition, without_change
@@ -196,6 +194,8 @@ def _undo_incomplete_update(
     plan: MergePlan, commit: str, project: Project, error: IncompleteUpdate
 ) -> None:
     """Write the old files again. Raise InterruptedUpdate if that fails."""
+    from git_hub_session.merge.undo import undo_interrupted_update
+
     assert plan.checkout is not None
     try:
         undo_interrupted_update(plan.checkout, plan.base, commit, project)
@@ -216,6 +216,8 @@ def _create_commit(
     variables = merge_variables(plan, project.environ)
     reached = [plan.base, plan.tip]
     if plan.replay is not None:
+        from git_hub_session.merge.replay import commit_replay
+
         git = git_at_target(project, plan.checkout, {**variables, **objects.environ})
         commit = commit_replay(git, project.repo, plan.replay, sign=plan.settings.signs)
         objects.keep([commit], reached)
@@ -240,6 +242,8 @@ def _undo_interrupted_merge(session: Session, project: Project) -> None:
     if checkout is not None:
         old = record.base or project.git.resolve_commit(f"{record.commit}^1", checkout.git_dir)
         if project.repo.tip(into) == old:
+            from git_hub_session.merge.undo import undo_interrupted_update
+
             undo_interrupted_update(checkout, old, record.commit, project)
 
 

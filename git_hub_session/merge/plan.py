@@ -17,7 +17,6 @@ from git_hub_session.lineage.parent import find_ancestors, first_baseline, merge
 from git_hub_session.merge.hub_files import refuse_hub_files
 from git_hub_session.merge.options import MergeKind, merge_command, parse_kind
 from git_hub_session.merge.remarks import plan_warnings
-from git_hub_session.merge.replay import plan_replay
 from git_hub_session.merge.settings import MergeSettings, apply_settings, read_merge_settings
 from git_hub_session.merge.signature import refuse_unverified_tip
 from git_hub_session.merge.surroundings import merge_variables
@@ -166,6 +165,8 @@ def _with_computed_merge(plan: MergePlan, project: Project, objects: NewObjects)
     ) as git:
         plan = plan._replace(merge_tree=run_merge_tree(git, plan.base, plan.tip))
         if is_rebase:
+            from git_hub_session.merge.replay import plan_replay
+
             plan = plan._replace(replay=plan_replay(git, project.repo, plan.base, plan.tip))
     return plan
 

@@ -8,13 +8,13 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import AgentBranch, attempt_name, parse_agent_branch
 from git_hub_session.git.worktrees import linked_worktrees
-from git_hub_session.restore.plan import RestoreItem, RestoreOptions, plan_restore
 from git_hub_session.util.paths import is_same_path
 from git_hub_session.worktree.paths import worktree_template
 
 if TYPE_CHECKING:
     from git_hub_session.cleanup.report import CleanupReport
     from git_hub_session.git.worktrees import Worktree
+    from git_hub_session.restore.plan import RestoreItem
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
 
@@ -50,6 +50,8 @@ def _plan_attempt(
     session: Session, project: Project, branch: AgentBranch, worktrees: Sequence[Worktree]
 ) -> RestoreItem | None:
     """Return the plan of a restore of one attempt now, or None if nothing would be restored."""
+    from git_hub_session.restore.plan import RestoreOptions, plan_restore
+
     if not 1 <= branch.agent <= (session.config.agent_count or branch.agent):
         return None
     options = RestoreOptions(branch.agent, worktree_template(project), branch.attempt)
