@@ -59,9 +59,9 @@ class AttackRepository:
         return answer
 
     def build(self) -> None:
-        """Create the sessions s1 to s3.
+        """Create the sessions s1 to s4.
 
-        s1 has two running agents, s2 is evaluated, and s3 is archived with saved work.
+        s1 has two running agents, s2 is evaluated, s3 is archived with saved work, and s4 is new.
         """
         for directory in ("plain", "plain/below"):
             (self.outside / directory).mkdir(parents=True)
@@ -94,6 +94,7 @@ class AttackRepository:
             "s1",
         )
         self.run("exec", "-q", "s1", "--", "true")
+        self.run("init", "-q", "--id", "s4", "--task", "t")
         self._clean = Template(self.hub, [self.base], "clean")
 
     def save_planted_state(self) -> None:

@@ -551,6 +551,18 @@ def output_links_to_an_outside_path(repository: AttackRepository) -> None:
         (repository.session("s1") / "output" / name).symlink_to(repository.outside / "plain")
 
 
+def commands_in_the_project_file(repository: AttackRepository) -> None:
+    command = repository.canary
+    lines = [f'{name} = "{command}"' for name in ("agentCmd", "eval", "setup", "editor", "holdout")]
+    lines += ["metric = m", "direction = lower", "worktreePath = ~/.vim/pack/{n}", "agents = 9"]
+    lines += [f"[include]\npath = {repository.outside}/plain/kept", f"[x]\n{EVIL}"]
+    (repository.project / ".hubsession").write_text("[hubsession]\n" + "\n".join(lines))
+
+
+def a_project_file_that_is_a_link(repository: AttackRepository) -> None:
+    (repository.project / ".hubsession").symlink_to(repository.outside / "plain" / "kept")
+
+
 CONTENT_ATTACKS = [
     Attack(plant.__name__.replace("_", " "), plant)
     for plant in (
@@ -591,5 +603,7 @@ CONTENT_ATTACKS = [
         control_characters_in_a_path,
         channels_with_outside_paths,
         output_links_to_an_outside_path,
+        commands_in_the_project_file,
+        a_project_file_that_is_a_link,
     )
 ]

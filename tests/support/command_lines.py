@@ -55,7 +55,7 @@ _DRY_RUNS = (
     "cleanup s1 -n",
     "archive s2 -n",
     "prune --older-than 0s -n",
-    "delete s1 -n",
+    "delete s4 -n",
     "restore s3 -n",
     "board post results -m text -n",
 )
@@ -74,7 +74,7 @@ _CHANGING = (
     "cleanup --finished",
     "archive s2",
     "prune --older-than 0s --yes",
-    "delete s1",
+    "delete s4",
     "restore s3",
     "board post results -m text",
     "board reply results/001 -m text",
