@@ -85,12 +85,12 @@ def find_expired(project: Project, min_age: float, kinds: Iterable[str]) -> Expi
 
 def _starts_of_unfinished(project: Project) -> set[str]:
     """Return the commits from which the agents of unfinished sessions start."""
-    commits: set[object] = set()
+    commits: list[object] = []
     for session in project.store.read_all():
         if isinstance(session, Session) and session.state not in FINISHED:
-            commits.add(session.document.get("base_commit"))
+            commits.append(session.document.get("base_commit"))
             for name in session.agents:
-                commits.update(as_mapping(session.agent_fields(name).get("starts")).values())
+                commits += as_mapping(session.agent_fields(name).get("starts")).values()
     return {commit for commit in commits if isinstance(commit, str)}
 
 
