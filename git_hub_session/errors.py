@@ -40,6 +40,60 @@ class Refused(HubError):
     exit_code = 1
 
 
+class WrongState(Refused):
+    """A command that the state of the session does not allow."""
+
+    code = "wrong-state"
+
+
+class Busy(Refused):
+    """An agent is running or being created, or an evaluation is running."""
+
+    code = "busy"
+
+
+class NotApproved(Refused):
+    """A command, a directory or a change that the user has not approved."""
+
+    code = "not-approved"
+
+
+class ChangedMeanwhile(Refused):
+    """The session, a branch or a checkout changed during the command, which can run again."""
+
+    code = "changed-meanwhile"
+
+
+class NothingToMerge(Refused):
+    """The branch contains the commits or the changes of the winner already."""
+
+    code = "nothing-to-merge"
+
+
+class NotRanked(Refused):
+    """No agent has a rank, or an agent cannot get one."""
+
+    code = "not-ranked"
+
+
+class OffBranch(Refused):
+    """The commits of an agent are not on the branch of its attempt."""
+
+    code = "off-branch"
+
+
+class NoBranch(Refused):
+    """An agent without a branch."""
+
+    code = "no-branch"
+
+
+class NoWorktree(Refused):
+    """An agent without a worktree."""
+
+    code = "no-worktree"
+
+
 class NoSuchBranch(HubError):
     """The repository has no branch with this name."""
 

@@ -169,16 +169,19 @@ def test_reasons_that_an_option_overrides_are_listed(option: str, later_codes: s
 
 
 def test_the_error_codes_are_those_of_the_source() -> None:
-    codes = {
-        step.value.value
-        for node in source()
-        if isinstance(node, ast.ClassDef)
-        for step in node.body
-        if isinstance(step, ast.Assign)
-        and ast.unparse(step.targets[0]) == "code"
-        and isinstance(step.value, ast.Constant)
-    }
-    assert set(words_of("Sy", sections()["OUTPUT FORMATS"]["JSON"])) == codes
+    """The page describes a code with the docstring of the class, or of one of its classes."""
+    docstrings: dict[str, set[str]] = {}
+    for node in source():
+        for step in node.body if isinstance(node, ast.ClassDef) else ():
+            if isinstance(step, ast.Assign) and ast.unparse(step.targets[0]) == "code":
+                text = (ast.get_docstring(node) or "").partition("\n\n")[0]
+                docstrings.setdefault(ast.literal_eval(step.value), set()).add(text)
+    text = "\n".join(sections()["OUTPUT FORMATS"]["JSON"])
+    rows = dict(re.findall(r"^\.It Sy (\S+)\n((?:[^.].*\n)+)", text, re.MULTILINE))
+    assert list(rows) == sorted(docstrings)
+    described = {code: " ".join(row.split()) for code, row in rows.items()}
+    plain = {code: {" ".join(each.split()) for each in docstrings[code]} for code in docstrings}
+    assert {code: row for code, row in described.items() if row not in plain[code]} == {}
 
 
 def test_the_environment_is_what_the_source_reads() -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.errors import Refused
+from git_hub_session.errors import NoWorktree, OffBranch, Refused, WrongState
 from git_hub_session.git.ref_names import (
     HEADS,
     AgentBranch,
@@ -131,7 +131,7 @@ def _refuse_state(session: Session, repo: GitRepo, agent: int) -> None:
     if session.state in FINISHED or not (
         has_attempts or has_record or accepts_agents(session, repo)
     ):
-        raise Refused(
+        raise WrongState(
             f"session '{session.id}' is '{session.state}': it accepts no more attempts",
             hint=NEW_SESSION_HINT,
         )
@@ -178,7 +178,7 @@ def _agent_worktree(
         if branch.agent == options.agent
     }
     if not owned:
-        raise Refused(
+        raise NoWorktree(
             f"{agent_name(options.agent)} has no worktree",
             hint=_hint(session, options, "<branch>"),
         )
@@ -207,7 +207,7 @@ def _refuse_lost_work(
     for git_dir, attempt in off_branch_attempts([session], worktrees).items():
         if attempt.agent == options.agent and git_dir != adopted:
             [worktree] = [other for other in worktrees if other.git_dir == git_dir]
-            raise Refused(
+            raise OffBranch(
                 f"'{worktree.path}': {off_branch_reason(worktree, attempt.ref)}",
                 hint=off_branch_command(worktree, attempt),
             )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.agents.run_monitor import AgentRun
-from git_hub_session.errors import Refused
+from git_hub_session.errors import NoWorktree, Refused, WrongState
 from git_hub_session.git.ref_names import AgentBranch, agent_name, attempt_name
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
 from git_hub_session.session import runs
@@ -74,7 +74,7 @@ def _find_worktrees(
     Raise Refused if the state forbids commands, or if one of the requested agents has no worktree.
     """
     if session.state not in (State.RUNNING, State.EVALUATING):
-        raise Refused(
+        raise WrongState(
             f"session '{session.id}' is '{session.state}': its agents cannot run commands",
             hint=missing_agents_hint(session, project.repo),
         )
@@ -83,7 +83,7 @@ def _find_worktrees(
     missing = [agent_name(number) for number in agents if number not in present]
     if missing or not worktrees:
         no_worktrees = f"session '{session.id}' has no agent worktrees"
-        raise Refused(
+        raise NoWorktree(
             f"no worktree: {', '.join(missing)}" if missing else no_worktrees,
             hint=missing_agents_hint(session, project.repo, present),
         )

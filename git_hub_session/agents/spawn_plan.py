@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.errors import NoSuchBranch, Refused
+from git_hub_session.errors import NoSuchBranch, Refused, WrongState
 from git_hub_session.git.ref_names import (
     HEADS,
     AgentBranch,
@@ -241,7 +241,7 @@ def _requested_agents(session: Session, repo: GitRepo, options: SpawnOptions) ->
         return numbers or all_agents(session)
     interrupted = [] if session.state in FINISHED else interrupted_spawns(session)
     if not interrupted or not {*numbers} <= {*interrupted}:
-        raise Refused(
+        raise WrongState(
             f"session '{session.id}' is '{session.state}': it accepts no more agents",
             hint=_no_more_agents_hint(session, numbers, options),
         )

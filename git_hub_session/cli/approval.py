@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.errors import HubError, Refused
+from git_hub_session.errors import HubError, NotApproved
 from git_hub_session.session.approvals import find_unapproved, refuse_unapproved
 from git_hub_session.settings.table import PROJECT_FILE
 from git_hub_session.util.shell import quote_word
@@ -31,7 +31,7 @@ def ask_holdout_approval(context: Context, session: Session) -> None:
         return
     question = f"Copy the files of '{directory}' into the measured worktrees of '{session.id}'?"
     if not context.reporter.ask(question):
-        raise Refused(
+        raise NotApproved(
             f"the holdout directory of session '{session.id}' is not approved: '{directory}'",
             hint=f"git hub-session eval {session.id} --holdout {quote_word(directory)}",
         )
@@ -67,7 +67,7 @@ def ask_approval(
     if not is_typed and not context.project.approvals.is_approved(command):
         question = f"Run the eval command of session '{session.id}': {command}?"
         if not context.reporter.ask(question):
-            raise Refused(
+            raise NotApproved(
                 f"the eval command of session '{session.id}' is not approved: {command}",
                 hint=retry or f"git hub-session eval {session.id} --eval {quote_word(command)}",
             )

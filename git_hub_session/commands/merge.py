@@ -26,7 +26,7 @@ from git_hub_session.commands._merge.options import (
     UNMEASURED,
     parse_options,
 )
-from git_hub_session.errors import Refused
+from git_hub_session.errors import NotApproved, Refused
 from git_hub_session.git.ref_names import HEADS, agent_name, short_name
 from git_hub_session.merge.ancestors import archive_ancestors
 from git_hub_session.merge.merge import merge_winner
@@ -107,7 +107,7 @@ def _confirm(context: Context, plan: MergePlan, options: MergeOptions) -> None:
         refusal = f"{agent} was not merged"
     answer = context.reporter.ask(question)
     if answer is None:
-        raise Refused(
+        raise NotApproved(
             "cannot ask for confirmation: standard input is not a terminal (use --yes)",
             hint=merge_command(sid, options._replace(is_approved=True)),
         )

@@ -30,7 +30,7 @@ from git_hub_session.cli.view import (
     error_lines,
     make_record,
 )
-from git_hub_session.errors import Refused, UsageError
+from git_hub_session.errors import NotApproved, Refused, UsageError
 from git_hub_session.git.ref_names import short_name
 from git_hub_session.util.text import escape_control
 
@@ -76,7 +76,7 @@ def _ask(context: Context, args: Arguments, expiry: Expiry) -> None:
     """Ask before the refs are deleted. Raise Refused if the user does not approve it."""
     answer = context.reporter.ask(f"Delete {_count(len(expiry.refs), 'ref')}?")
     if answer is None:
-        raise Refused(
+        raise NotApproved(
             "cannot ask for confirmation: standard input is not a terminal (use --yes)",
             hint=command_line("prune", USAGE.options, args.with_values(yes=True)),
         )

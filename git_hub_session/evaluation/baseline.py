@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.errors import Refused
+from git_hub_session.errors import Refused, WrongState
 from git_hub_session.evaluation.eval_worktrees import EvalWorktrees
 from git_hub_session.evaluation.guard import FixedPaths
 from git_hub_session.evaluation.measure import MetricCommand, MetricRunner
@@ -58,7 +58,7 @@ def measure_baseline(
     with project.store.lock_session(sid) as locked:
         session = locked.read()
         if session.state is not State.INIT:
-            raise Refused(f"session '{sid}' is '{session.state}': its baseline cannot change")
+            raise WrongState(f"session '{sid}' is '{session.state}': its baseline cannot change")
         base = project.repo.tip(HEADS + session.config.base_branch)
         task_file = locked.ensure_task_file(session)
         variables = agent_environment(project.environ, session, None, base, task_file)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.errors import Refused
+from git_hub_session.errors import NoBranch, NotRanked, OffBranch, Refused, WrongState
 from git_hub_session.evaluation.in_place import with_others_uncommitted, with_worktree
 from git_hub_session.git.ref_names import AgentBranch, agent_name, attempt_name
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
@@ -191,7 +191,7 @@ def find_candidates(
 
 def _refuse_state(session: Session, repo: GitRepo) -> None:
     if session.state not in (State.RUNNING, State.EVALUATING):
-        raise Refused(
+        raise WrongState(
             f"session '{session.id}' is '{session.state}': there is nothing to evaluate",
             hint=missing_agents_hint(session, repo),
         )
@@ -228,7 +228,7 @@ def _list_candidates(
         ]
         candidates += _select_attempts(made, last, project.repo)
     if not candidates:
-        raise Refused(
+        raise NoBranch(
             f"session '{session.id}' has no agent branches",
             hint=missing_agents_hint(session, project.repo),
         )
@@ -300,7 +300,7 @@ def refuse_unmeasurable(session: Session, candidates: Sequence[Candidate]) -> No
     failed = [candidate for candidate in candidates if candidate.is_left_out]
     candidates = [candidate for candidate in candidates if not candidate.is_left_out]
     if not candidates:
-        raise Refused(
+        raise NotRanked(
             f"no agent can be ranked: {describe_failures(failed)}",
             hint=INCLUDE_FAILED_HINT.format(session.id),
         )
@@ -308,7 +308,7 @@ def refuse_unmeasurable(session: Session, candidates: Sequence[Candidate]) -> No
     reasons = {candidate.name: candidate.not_in_place_reason for candidate in candidates}
     if all(candidate.unmeasured_reason for candidate in candidates) and any(reasons.values()):
         name, reason = next(pair for pair in reasons.items() if pair[1])
-        raise Refused(
+        raise NotRanked(
             f"no agent can be measured in place: {name}: {reason}",
             hint="leave out --in-place to measure in temporary worktrees",
         )
@@ -341,4 +341,4 @@ def refuse_off_branch(candidate: Candidate) -> None:
     """Raise Refused if the commits of the agent are not on its branch."""
     if candidate.off_branch:
         reason, hint = candidate.off_branch
-        raise Refused(f"{candidate.name}: {reason}", hint=hint)
+        raise OffBranch(f"{candidate.name}: {reason}", hint=hint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from git_hub_session._typing import TYPE_CHECKING, Any
-from git_hub_session.errors import Refused
+from git_hub_session.errors import ChangedMeanwhile
 from git_hub_session.git.ref_names import HEADS, agent_name
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.evaluation_log import EvaluationEntry, append_evaluation
@@ -36,7 +36,9 @@ def record_result(
     """
     session = locked.read()
     if session.state not in (State.RUNNING, State.EVALUATING):
-        raise Refused(f"session '{session.id}' became '{session.state}' during the evaluation")
+        raise ChangedMeanwhile(
+            f"session '{session.id}' became '{session.state}' during the evaluation"
+        )
     candidates = [ranked.candidate for ranked in result.candidates]
     moved = [
         f"the branch of {candidate.name} moved during the evaluation"

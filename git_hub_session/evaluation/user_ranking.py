@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.errors import Refused
+from git_hub_session.errors import NoBranch, NotRanked
 from git_hub_session.evaluation.candidates import (
     INCLUDE_FAILED_HINT,
     describe_failures,
@@ -41,14 +41,14 @@ def record_user_ranking(
         if number not in by_agent or not by_agent[number].commit:
             if number in by_agent:
                 refuse_off_branch(by_agent[number])
-            raise Refused(
+            raise NoBranch(
                 f"{agent_name(number)} has no branch", hint=f"git hub-session status {session.id}"
             )
     ranking = [by_agent[number] for number in options.ranking]
     failed = [candidate for candidate in ranking if candidate.is_left_out]
     if failed:
         hint = INCLUDE_FAILED_HINT.format(session.id)
-        raise Refused(f"cannot rank {describe_failures(failed)}", hint=hint)
+        raise NotRanked(f"cannot rank {describe_failures(failed)}", hint=hint)
     _refuse_rank_without_commit(session, ranking)
     result = list_recorded(session, ranking)
     by_rank = zip(ranks_from_list(options.ranking), result.candidates, strict=True)

@@ -19,7 +19,7 @@ from git_hub_session.board.board import Board
 from git_hub_session.board.posts import COORDINATOR
 from git_hub_session.cleanup.cleanup import clean_up_locked
 from git_hub_session.cleanup.report import CleanupReport, empty_report
-from git_hub_session.errors import HubError, Refused, to_hub_error
+from git_hub_session.errors import ChangedMeanwhile, HubError, Refused, to_hub_error
 from git_hub_session.git.ref_names import (
     HEADS,
     agent_name,
@@ -109,7 +109,7 @@ def _renew_plan(
     expected = plan._replace(session=session, stat=None, summary=())
     if new_plan != expected._replace(merge_tree=None, replay=None, tree_warning=""):
         sid = session.id
-        raise Refused(
+        raise ChangedMeanwhile(
             f"session '{sid}' or its branches changed while the merge was planned",
             hint=merge_command(sid, options),
         )
@@ -136,7 +136,7 @@ def _record_and_move_branch(
     winner = plan.winner
     with_record = _recording(plan, commit, project)
     if locked.read().state is not plan.session.state:
-        raise Refused(
+        raise ChangedMeanwhile(
             f"the state of session '{plan.session.id}' changed during the merge",
             hint=f"git hub-session status {plan.session.id}",
         )

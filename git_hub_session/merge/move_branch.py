@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.errors import GitFailed, HookRefused, HubError, Refused
+from git_hub_session.errors import ChangedMeanwhile, GitFailed, HookRefused, HubError, Refused
 from git_hub_session.git.ref_names import SessionId, short_name, update_command
 from git_hub_session.merge.filters import refuse_failing_filters
 from git_hub_session.merge.hooks import run_hooks_after_merge
@@ -27,7 +27,7 @@ _SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "move_branch.
 
 
 class InterruptedUpdate(HubError):
-    """git updated only some of the files. The next merge undoes the update (see undo.py)."""
+    """git updated only some of the files. The next merge undoes the update."""
 
     code = "cut-off"
 
@@ -95,7 +95,7 @@ def _refuse_other_checkout(
 ) -> None:
     # The hooks and the signature of the merge commit take time, so check again.
     if find_checkout(ref, project) != checkout:
-        raise Refused(
+        raise ChangedMeanwhile(
             f"the checkout of '{short_name(ref)}' changed during the merge",
             hint=f"git hub-session merge {sid}",
         )
@@ -103,7 +103,7 @@ def _refuse_other_checkout(
 
 def _refuse_moved_branch(project: Project, ref: str, *, old: str, sid: SessionId) -> None:
     if project.repo.tip(ref) != old:
-        raise Refused(
+        raise ChangedMeanwhile(
             f"'{short_name(ref)}' changed during the merge", hint=f"git hub-session merge {sid}"
         ) from None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.errors import Refused
+from git_hub_session.errors import Refused, WrongState
 from git_hub_session.git.ref_names import HEADS, agent_name
 from git_hub_session.lineage.digest import encode_digest
 from git_hub_session.lineage.parent import Parent, find_ancestors, parent_state, read_parent
@@ -153,7 +153,7 @@ def _refuse_state(session: Session) -> None:
     if state is State.EVALUATING:
         return
     verb = "spawn" if state is State.INIT else "eval"
-    raise Refused(
+    raise WrongState(
         f"session '{sid}' is '{state}': no session can start from its winner",
         hint=NEW_SESSION_HINT if state in FINISHED else f"git hub-session {verb} {sid}",
     )

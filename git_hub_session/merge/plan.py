@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.errors import NoSuchBranch, Refused
+from git_hub_session.errors import NoSuchBranch, NothingToMerge, Refused, WrongState
 from git_hub_session.git.ref_names import (
     HEADS,
     REFS,
@@ -223,7 +223,9 @@ def _resume_merge(
     """Return the plan of a merge that an earlier call made. Its cleanup may be incomplete."""
     requested = (options.agent or record.agent, options.attempt or record.attempt)
     if requested != (record.agent, record.attempt):
-        raise Refused(f"{agent_name(record.agent)} of session '{session.id}' is already merged")
+        raise NothingToMerge(
+            f"{agent_name(record.agent)} of session '{session.id}' is already merged"
+        )
     winner = AgentBranch(session.id, record.agent, record.attempt)
     into = HEADS + record.into
     kind = parse_kind(record.kind)
@@ -261,7 +263,7 @@ def _refuse_state(session: Session) -> None:
         State.MERGED: f"git hub-session cleanup --archive {sid}",
         State.ARCHIVED: f"restore the branches and merge with git: git hub-session restore {sid}",
     }
-    raise Refused(f"session '{sid}' is '{state}': there is nothing to merge", hint=hints[state])
+    raise WrongState(f"session '{sid}' is '{state}': there is nothing to merge", hint=hints[state])
 
 
 def _refuse_without_commit(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.errors import Refused
+from git_hub_session.errors import NoBranch, NothingToMerge, NotRanked, Refused
 from git_hub_session.git.ref_names import (
     HEADS,
     AgentBranch,
@@ -106,7 +106,7 @@ def refuse_contained_winner(
 def nothing_to_merge(session: Session, winner: AgentBranch, into: str, content: str) -> Refused:
     """Return the error that the branch has the `content` of the winner: its commits or changes."""
     name = describe_attempt(session, winner)
-    return Refused(
+    return NothingToMerge(
         f"nothing to merge: '{short_name(into)}' already contains the {content} of {name}",
         hint=f"git hub-session update {session.id} --state {State.MERGED}",
     )
@@ -269,8 +269,8 @@ def _no_result(session: Session) -> Refused:
         commands = resolve_commands("merge", attempt, session.config.base_branch)
         then = f"resolve and commit the conflicts there, then: git hub-session eval {sid}"
         problem = f"{problem}: {agent_name(first.agent)} {first.reason}"
-        return Refused(problem, hint="\n".join([*commands, then]))
-    return Refused(problem, hint=f"git hub-session merge {sid} --agent <agent>")
+        return NotRanked(problem, hint="\n".join([*commands, then]))
+    return NotRanked(problem, hint=f"git hub-session merge {sid} --agent <agent>")
 
 
 def _find_attempt(
@@ -293,7 +293,7 @@ def _find_attempt(
     if agent in archived_agents(session.id, repo):
         verb = "restore"
     option = f" --agent {name}" if verb == "restore" and attempts else ""
-    raise Refused(f"{name} has no branch", hint=f"git hub-session {verb} {session.id}{option}")
+    raise NoBranch(f"{name} has no branch", hint=f"git hub-session {verb} {session.id}{option}")
 
 
 def _no_improvement(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from time import sleep
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.errors import GitFailed, Refused
+from git_hub_session.errors import Busy, GitFailed, Refused
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
 from git_hub_session.removal import remove as removal
 from git_hub_session.system import procfs, tree
@@ -139,7 +139,7 @@ def refuse_if_git_running(worktree: Worktree, name: str) -> None:
     """Raise Refused if the git of an interrupted call still runs in the worktree of `name`."""
     pids = procfs.processes_in(worktree.path)
     if pids:
-        raise Refused(
+        raise Busy(
             f"{name} is still being created by process {pids[0]}",
             hint="try again when it has finished",
         )

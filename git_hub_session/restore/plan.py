@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.errors import HubError, Refused
+from git_hub_session.errors import HubError, NoBranch
 from git_hub_session.git.ref_names import (
     AgentBranch,
     agent_name,
@@ -169,7 +169,7 @@ def _select_attempts(session: Session, repo: GitRepo, options: RestoreOptions) -
         selected = {branch}
         if branch not in items:
             name = attempt_name(branch) if options.attempt else agent_name(options.agent)
-            raise Refused(
+            raise NoBranch(
                 f"{name} has neither a branch nor an archive tag",
                 hint=f"git hub-session status {session.id}",
             )

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
-from git_hub_session.errors import GitFailed, HubError, Refused, to_hub_error
+from git_hub_session.errors import ChangedMeanwhile, GitFailed, HubError, to_hub_error
 from git_hub_session.git.ref_names import (
     AgentBranch,
     SessionId,
@@ -238,7 +238,7 @@ def _add_locked_worktree(item: RestoreItem, project: Project) -> tuple[str, list
     hook_error = project.git.add_worktree(item.path, short_name(item.branch.ref), options)
     worktree = _find_worktree(item, project)
     if worktree is None or project.repo.tip(item.branch.ref) != item.commit:
-        raise Refused("its branch moved during the restore", hint="try again")
+        raise ChangedMeanwhile("its branch moved during the restore", hint="try again")
     different = item.work and apply_stash(worktree, item.work, project.git, project.repo)
     warnings = []
     if different:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.errors import HubError
+from git_hub_session.errors import GIT_FATAL, HubError, NoWorktree
 from git_hub_session.git.ref_names import AgentBranch, SessionId, agent_name, attempt_name
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
 from git_hub_session.session.agents import comparison_base, find_base_commit, require_agent
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 """The tree without files. git knows it in each repository."""
+
+
+class AttemptHasNoWorktree(NoWorktree):
+    """An attempt without a worktree, so that there is no path to answer with."""
+
+    exit_code = GIT_FATAL
 
 
 class Attempt(NamedTuple):
@@ -118,7 +124,9 @@ def find_worktree(
         require_agent(number, project.store.read(sid))
         name = _name(sid, number, attempt)
         verb = f"restore {sid} --agent {name}" if attempt else f"status {sid}"
-        raise HubError(f"{name} of session '{sid}' has no worktree", hint=f"git hub-session {verb}")
+        raise AttemptHasNoWorktree(
+            f"{name} of session '{sid}' has no worktree", hint=f"git hub-session {verb}"
+        )
     branch, worktree = found[-1]
     # A directory without a valid link may belong to another repository.
     if worktree.link_error:

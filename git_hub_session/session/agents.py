@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Container, Iterable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.errors import HubError, Refused, UsageError
+from git_hub_session.errors import Busy, HubError, Refused, UsageError
 from git_hub_session.git.ref_names import (
     HEADS,
     AgentBranch,
@@ -213,11 +213,11 @@ class RunningAgent(NamedTuple):
     def refusal(self, name: str, *, otherwise: str) -> Refused:
         """Return the error that the agent called `name` is running."""
         if self.remaining:
-            return Refused(
+            return Busy(
                 f"{name} is still running: {self.remaining}", hint=self.remaining.end_command
             )
         attempt = f"/attempt-{self.earlier_attempt}" if self.earlier_attempt else ""
-        return Refused(f"{name}{attempt} is still running", hint=f"wait for it, or {otherwise}")
+        return Busy(f"{name}{attempt} is still running", hint=f"wait for it, or {otherwise}")
 
 
 def running_agents(session: Session, directory: SafeDirectory) -> dict[str, RunningAgent]:
@@ -268,7 +268,7 @@ def refuse_if_running(
 def refuse_if_evaluated(sid: SessionId, directory: SafeDirectory) -> None:
     """Raise Refused if an evaluation of the session is active. `directory` is the one of it."""
     if runs.active_runs(directory, runs.EVAL):
-        raise Refused(
+        raise Busy(
             f"session '{sid}' is being evaluated",
             hint="wait for the evaluation to end, or stop it",
         )

@@ -17,7 +17,7 @@ import re
 from collections.abc import Mapping
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.errors import Damaged, HubError, Refused
+from git_hub_session.errors import Damaged, HubError, NotApproved
 from git_hub_session.settings.table import PROJECT_FILE
 from git_hub_session.system.directory import LOCK_TIMEOUT, SafeDirectory
 from git_hub_session.system.io import write_all
@@ -112,7 +112,7 @@ def refuse_unapproved(setting: Setting, project: Project) -> None:
         return
     commands = project.settings.project_commands(setting)
     add = "--add " if len(commands) > 1 else ""
-    raise Refused(
+    raise NotApproved(
         f"the command of {setting.key} in '{PROJECT_FILE}' is not approved: {unapproved[0]}",
         hint="\n".join(
             f"git config {add}{setting.key} {quote_word(command)}" for command in commands

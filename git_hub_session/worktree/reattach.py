@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from itertools import count
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.errors import Refused
+from git_hub_session.errors import OffBranch
 from git_hub_session.git.ref_names import (
     AgentBranch,
     archive_prefixes,
@@ -104,7 +104,7 @@ def refuse_other_branches(session: Session, project: Project) -> None:
         branch = parse_agent_branch(ref)
         reason = wrong_branch_reason(worktree, branch, project) if branch else None
         if branch is not None and reason is not None:
-            raise Refused(f"{describe_attempt(session, branch)}: {reason[0]}", hint=reason[1])
+            raise OffBranch(f"{describe_attempt(session, branch)}: {reason[0]}", hint=reason[1])
 
 
 def occupied_reason(

@@ -29,6 +29,8 @@ _MAX_AGENTS = 5
 class NoCommits(Refused):
     """No agent has a commit of its own or an uncommitted file."""
 
+    code = "no-commits"
+
 
 def has_own_commit(tip: str, session: Session, repo: GitRepo, branch: AgentBranch) -> bool:
     """Return True if neither the base branch nor the start of the attempt contains the commit."""

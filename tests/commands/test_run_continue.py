@@ -245,7 +245,7 @@ def test_json_after_a_refused_step(project: Hub) -> None:
     assert list(document["steps"]) == ["init", "baseline", "spawn", "exec", "eval"]
     assert document["stopped"] == "merge"
     assert document["error"] == {
-        "code": "refused",
+        "code": "not-approved",
         "message": "cannot ask for confirmation: standard input is not a terminal (use --yes)",
         "hint": "git hub-session merge --yes s1",
     }
@@ -259,7 +259,7 @@ def test_porcelain_after_a_refused_step(project: Hub) -> None:
     assert result.code == 1
     assert result.out.split("\n\n")[-2].splitlines()[:3] == [
         "step eval",
-        "code refused",
+        "code no-commits",
         "message no agent has a commit of its own",
     ]
 
