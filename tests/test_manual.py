@@ -171,8 +171,9 @@ def test_reasons_that_an_option_overrides_are_listed(option: str, later_codes: s
 def test_the_error_codes_are_those_of_the_source() -> None:
     """The page describes a code with the docstring of the class, or of one of its classes."""
     docstrings: dict[str, set[str]] = {}
-    for node in source():
-        for step in node.body if isinstance(node, ast.ClassDef) else ():
+    classes = [node for node in source() if isinstance(node, ast.ClassDef)]
+    for node in classes:
+        for step in node.body:
             if isinstance(step, ast.Assign) and ast.unparse(step.targets[0]) == "code":
                 text = (ast.get_docstring(node) or "").partition("\n\n")[0]
                 docstrings.setdefault(ast.literal_eval(step.value), set()).add(text)

@@ -51,7 +51,7 @@ def test_codes_of_agents(hub: Hub) -> None:
     assert error_code(hub, "exec", "s1", "--only", "3", "--", "true")[1] == "no-worktree"
     assert error_code(hub, "path", "s1", "3") == (128, "no-worktree")
     hub.git("switch", "-q", "-c", "mine", cwd=worktree)
-    assert error_code(hub, "eval", "s1", "--eval", "true") == (1, "off-branch")
+    assert error_code(hub, "eval", "s1", "--ranking", "1") == (1, "off-branch")
 
 
 def test_code_of_a_running_evaluation(hub: Hub) -> None:
