@@ -25,6 +25,8 @@ class Column(NamedTuple):
     """The text before a cell that does not fit into its row."""
     empty: str = "-"
     """The text in the row for a cell without a value."""
+    colors: Sequence[str] = ()
+    """The color of each cell in its row, or '' for none. Empty if no cell has a color."""
 
     @property
     def width(self) -> int:
@@ -44,11 +46,12 @@ def table_lines(
     """
     used = [column for column in columns if any(column.cells)]
     count = _fitting_count(used, style, len(indent))
-    lines = [_join(used[:count], [column.header for column in used], indent)]
+    in_row = used[:count]
+    lines = [_join(_align(in_row, [column.header for column in in_row]), indent)]
     below = indent + below
-    for cells in zip(*(column.cells for column in used), strict=True):
-        texts = [cell or column.empty for cell, column in zip(cells, used, strict=True)]
-        lines.append(_join(used[:count], texts, indent))
+    for row, cells in enumerate(zip(*(column.cells for column in used), strict=True)):
+        texts = [cell or column.empty for cell, column in zip(cells, in_row, strict=False)]
+        lines.append(_join(_paint(in_row, _align(in_row, texts), row, style), indent))
         for column, cell in zip(used[count:], cells[count:], strict=True):
             if cell not in ("", column.empty):
                 lines += lines_below(f"{column.label}{cell}", style, below)
@@ -78,11 +81,25 @@ def _fitting_count(columns: Sequence[Column], style: TerminalStyle, used: int) -
     return len(columns)
 
 
-def _join(columns: Sequence[Column], cells: Sequence[str], indent: str) -> str:
-    texts = [
+def _align(columns: Sequence[Column], cells: Sequence[str]) -> list[str]:
+    """Return the cells with spaces up to the widths of their columns."""
+    return [
         " " * (column.width - display_width(cell)) + cell
         if column.right
         else pad(cell, column.width)
-        for column, cell in zip(columns, cells, strict=False)
+        for column, cell in zip(columns, cells, strict=True)
     ]
-    return f"{indent}{_GAP.join(texts)}".rstrip()
+
+
+def _paint(
+    columns: Sequence[Column], cells: Sequence[str], row: int, style: TerminalStyle
+) -> list[str]:
+    """Return the cells of a row with their colors."""
+    return [
+        style.paint(cell, column.colors[row]) if column.colors else cell
+        for column, cell in zip(columns, cells, strict=True)
+    ]
+
+
+def _join(cells: Sequence[str], indent: str) -> str:
+    return f"{indent}{_GAP.join(cells)}".rstrip()

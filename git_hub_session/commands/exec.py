@@ -33,6 +33,7 @@ from git_hub_session.cli.retry_options import (
     parse_retries,
     parse_retry_delay,
 )
+from git_hub_session.cli.table import Column, table_lines
 from git_hub_session.cli.view import (
     Record,
     TerminalStyle,
@@ -46,7 +47,7 @@ from git_hub_session.cli.view import (
 from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import agent_list
 from git_hub_session.session.model import MAX_AGENTS
-from git_hub_session.util.text import decode_terminal_line, display_width, escape_control, pad
+from git_hub_session.util.text import decode_terminal_line, escape_control
 
 if TYPE_CHECKING:
     from git_hub_session.agents.exec import ExecResult
@@ -295,17 +296,18 @@ class ExecView(View):
         return f"Would run it for {agent_run.agent} in {path}"
 
     def _table(self, style: TerminalStyle) -> list[str]:
-        rows = [("AGENT", "EXIT", "TIME", "COMMITS", "OUTPUT")]
-        rows += [_row(agent_run, self.cwd) for agent_run in self.result.agent_runs]
-        widths = [max(display_width(row[column]) for row in rows) for column in range(4)]
-        out = []
-        for row, agent_run in zip(rows, (None, *self.result.agent_runs), strict=True):
-            cells = [pad(row[0], widths[0]), pad(row[1], widths[1])]
-            cells += [row[column].rjust(widths[column]) for column in (2, 3)]
-            if agent_run is not None and (agent_run.reason or not agent_run.has_not_failed):
-                cells[1] = style.paint(cells[1], "red")
-            out.append("  ".join([*cells, row[4]]))
-        return out
+        agent_runs = self.result.agent_runs
+        rows = [_row(agent_run, self.cwd) for agent_run in agent_runs]
+        agents, exits, times, commits, outputs = zip(*rows, strict=True)
+        has_failed = [run.reason or not run.has_not_failed for run in agent_runs]
+        columns = (
+            Column("AGENT", agents),
+            Column("EXIT", exits, colors=["red" if failed else "" for failed in has_failed]),
+            Column("TIME", times, right=True, label="time "),
+            Column("COMMITS", commits, right=True, label="commits "),
+            Column("OUTPUT", outputs),
+        )
+        return table_lines(columns, style, "")
 
 
 def _row(agent_run: AgentRun, cwd: str) -> tuple[str, str, str, str, str]:

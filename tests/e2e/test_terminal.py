@@ -119,6 +119,21 @@ def test_long_remarks_are_below_their_row(hub: Hub) -> None:
     assert "    agent-3  failed (7)     -\r\n      1 file uncommitted\r\n" in status
 
 
+def test_narrow_table_of_exec(hub: Hub) -> None:
+    """The paths of the logs are below their rows. The exit status of a failed agent is red."""
+    create_measurable_session(hub, "x\n", "x\n")
+    arguments = ("exec", "s1", "--", "test", "-e", "missing")
+    lines = run_in_terminal(hub, *arguments, columns=40, code=1).splitlines()
+    log = "  .agenthub/sessions/s1/output/exec-1"
+    assert [re.sub(r"\d\.\ds", "0.0s", line) for line in lines] == [
+        "AGENT    EXIT  TIME  COMMITS",
+        "agent-1  \x1b[31m1   \x1b[m  0.0s        0",
+        f"{log}/agent-1.log",
+        "agent-2  \x1b[31m1   \x1b[m  0.0s        0",
+        f"{log}/agent-2.log",
+    ]
+
+
 def test_columns_and_ellipsis_of_the_environment(hub: Hub) -> None:
     """COLUMNS overrides the terminal, as in git. The ellipsis is ASCII in an ASCII locale."""
     hub.session("ascii", task=TASKS["ascii"])
