@@ -96,6 +96,7 @@ LATE_IMPORTS = {
     ("__main__", "main"),
     ("cli.context", "settings.table"),
     ("cli.output", "cli.formats"),
+    ("cli.output", "cli.paging.pager"),
     ("cli.output", "cli.terminal"),
     ("cli.output", "settings.table"),
     ("cli.options", "textwrap"),

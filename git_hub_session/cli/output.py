@@ -70,12 +70,26 @@ def write_view(view: View, output: OutputOptions) -> None:
         else:
             answer = formats.to_porcelain(view, nul=output.nul)
     try:
-        write_stdout(answer)
+        if not (output.format == "text" and view.is_paged and _show_in_pager(answer, output)):
+            write_stdout(answer)
     except (CannotWriteStdout, BrokenPipeError):
         if not view.changed:
             raise
     finally:
         _write_stderr(messages)
+
+
+def _show_in_pager(text: str | bytes, output: OutputOptions) -> bool:
+    """Show a text that is longer than the terminal in a pager. Return False if there is none."""
+    if not isinstance(text, str) or sys.stdout is None or not sys.stdout.isatty():
+        return False
+    from git_hub_session.cli.paging.pager import find_pager, fits_screen, show_in_pager
+
+    rows = os.get_terminal_size(sys.stdout.fileno()).lines
+    pager = find_pager(os.environ, output.setting)
+    if not pager or fits_screen(text, _style(output).columns, rows):
+        return False
+    return show_in_pager(_encode(text, sys.stdout), pager, os.environ)
 
 
 def write_lines(lines: Callable[[TerminalStyle], Sequence[str]], output: OutputOptions) -> None:
@@ -249,7 +263,11 @@ def _write(stream: TextIO | None, text: str | bytes) -> None:
     if stream is None or not text:
         return
     if isinstance(text, str):
-        # If the encoding lacks a character, write an escape sequence, such as \u2192.
-        text = text.encode(stream.encoding or "ascii", "backslashreplace")
+        text = _encode(text, stream)
     # Do not use the buffer of the stream: after an error Python would write it again at exit.
     write_all(stream.fileno(), text)
+
+
+def _encode(text: str, stream: TextIO) -> bytes:
+    # If the encoding lacks a character, write an escape sequence, such as \u2192.
+    return text.encode(stream.encoding or "ascii", "backslashreplace")

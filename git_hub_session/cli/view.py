@@ -93,6 +93,11 @@ class View(ABC):
         """Lines `error: ...` and `warning: ...` for standard error, in every format."""
         return ()
 
+    @property
+    def is_paged(self) -> bool:
+        """True if a text that is longer than the terminal is shown in a pager."""
+        return False
+
     @abstractmethod
     def document(self) -> dict[str, Any]:
         """Return the result as one JSON object."""

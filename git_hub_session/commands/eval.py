@@ -161,6 +161,10 @@ class EvalView(View):
         hints = [f"hint: {escape_control(reason[1])}" for reason in off_branch if reason]
         return [*warning_lines(self.result.notes), *hints]
 
+    @property
+    def is_paged(self) -> bool:
+        return True
+
     def document(self) -> dict[str, Any]:
         result = self.result
         metric_command = result.metric_command

@@ -222,6 +222,10 @@ class ListView(View):
             *(f"hint: {command}" for command in self.commands),
         ]
 
+    @property
+    def is_paged(self) -> bool:
+        return True
+
     def document(self) -> dict[str, Any]:
         missing = {"missing": list(self.missing)} if self.missing else {}
         return {"sessions": [row.document() for row in self.sessions], **missing}

@@ -89,6 +89,10 @@ class LogView(View):
         self.ancestors = ancestors
         self.now = now
 
+    @property
+    def is_paged(self) -> bool:
+        return True
+
     def document(self) -> dict[str, Any]:
         return {
             "session_id": self.session,
@@ -133,6 +137,10 @@ class EvaluationsView(View):
     @property
     def diagnostics(self) -> list[str]:
         return warning_lines([_SHORTENED] if self.is_shortened else [])
+
+    @property
+    def is_paged(self) -> bool:
+        return True
 
     def document(self) -> dict[str, Any]:
         return {

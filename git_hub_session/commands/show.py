@@ -54,6 +54,10 @@ class ShowView(View):
         self.cwd = cwd
         self.now = now
 
+    @property
+    def is_paged(self) -> bool:
+        return True
+
     def document(self) -> dict[str, Any]:
         summary = self.summary
         diff = summary.diff

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.support.hub import Hub
+import pexpect
+import pytest
+
+from tests.support.hub import NOW, Hub
 from tests.support.terminal import run_in_terminal
 
 MARKED = "sed s/^/page:/"
@@ -19,3 +22,89 @@ def test_diff_uses_the_pager_and_the_colors_of_git(hub: Hub) -> None:
     assert "page:" not in run_in_terminal(hub, *words, environ={"GIT_PAGER": "cat"})
     hub.git("config", "pager.diff", "sed s/^/configured:/")
     assert run_in_terminal(hub, *words).startswith("configured:")
+
+
+@pytest.fixture
+def many(hub: Hub) -> Hub:
+    """Return a hub with 30 sessions, and one with a long task."""
+    for number in range(30):
+        hub.session(f"s{number:02}")
+    return hub
+
+
+def test_a_long_list_uses_the_pager(many: Hub) -> None:
+    """GIT_PAGER comes first, then pager.hub-session, core.pager and PAGER, as in git."""
+    environ = {"PAGER": "sed s/^/pager:/", "GIT_PAGER": MARKED}
+
+    def prefix(**variables: str) -> str:
+        output = run_in_terminal(many, "list", rows=24, environ=variables)
+        assert len(output.splitlines()) == 31
+        prefixes = {line.partition("SESSION")[0].partition("s0")[0] for line in output.splitlines()}
+        return min(prefixes).partition("s1")[0]
+
+    assert prefix(**environ) == "page:"
+    del environ["GIT_PAGER"]
+    assert prefix(**environ) == "pager:"
+    many.git("config", "core.pager", "sed s/^/core:/")
+    assert prefix(**environ) == "core:"
+    assert prefix(**environ, GIT_PAGER="cat") == ""
+    assert prefix(**environ, GIT_PAGER="") == ""
+    assert prefix(**environ, GIT_PAGER="no-such-pager 2>/dev/null") == ""
+
+
+def test_settings_of_the_pager(many: Hub) -> None:
+    """git starts the pager of `pager.hub-session` itself. There is never a second one."""
+    for value, expected in (("sed s/^/own:/", "own:s"), ("true", "page:s"), ("false", "s")):
+        many.git("config", "pager.hub-session", value)
+        environ = {} if value.startswith("sed") else {"GIT_PAGER": MARKED}
+        for program in ("git hub-session", "git-hub-session"):
+            lines = run_in_terminal(
+                many, "list", program=program, rows=24, environ=environ
+            ).splitlines()
+            assert lines[5].startswith(expected), (value, program, lines[5])
+
+
+def test_what_uses_no_pager(many: Hub) -> None:
+    """A short text, another format, another command, and a pipe."""
+    environ = {"GIT_PAGER": MARKED}
+    for words, rows in (
+        (("list",), 33),
+        (("list", "--format=porcelain"), 24),
+        (("init", "-h"), 24),
+    ):
+        code = 129 if "-h" in words else 0
+        assert "page:" not in run_in_terminal(many, *words, rows=rows, code=code, environ=environ)
+    assert "page:" in run_in_terminal(many, "list", rows=31, environ=environ)
+    assert "page:" not in many.run("list", environ=environ).out
+
+
+def test_wrapped_lines_count(hub: Hub) -> None:
+    hub.session("s1", task="\n".join("word " * 60 for _ in range(6)))
+    environ = {"GIT_PAGER": MARKED}
+    assert "page:" in run_in_terminal(hub, "status", "s1", rows=24, environ=environ)
+    assert "page:" not in run_in_terminal(
+        hub, "status", "s1", columns=400, rows=24, environ=environ
+    )
+
+
+def test_less_shows_the_first_page_and_ends(many: Hub) -> None:
+    """Ctrl-C does not end the command, and leaving the pager early is no error."""
+    terminal = {"TERM": "xterm", "GIT_TEST_DATE_NOW": str(NOW)}
+    with pexpect.spawn(
+        "git-hub-session",
+        ["list"],
+        cwd=str(many.top),
+        env={**many.environ, **terminal},
+        encoding="utf-8",
+        dimensions=(10, 80),
+        timeout=60,
+    ) as child:
+        child.expect_exact("s07")
+        child.expect_exact(":")
+        child.sendintr()
+        child.send(" ")
+        child.expect_exact("s15")
+        child.send("q")
+        child.expect(pexpect.EOF)
+        child.wait()
+        assert (child.exitstatus, child.signalstatus) == (0, None)

@@ -105,6 +105,10 @@ class StatusView(View):
     def diagnostics(self) -> list[str]:
         return warning_lines(filter(None, (self.status.settings_warning, self.board_error)))
 
+    @property
+    def is_paged(self) -> bool:
+        return True
+
     def document(self) -> dict[str, Any]:
         session = self.status.session
         return {

@@ -1,0 +1,1 @@
+"""Long answers on a terminal."""
