@@ -22,6 +22,7 @@ from tests.support.doctor import (
     truncate_branch,
     worktree_git_dir,
 )
+from tests.support.hints import follow_hint, types
 from tests.support.hub import (
     NOW,
     PYTHON,
@@ -835,6 +836,7 @@ signal.pause()
 """
 
 
+@types("wait for it; if it hangs: kill {}")
 def test_lock_inherited_by_a_child_process(hub: Hub) -> None:
     hub.session("a", agents=2)
     arguments = [PYTHON, "-c", _INHERIT_LOCK, str(hub.directory("a"))]
@@ -849,9 +851,11 @@ def test_lock_inherited_by_a_child_process(hub: Hub) -> None:
         assert finding["evidence"].startswith(f"process {holder} locked it and has ended; ")
     finally:
         os.kill(child, signal.SIGKILL)
+    follow_hint(finding["advice"])
     wait_for(lambda: hub.run("doctor").code == 0)
 
 
+@types("put git on PATH")
 def test_without_git(hub: Hub) -> None:
     hub.session("a", agents=2)
     programs = hub.environ["PATH"].partition(":")[0]
@@ -861,6 +865,8 @@ def test_without_git(hub: Hub) -> None:
         "git-missing: git\n  cannot find 'git'\n  manual fix: put git on PATH\n"
         "1 session, 2 worktrees: 1 found, --fix can fix 0\n",
     )
+    follow_hint("put git on PATH")
+    assert hub.run("doctor").code == 0
 
 
 def test_with_an_old_git(hub: Hub) -> None:

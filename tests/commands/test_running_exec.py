@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cleanup import kept, removed, shown_path
+from tests.support.hints import type_hint, types
 from tests.support.hub import Hub, Result, is_alive, wait_for
 
 
@@ -94,6 +95,7 @@ def test_command_of_an_unreadable_session(running_session: Hub) -> None:
         assert hub.worktree(1).exists()
 
 
+@types("kill {}")
 def test_exec_after_a_killed_exec(running_session: Hub) -> None:
     """No second command starts beside the first one. Other agents run. The hint ends the first."""
     hub = running_session
@@ -111,7 +113,7 @@ def test_exec_after_a_killed_exec(running_session: Hub) -> None:
         assert hub.run("exec", "-q", "--force", "--agents=1", "s1", "--", "true").code == 1
         status = hub.json("status", "s1")
         assert [agent["status"] for agent in status["agents"]] == ["running", "done"]
-        assert hub.call("kill", str(pid)) == Result(0)
+        type_hint(hub, f"kill {pid}")
         wait_for(lambda: not is_alive(pid))
         assert hub.run("exec", "-q", "--agents=1", "s1", "--", "true") == Result(0)
 

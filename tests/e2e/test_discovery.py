@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.hints import follow_hint, types
+from tests.support.hints import follow_hint, type_hint, types
 from tests.support.hub import COMMAND, PYTHON, Hub, Result
 
 ROOT = os.geteuid() == 0
@@ -168,6 +168,7 @@ def change_owner(hub: Hub, path: Path) -> dict[str, str]:
     return {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
 
 
+@types("git config --global --add safe.directory {}")
 def test_repository_of_another_user(hub: Hub) -> None:
     """The repository is rejected, as by git, unless safe.directory of any source allows it."""
     hub.session("s1")
@@ -185,7 +186,7 @@ def test_repository_of_another_user(hub: Hub) -> None:
     config = hub.top / ".git" / "config"
     config.write_text(config.read_text() + "[safe]\n\tdirectory = *\n")
     assert hub.run("list", environ=environ) == dubious_ownership(hub.top, hub.top)
-    hub.git("config", "--global", "safe.directory", hub.top, cwd=hub.top.parent)
+    type_hint(hub, f"git config --global --add safe.directory {hub.top}")
     assert hub.run("list", cwd=hub.top / "sub", environ=environ) == allowed
     assert hub.run("status", "s1", environ=environ).code == 0  # libgit2 also allows the repository
 
@@ -223,6 +224,7 @@ def test_repository_of_the_user_is_read_without_git(hub: Hub, tmp_path: Path) ->
     assert (tmp_path / "called").read_text() == "called\n"
 
 
+@types("set GIT_DIR={}")
 def test_embedded_bare_repository(hub: Hub) -> None:
     """safe.bareRepository rejects a bare repository below the worktree, which may be an attack."""
     hub.session("s1")
@@ -239,6 +241,7 @@ def test_embedded_bare_repository(hub: Hub) -> None:
         f"hint: set GIT_DIR={inner}\n",
     )
     assert hub.call("git-hub-session", "list", cwd=inner, environ={"GIT_DIR": str(inner)}).code == 0
+    follow_hint(f"set GIT_DIR={inner}")
     assert hub.call("git-hub-session", "list").code == 0
 
 

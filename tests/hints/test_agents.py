@@ -66,6 +66,10 @@ LOST = f"{WORK}\nrm -r .agenthub/sessions/s1"
     Case("or: git hub-session cleanup {}", "spawn s1", "git hub-session cleanup {1}",
          f"{S1}\necho [ >.agenthub/sessions/s1/config.yaml", "cleanup s1"),
     Case("git branch --list 'hub/*'", "init --adopt s2", "{0}", LOST, "init --adopt s1"),
+    Case("git hub-session restore {} --agent {}", "path s1 1/attempt-1", "{0}",
+         f"{S1}\ngit hub-session cleanup -q s1"),
+    Case("git hub-session doctor --fix {}", "exec s1 --only 1 -- true", "{0}",
+         f"{S1}\nrm .git/worktrees/agent-1/gitdir"),
 )  # fmt: skip
 def test_command_succeeds(hub: Hub, case: Case) -> None:
     check_case(hub, case)

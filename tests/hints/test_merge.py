@@ -121,6 +121,14 @@ HUB_FILE = (
          f"{RESOLVE}; git hub-session eval {{1}}", spawned(WORK, CONFLICT, "git hub-session eval s1")),
     Case('dir=$(git hub-session path {}) && git -C "$dir" {} {}', MERGE,
          f"{{0}}; {RESOLVE}; git hub-session eval s1", spawned(WORK, CONFLICT, "git hub-session eval s1")),
+    corrected("give a message with -m <text>", f"{MERGE} -m ''", f"{MERGE} -m text", evaluated()),
+    corrected("merge without --rebase", f"{MERGE} --rebase", MERGE,
+              evaluated("cd ../project.hub/s1/agent-2 && git merge -q --allow-unrelated-histories -m x"
+                        " $(git commit-tree -m root HEAD^{tree})",
+                        "git hub-session eval --ranking 2,1 s1")),
+    corrected("leave out --in-place to measure in temporary worktrees",
+              "eval s1 --in-place --eval true", "eval s1 --eval true",
+              evaluated("git hub-session cleanup s1")),
 )  # fmt: skip
 def test_session_goes_on(hub: Hub, case: Case) -> None:
     check_case(hub, case)

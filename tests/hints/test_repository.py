@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from tests.support.hints import Case, cases, check_case
+from tests.support.hints import (
+    Case,
+    cases,
+    check_case,
+    find_hint,
+    follow_hint,
+    hints,
+    type_hint,
+    types,
+)
 from tests.support.hub import Hub
 
 DONE = "status s1"
@@ -34,3 +43,38 @@ BYTES = "printf '[hubsession]\\n\\tworktreePath = \\377\\n' >>.git/config"
 )  # fmt: skip
 def test_command_succeeds(hub: Hub, case: Case) -> None:
     check_case(hub, case)
+
+
+@types("'{}' names it; run 'git worktree repair' in the main worktree")
+def test_worktree_that_names_no_git_dir(hub: Hub) -> None:
+    worktree = hub.session("s1", agents=1).worktree(1)
+    (worktree / ".git").write_text(f"gitdir: {hub.top}/.git/worktrees/x\n")
+    template = "'{}' names it; run 'git worktree repair' in the main worktree"
+    hint = find_hint(hub.run("list", cwd=worktree), template)
+    hub.git("worktree", "repair")
+    assert hub.run("list", cwd=worktree).code == 0
+    follow_hint(hint)
+
+
+@types("git hub-session doctor {}")
+def test_worktree_without_git_file(hub: Hub) -> None:
+    """The hint is the command that prints the repair."""
+    worktree = hub.session("s1", agents=1).worktree(1)
+    (worktree / ".git").unlink()
+    hint = find_hint(hub.run("cleanup", "s1"), "git hub-session doctor {}")
+    [repair] = hints(type_hint(hub, hint, code=1))
+    type_hint(hub, repair)
+    assert hub.run("cleanup", "s1").code == 0
+
+
+@types("use it: export GIT_HUB_SESSION_DIR={}")
+def test_two_hubs(hub: Hub) -> None:
+    """One of them is in a subdirectory, and the other one has no session."""
+    hub.session("s1")
+    (hub.top / "deep").mkdir()
+    (hub.top / ".agenthub").rename(hub.top / "deep" / ".agenthub")
+    (hub.top / ".agenthub").mkdir()
+    hint = find_hint(hub.run("list"), "use it: export GIT_HUB_SESSION_DIR={}")
+    command = hint.removeprefix("use it: ")
+    assert "s1" in type_hint(hub, f"{command}; git hub-session list").out
+    follow_hint(hint)
