@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.errors import NoSuchBranch, NothingToMerge, Refused, WrongState
+from git_hub_session.errors import GitFailed, NoSuchBranch, NothingToMerge, Refused, WrongState
 from git_hub_session.git.ref_names import (
     HEADS,
     REFS,
@@ -17,7 +17,12 @@ from git_hub_session.lineage.parent import find_ancestors, first_baseline, merge
 from git_hub_session.merge.hub_files import refuse_hub_files
 from git_hub_session.merge.options import MergeKind, merge_command, parse_kind
 from git_hub_session.merge.remarks import plan_warnings
-from git_hub_session.merge.settings import MergeSettings, apply_settings, read_merge_settings
+from git_hub_session.merge.settings import (
+    MergeSettings,
+    apply_settings,
+    read_merge_settings,
+    unsupported_error,
+)
 from git_hub_session.merge.signature import refuse_unverified_tip
 from git_hub_session.merge.surroundings import merge_variables
 from git_hub_session.merge.winner import (
@@ -57,6 +62,8 @@ if TYPE_CHECKING:
     from git_hub_session.session.project import Project
     from git_hub_session.system.directory import SafeDirectory
     from git_hub_session.temporary.objects import NewObjects
+
+_USAGE_ERROR = 129
 
 
 class MergePlan(NamedTuple):
@@ -140,7 +147,12 @@ def plan_merge(
         return plan
     refuse_hub_files(plan.winner, plan.base, plan.tip, project)
     refuse_unverified_tip(plan, options, project)
-    plan = _with_computed_merge(plan, project, objects)
+    try:
+        plan = _with_computed_merge(plan, project, objects)
+    except GitFailed as error:
+        if error.status != _USAGE_ERROR or not plan.settings.strategy_options:
+            raise
+        raise unsupported_error(plan.settings.merge_options, options, sid) from None
     plan = plan._replace(tree_warning=check_measured_tree(plan, options, project.repo))
     if plan.conflicts:
         return plan
@@ -155,6 +167,8 @@ def plan_merge(
 def _with_computed_merge(plan: MergePlan, project: Project, objects: NewObjects) -> MergePlan:
     """Return the plan with the merged tree, and with the rebase if that is its kind."""
     is_rebase = plan.kind is MergeKind.REBASE
+    # As in git, the options of a merge do not count for a rebase.
+    strategy_options = () if is_rebase else plan.settings.strategy_options
     with open_merge_git(
         project,
         plan.base,
@@ -163,7 +177,7 @@ def _with_computed_merge(plan: MergePlan, project: Project, objects: NewObjects)
         variables=merge_variables(plan, project.environ),
         drivers=plan.settings.drivers,
     ) as git:
-        plan = plan._replace(merge_tree=run_merge_tree(git, plan.base, plan.tip))
+        plan = plan._replace(merge_tree=run_merge_tree(git, plan.base, plan.tip, strategy_options))
         if is_rebase:
             from git_hub_session.merge.replay import plan_replay
 

@@ -5,6 +5,8 @@ git reads them in the worktree in which it commits. A linked worktree can have s
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Refused
 from git_hub_session.git.config import is_true
@@ -45,12 +47,20 @@ _FIELDS: dict[str, tuple[str, object]] = {
     "--no-stat": ("has_diffstat", False),
     "-n": ("has_diffstat", False),
 }
+_STRATEGY_OPTION = "--strategy-option"
+_WITH_VALUE = {
+    "-X": _STRATEGY_OPTION,
+    _STRATEGY_OPTION: _STRATEGY_OPTION,
+    "-s": "--strategy",
+    "--strategy": "--strategy",
+}
 # The options that change only the default message, the editor, or messages on the terminal.
 _WITHOUT_EFFECT = (
     *("-q", "--quiet", "-v", "--verbose", "--progress", "--no-progress"),
     *("-e", "--edit", "--no-edit", "--log", "--no-log", "--commit", "--verify"),
     *("--overwrite-ignore", "--no-overwrite-ignore", "--no-autostash"),
-    *("--rerere-autoupdate", "--no-rerere-autoupdate", "--autostash", "--strategy=ort"),
+    *("--rerere-autoupdate", "--no-rerere-autoupdate", "--autostash"),
+    *("--strategy=ort", "--strategy=recursive"),
 )
 
 
@@ -71,6 +81,10 @@ class MergeSettings(NamedTuple):
     """The level of trust that the signature needs."""
     has_diffstat: bool = True
     """True if the merge shows the list of changed files."""
+    strategy_options: tuple[str, ...] = ()
+    """The options -X of branch.<name>.mergeOptions, without "-X"."""
+    merge_options: tuple[str, str] = ("", "")
+    """The setting branch.<name>.mergeOptions and its value."""
     unsupported: tuple[str, str] = ("", "")
     """A setting with an option that this program does not have, and its value, or two ''."""
     drivers: tuple[tuple[str, str], ...] = ()
@@ -112,16 +126,45 @@ def _with_options(settings: MergeSettings, name: str, text: str) -> MergeSetting
     words = split_words(text)
     if words is None:
         return settings._replace(unsupported=(name, text))
-    for word in words:
+    settings = settings._replace(merge_options=(name, text))
+    for word in _join_values(words):
         option, _, value = word.partition("=")
         if word in _FIELDS:
             field, field_value = _FIELDS[word]
             settings = settings._replace(**{field: field_value})  # type: ignore[arg-type]
         elif option == "--cleanup" and value:
             settings = settings._replace(cleanup=value)
+        elif option == _STRATEGY_OPTION and value:
+            strategy_options = (*settings.strategy_options, value)
+            settings = settings._replace(strategy_options=strategy_options)
         elif word not in _WITHOUT_EFFECT and option != "--log":
             return settings._replace(unsupported=(name, text))
     return settings
+
+
+def _join_values(words: Sequence[str]) -> Iterator[str]:
+    """Yield the options in their long form: "-X theirs" as "--strategy-option=theirs"."""
+    rest = iter(words)
+    for word in rest:
+        long = _WITH_VALUE.get(word[:2] if not word.startswith("--") else word)
+        if long is None:
+            yield word
+        elif word.startswith("--") or len(word) == len("-X"):
+            yield f"{long}={next(rest, '')}"
+        else:
+            yield f"{long}={word[2:]}"
+
+
+def unsupported_error(setting: tuple[str, str], options: MergeOptions, sid: SessionId) -> Refused:
+    """Return the error for a setting that asks for a merge that this program cannot make."""
+    name, value = setting
+    # An empty value of this one command replaces the value of the file.
+    default = "ort" if name == "pull.twohead" else ""
+    return Refused(
+        f"cannot merge with {name}='{value}'",
+        hint=f"git -c {quote_word(f'{name}={default}')} "
+        + merge_command(sid, options).removeprefix("git "),
+    )
 
 
 def apply_settings(options: MergeOptions, settings: MergeSettings, sid: SessionId) -> MergeOptions:
@@ -139,15 +182,8 @@ def apply_settings(options: MergeOptions, settings: MergeSettings, sid: SessionI
                 hint=merge_command(sid, squash),
             )
         return options._replace(kind=kind)
-    name, value = settings.unsupported
-    if name:
-        # An empty value of this one command replaces the value of the file.
-        default = "ort" if name == "pull.twohead" else ""
-        raise Refused(
-            f"cannot merge with {name}='{value}'",
-            hint=f"git -c {quote_word(f'{name}={default}')} "
-            + merge_command(sid, options).removeprefix("git "),
-        )
+    if settings.unsupported[0]:
+        raise unsupported_error(settings.unsupported, options, sid)
     if settings.cleanup not in _CLEANUP_MODES:
         name = "commit.cleanup"
         raise Refused(

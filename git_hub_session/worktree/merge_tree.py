@@ -127,9 +127,15 @@ def _read_drivers(project: Project) -> tuple[tuple[str, str], ...]:
     return driver_settings(project.git.at(paths.common_dir, paths.main_worktree).settings())
 
 
-def run_merge_tree(git: GitAt, ours: str, theirs: str) -> MergeTreeResult:
-    """Merge the commit `theirs` into `ours` with the git of open_merge_git(). Raise GitFailed."""
-    command = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", ours, theirs]
+def run_merge_tree(
+    git: GitAt, ours: str, theirs: str, strategy_options: Sequence[str] = ()
+) -> MergeTreeResult:
+    """Merge the commit `theirs` into `ours` with the git of open_merge_git().
+
+    Raise GitFailed. The exit status is 129 if git is too old for `strategy_options` (before 2.43).
+    """
+    command = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages"]
+    command += [*(f"-X{option}" for option in strategy_options), ours, theirs]
     try:
         output = git.run(command)
     except GitFailed as error:

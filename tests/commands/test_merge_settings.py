@@ -169,7 +169,8 @@ def test_options_of_the_branch(hub: Hub) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "replacement"),
     [
-        ("branch.main.mergeoptions", "-X theirs", "branch.main.mergeoptions="),
+        ("branch.main.mergeoptions", "-s ours", "branch.main.mergeoptions="),
+        ("branch.main.mergeoptions", "-sresolve", "branch.main.mergeoptions="),
         ("branch.main.mergeoptions", "--strategy=ours", "branch.main.mergeoptions="),
         ("branch.main.mergeoptions", "--no-commit --no-ff", "branch.main.mergeoptions="),
         ("branch.main.mergeoptions", "'open", "branch.main.mergeoptions="),
@@ -189,6 +190,43 @@ def test_settings_for_another_merge(hub: Hub, name: str, value: str, replacement
     assert hub.call("sh", "-c", hint).code == 0
     assert git_status(hub) == "## main"
     assert hub.git("rev-parse", "main^2") == hub.git("rev-parse", "hub/s1/agent-2/attempt-1")
+
+
+@pytest.mark.parametrize(
+    ("options", "content"),
+    [
+        ("-X theirs", "theirs\n"),
+        ("-Xours", "ours\n"),
+        ("--strategy-option=theirs", "theirs\n"),
+        ("--strategy-option ours --no-ff -s recursive", "ours\n"),
+        ("-X theirs -X ours", "ours\n"),
+    ],
+)
+def test_strategy_options_of_the_branch(hub: Hub, options: str, content: str) -> None:
+    """A git since 2.43 merges as `git merge` does. An older one refuses, and nothing changes."""
+    create_evaluated_session(hub)
+    hub.commit(agent_worktree(hub, 2), "file", "theirs\n")
+    hub.commit(hub.top, "file", "ours\n")
+    hub.git("config", "branch.main.mergeOptions", options)
+    before = protected_state(hub)
+    result = hub.run("merge", "-q", "--yes", "--unmeasured", "s1")
+    if git_version(hub) < (2, 43):
+        name = "branch.main.mergeoptions"
+        hint = f"git -c {name}= hub-session merge --unmeasured --yes s1"
+        message = f"error: cannot merge with {name}='{options}'\nhint: {hint}\n"
+        assert (result, protected_state(hub)) == (Result(1, "", message), before)
+        return
+    assert result == Result(0)
+    assert (hub.top / "file").read_text() == content
+    tree = hub.git("rev-parse", "main^{tree}")
+    tip = hub.git("rev-parse", "main^2")
+    hub.git("switch", "-q", "--detach", "main^1")
+    hub.git("merge", "-q", "--no-edit", *options.replace("=", " ").split(), tip)
+    assert hub.git("rev-parse", "HEAD^{tree}") == tree
+
+
+def git_version(hub: Hub) -> tuple[int, ...]:
+    return tuple(map(int, hub.git("version").split()[2].split(".")[:2]))
 
 
 def test_diffstat_is_hidden(hub: Hub) -> None:
