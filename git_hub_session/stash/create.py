@@ -40,6 +40,8 @@ STRICT_SETTINGS = {
     "core.splitIndex": "false",
     "core.safecrlf": "false",
     "core.hooksPath": os.devnull,
+    # A git since 2.46 advises the user, whose index is not the one that it reads here.
+    "advice.sparseIndexExpanded": "false",
     "core.fsync": "all",
     "core.fsyncMethod": "batch",
 }
