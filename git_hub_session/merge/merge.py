@@ -201,9 +201,11 @@ def _undo_incomplete_update(
         undo_interrupted_update(plan.checkout, plan.base, commit, project)
     except (Refused, OSError) as undo_error:
         problem = to_hub_error(undo_error)
+        again = f"fix the cause, then: git hub-session merge {plan.session.id}"
         raise InterruptedUpdate(
-            f"git cannot update '{plan.checkout.path}', and some old files are missing",
-            hint="\n".join(filter(None, [error.hint, problem.message, problem.hint])),
+            f"git cannot update '{plan.checkout.path}', and some old files are missing:"
+            f" {problem.message}",
+            hint="\n".join(filter(None, [error.hint, problem.hint, again])),
         ) from None
 
 

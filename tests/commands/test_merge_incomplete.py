@@ -11,6 +11,7 @@ from tests.support.evaluated_sessions import (
     protected_state,
     write_hook,
 )
+from tests.support.hints import find_hint, follow_hint, type_hint, types
 from tests.support.hub import Hub, Result
 
 MERGE = ("merge", "-q", "--yes", "s1")
@@ -68,22 +69,26 @@ def test_filter_that_fails_among_the_files(hub: Hub) -> None:
     assert (git_status(hub), (hub.top / "new").read_text()) == ("## main", "2\n")
 
 
+@types("fix the cause, then: git hub-session merge {}")
 def test_filter_that_fails_for_the_old_file_too(hub: Hub) -> None:
     """The old file cannot be written again. `doctor` names the merge, and the next one undoes it."""
     use_filter(hub, "file filter=f\n", failing_at(hub, "[2-9]"))
     refs = hub.refs()
     result = hub.run(*MERGE)
+    undo = f"cannot undo the interrupted merge in '{hub.top}'"
     assert (result.code, result.err.splitlines()[0]) == (
         128,
-        f"fatal: git cannot update '{hub.top}', and some old files are missing",
+        f"fatal: git cannot update '{hub.top}', and some old files are missing: {undo}",
     )
+    hint = find_hint(result, "fix the cause, then: git hub-session merge {}")
     assert "file: smudge filter f failed" in result.err
     assert hub.refs() == refs
     findings = hub.json("doctor", "s1", code=1)["findings"]
     advice = {finding["code"]: finding["advice"] for finding in findings}
     assert advice["merge-cut-off"] == "git hub-session merge s1"
     hub.git("config", "filter.f.smudge", "cat")
-    assert hub.run(*MERGE) == Result(0)
+    type_hint(hub, f"{hint.partition('then: ')[2]} --yes")
+    follow_hint(hint)
     assert git_status(hub) == "## main"
 
 

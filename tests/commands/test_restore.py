@@ -23,6 +23,7 @@ from tests.support.cleanup import (
     run_restore_commands,
 )
 from tests.support.doctor import edit_state
+from tests.support.hints import follow_hint, types
 from tests.support.hub import Hub, Result
 from tests.support.interrupt import (
     DIE,
@@ -488,6 +489,7 @@ def test_failing_filter(hub: Hub) -> None:
     assert read_content(hub, worktree) == before
 
 
+@types("try again")
 def test_branch_that_moves_during_the_restore(hub: Hub) -> None:
     """The changes belong to another commit. Nothing is restored, and the next call succeeds."""
     worktree = spawn_session(hub)
@@ -502,6 +504,7 @@ def test_branch_that_moves_during_the_restore(hub: Hub) -> None:
     )
     assert (git_dirs(hub), worktree.exists()) == ([], False)
     assert "not applied: work on another commit" in hub.run("restore", "s1").out
+    follow_hint("try again")
 
 
 def test_saved_files_replace_files_of_a_hook(hub: Hub) -> None:

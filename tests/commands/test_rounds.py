@@ -17,6 +17,7 @@ from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import SessionId
 from tests.support.continued_runs import start, type_commands
 from tests.support.evaluated_sessions import protected_state
+from tests.support.hints import follow_hint, types
 from tests.support.hub import Hub, Result, wait_for
 
 IMPROVE = 'echo "ms: $(($(cut -c5- ms) - 4 * ${HUB_AGENT#agent-}))" >ms'
@@ -167,6 +168,7 @@ def test_failed_and_interrupted_rounds(project: Hub) -> None:
     assert len(agents["agent-2"]["result"]["values"]) == 2
 
 
+@types("or merge the best winner so far: {}")
 def test_merge_of_the_best_winner_so_far(project: Hub) -> None:
     """The commands of a round without a winner, and those of `merge`, do what they say."""
     agent = f"test $HUB_SESSION_ID = s1 && {IMPROVE}"
@@ -189,6 +191,7 @@ def test_merge_of_the_best_winner_so_far(project: Hub) -> None:
     )
     for hint in hints[:2]:
         assert project.call("sh", "-c", f"{hint} --yes" if "merge" in hint else hint).code == 0
+    follow_hint(line.removeprefix("hint: "))  # hints[1] is the same command
     assert states(project) == {"s1": "merged", "s1-r2": "archived"}
     assert project.git("show", "main:ms") == "ms: 42"
 

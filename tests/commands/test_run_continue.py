@@ -12,6 +12,7 @@ import pexpect
 import pytest
 
 from tests.support.continued_runs import start, type_commands
+from tests.support.hints import follow_hint, type_hint, types
 from tests.support.hub import Hub, Result, wait_for
 
 MEASURE = ("--eval", "cat ms", "--metric", "ms", "--direction", "lower")
@@ -66,6 +67,7 @@ def test_formats_after_a_failure(project: Hub) -> None:
     assert document["steps"]["merge"]["agent"] == 1
 
 
+@types("run again with: {}")
 def test_run_again_with_the_failed_agents(project: Hub) -> None:
     """The command is named if it can still run. It runs only the failed agent."""
     result = run_agents(project, AGENT_2_FAILS, "-q", "-j", "2", "--timeout", "90s")
@@ -79,7 +81,8 @@ def test_run_again_with_the_failed_agents(project: Hub) -> None:
         f"warning: agent-2: failed with exit code 1\nhint: run again with: {command}\n",
     )
     worktrees(project).joinpath("go").touch()
-    assert project.call("sh", "-c", command) == Result(0)
+    assert type_hint(project, command) == Result(0)
+    follow_hint(f"run again with: {command}")
     logs = project.directory() / "output" / "exec-2"
     assert [path.name for path in logs.iterdir()] == ["agent-2.log"]
 

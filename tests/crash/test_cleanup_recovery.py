@@ -23,6 +23,7 @@ from tests.support.cleanup import (
     saved,
     shown_path,
 )
+from tests.support.hints import follow_hint, type_hint, types
 from tests.support.hub import PATIENT, Hub, Result
 from tests.support.interrupt import DIE, run_with_injected_code
 from tests.support.locks import lock_directory, unlock, wait_for_lock_waiter
@@ -243,6 +244,7 @@ def test_dry_run_after_a_killed_removal(hub: Hub) -> None:
     assert hub.run("cleanup", "s1") == removed(worktree)
 
 
+@types("save the files that you need, then: rm -r {}")
 def test_leftover_trash_of_a_pruned_worktree(hub: Hub) -> None:
     """After the kill, the git dir was pruned and the worktree added again. The hint works."""
     worktree = hub.session("s1", agents=1).worktree(1)
@@ -255,7 +257,9 @@ def test_leftover_trash_of_a_pruned_worktree(hub: Hub) -> None:
         f"the trash path of an interrupted removal exists: '{_trash_path(worktree)}'",
         f"save the files that you need, then: rm -r {_trash_path(worktree)}",
     )
-    shutil.rmtree(_trash_path(worktree))
+    hint = f"save the files that you need, then: rm -r {_trash_path(worktree)}"
+    type_hint(hub, hint.partition("then: ")[2])
+    follow_hint(hint)
     assert hub.run("cleanup", "s1") == removed(worktree)
 
 
