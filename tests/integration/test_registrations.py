@@ -122,6 +122,24 @@ def test_branch_that_is_missing(hub: Hub, worktree: Path) -> None:
     assert (worktree / "untracked").read_text() == "new\n"
 
 
+def test_directory_that_another_git_dir_records(hub: Hub, worktree: Path) -> None:
+    """The .git file of agent-2 names the deleted git dir of agent-1. Both get their own again."""
+    git_dir = git_dir_of(worktree)
+    delete_git_dir(hub, worktree)
+    other = agent_worktree(hub, 2)
+    text = (other / ".git").read_text()
+    (other / ".git").write_text(f"gitdir: {git_dir}\n")
+    found = {finding["subject"]: finding for finding in hub.json("doctor", code=1)["findings"]}
+    assert {subject: finding["code"] for subject, finding in found.items()} == {
+        str(worktree): "worktree-unregistered",
+        str(other): "worktree-damaged",
+    }
+    assert hub.call("sh", "-c", found[str(other)]["advice"], cwd=hub.top).code == 0
+    assert (other / ".git").read_text() == text
+    assert hub.run("doctor", "--fix", "s1").code == 0
+    assert list_findings(hub, code=0) == []
+
+
 def test_directory_of_another_repository(hub: Hub, worktree: Path) -> None:
     """A .git file or a link that leads elsewhere is not followed, and nothing is created."""
     delete_git_dir(hub, worktree)

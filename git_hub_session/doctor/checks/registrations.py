@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
@@ -66,9 +67,11 @@ def _unregistered(session: Session, hub: HubSnapshot) -> Iterator[_Unregistered]
         for path in default_paths(attempt, hub.project)
     }
     places |= {path: attempt for attempt, path in recorded_attempts(session).items()}
+    # check_link reports a directory that another git dir records.
+    recorded = {worktree.path for worktree in hub.worktrees}
     for path, attempt in places.items():
         git_dir = lost_git_dir(path, paths.common_dir)
-        if git_dir:
+        if git_dir and os.path.realpath(path) not in recorded:
             yield _Unregistered(attempt, path, git_dir)
 
 
