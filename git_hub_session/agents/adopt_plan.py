@@ -14,10 +14,10 @@ from git_hub_session.git.ref_names import (
     parse_agent_branch,
     short_name,
 )
-from git_hub_session.session.agents import NEW_SESSION_HINT, accepts_agents
+from git_hub_session.session.agents import accepts_agents
 from git_hub_session.session.attempts import archived_agents, attempts_by_agent
 from git_hub_session.session.model import Session
-from git_hub_session.session.state import FINISHED, AgentStatus, State
+from git_hub_session.session.state import FINISHED, NEW_SESSION_HINT, AgentStatus, State
 from git_hub_session.util.paths import is_same_path
 from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.branches_in_use import branches_in_use

@@ -15,7 +15,6 @@ from git_hub_session.git.ref_names import (
 )
 from git_hub_session.removal.partial_add import find_partial
 from git_hub_session.session.agents import (
-    NEW_SESSION_HINT,
     accepts_agents,
     all_agents,
     find_base_commit,
@@ -26,7 +25,7 @@ from git_hub_session.session.attempts import (
     attempts_by_agent,
     session_archived_attempts,
 )
-from git_hub_session.session.state import FINISHED, AgentStatus, State
+from git_hub_session.session.state import FINISHED, NEW_SESSION_HINT, AgentStatus, State
 from git_hub_session.util.paths import is_same_path
 from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.locks import GIT_ADD_LOCK

@@ -15,7 +15,7 @@ from git_hub_session.git.ref_names import (
 )
 from git_hub_session.session.project import Project
 from git_hub_session.session.read import UnreadableSession
-from git_hub_session.session.state import FINISHED
+from git_hub_session.session.state import FINISHED, NEW_SESSION_HINT
 from git_hub_session.session.store import NoSuchSession
 from git_hub_session.util.clock import parse_iso
 
@@ -81,6 +81,8 @@ class Context:
             return current
         newest = self.newest_unfinished()
         if newest is None:
+            if not self.project.store.ids():
+                raise HubError("no sessions", hint=NEW_SESSION_HINT)
             raise HubError("no unfinished session", hint="git hub-session list")
         self.reporter.note(f"the newest unfinished session is '{newest}'")
         return newest

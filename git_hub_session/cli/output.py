@@ -49,8 +49,11 @@ class CannotWriteStdout(HubError):
     code = "cannot-show"
 
 
-def write_view(view: View, output: OutputOptions) -> None:
+def write_view(view: View, output: OutputOptions, *, is_last: bool = True) -> None:
     """Write the view in the selected format.
+
+    Args:
+        is_last: False if the command continues after this view.
 
     Raises:
         CannotWriteStdout: standard output cannot be written, and the command changed nothing.
@@ -61,7 +64,8 @@ def write_view(view: View, output: OutputOptions) -> None:
     if output.format == "text":
         text = view.lines(_style(output), quiet=output.quiet)
         answer = _join_lines(text.out)
-        messages += _join_lines(_without_unwanted_hints(text.err, output))
+        next_lines = _next_lines(view, output) if is_last else []
+        messages += _join_lines(_without_unwanted_hints([*text.err, *next_lines], output))
     else:
         from git_hub_session.cli import formats
 
@@ -77,6 +81,14 @@ def write_view(view: View, output: OutputOptions) -> None:
             raise
     finally:
         _write_stderr(messages)
+
+
+def _next_lines(view: View, output: OutputOptions) -> list[str]:
+    """Return the hint with the next command, for a person at a terminal."""
+    is_terminal = sys.stderr is not None and sys.stderr.isatty()
+    if not (is_terminal and view.changed and view.next_command) or output.quiet or view.exit_code:
+        return []
+    return [f"{_HINT}continue with: git hub-session {view.next_command}"]
 
 
 def _show_in_pager(text: str | bytes, output: OutputOptions) -> bool:

@@ -41,7 +41,7 @@ class Reporter:
     def show_view(self, view: View) -> None:
         """Print an intermediate result. Print nothing if the format is not text."""
         if self._output.format == "text":
-            write_view(view, self._output)
+            write_view(view, self._output, is_last=False)
 
     def write_text(self, text: str) -> None:
         """Write text on standard output. Write nothing if the format is not text."""

@@ -71,6 +71,12 @@ class TextOutput(NamedTuple):
     err: Sequence[str] = ()
 
 
+_NEXT_COMMANDS = {
+    "init": "spawn {}",
+    "running": "exec {} -- <command>",
+    "evaluating": "merge {}",
+}
+
 Record = list[tuple[str, str]]
 """The keys and values of one porcelain record."""
 
@@ -97,6 +103,11 @@ class View(ABC):
     def is_paged(self) -> bool:
         """True if a text that is longer than the terminal is shown in a pager."""
         return False
+
+    @property
+    def next_command(self) -> str:
+        """The command that usually follows, such as "eval s1", or ''."""
+        return ""
 
     @abstractmethod
     def document(self) -> dict[str, Any]:
@@ -126,6 +137,11 @@ class ExitView(View):
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         return TextOutput([])
+
+
+def command_after(sid: str, state: str) -> str:
+    """Return the command that usually follows in this state of a session, or ''."""
+    return _NEXT_COMMANDS.get(state, "").format(sid)
 
 
 def make_record(document: dict[str, Any]) -> Record:

@@ -106,6 +106,10 @@ class AdoptView(View):
     def changed(self) -> bool:
         return not (self.dry_run or self.plan.is_complete)
 
+    @property
+    def next_command(self) -> str:
+        return f"eval {self.plan.session.id}"
+
     def document(self) -> dict[str, Any]:
         plan = self.plan
         return {

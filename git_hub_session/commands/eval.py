@@ -30,6 +30,7 @@ from git_hub_session.cli.view import (
     TextOutput,
     View,
     agent_fields,
+    command_after,
     make_record,
     relative_path,
     warning_lines,
@@ -164,6 +165,10 @@ class EvalView(View):
     @property
     def is_paged(self) -> bool:
         return True
+
+    @property
+    def next_command(self) -> str:
+        return command_after(self.result.session.id, str(self.result.state))
 
     def document(self) -> dict[str, Any]:
         result = self.result

@@ -227,11 +227,8 @@ class ExecView(View):
     @property
     def failed_agents(self) -> list[int]:
         """The numbers of the agents whose command failed."""
-        return [
-            agent_run.branch.agent
-            for agent_run in self.result.agent_runs
-            if not agent_run.has_not_failed
-        ]
+        failed = (run for run in self.result.agent_runs if not run.has_not_failed)
+        return [agent_run.branch.agent for agent_run in failed]
 
     @property
     def changed(self) -> bool:
@@ -260,6 +257,10 @@ class ExecView(View):
             command = f"exec --only {agent_list(agents)} --commit {self.result.session} -- true"
             lines.append(f"hint: git hub-session {command}")
         return lines
+
+    @property
+    def next_command(self) -> str:
+        return f"eval {self.result.session}"
 
     def document(self) -> dict[str, Any]:
         return {

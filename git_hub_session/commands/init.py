@@ -285,6 +285,10 @@ class InitView(View):
         """The state of the new session."""
         return State.RUNNING if self.adopted else State.INIT
 
+    @property
+    def next_command(self) -> str:
+        return f"spawn {self.session}"
+
     def document(self) -> dict[str, Any]:
         config = self.config
         strategies = parse_strategies(config.get("strategies"))

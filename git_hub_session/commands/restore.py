@@ -81,6 +81,10 @@ class RestoreView(View):
         errors = [line for failure in self.result.failed for line in _failure_lines(failure)]
         return errors + warning_lines((*self.result.hook_errors, *self.result.notes))
 
+    @property
+    def next_command(self) -> str:
+        return f"status {self.result.session}"
+
     def document(self) -> dict[str, Any]:
         result = self.result
         return {

@@ -23,6 +23,7 @@ from git_hub_session.cli.view import (
     TextOutput,
     View,
     agent_fields,
+    command_after,
     make_record,
     relative_path,
     warning_lines,
@@ -118,6 +119,10 @@ class SpawnView(View):
     @property
     def diagnostics(self) -> list[str]:
         return warning_lines((*self.result.hook_errors, *self.result.notes))
+
+    @property
+    def next_command(self) -> str:
+        return command_after(self.result.session.id, str(self.result.state))
 
     def document(self) -> dict[str, Any]:
         return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
-from git_hub_session.cli.view import TerminalStyle, TextOutput, View
+from git_hub_session.cli.view import TerminalStyle, TextOutput, View, command_after
 from git_hub_session.errors import Refused, UsageError
 from git_hub_session.session.record import with_transition
 from git_hub_session.session.state import State, parse_state
@@ -82,6 +82,10 @@ class UpdateView(View):
     @property
     def changed(self) -> bool:
         return not self.dry_run
+
+    @property
+    def next_command(self) -> str:
+        return command_after(self.session, self.target)
 
     def document(self) -> dict[str, Any]:
         return {

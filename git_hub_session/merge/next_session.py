@@ -9,10 +9,9 @@ from git_hub_session.lineage.digest import encode_digest
 from git_hub_session.lineage.parent import Parent, find_ancestors, parent_state, read_parent
 from git_hub_session.merge.options import MergeOptions
 from git_hub_session.merge.winner import NoImprovement, choose_winner, moves_since_evaluation
-from git_hub_session.session.agents import NEW_SESSION_HINT
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.create import ParentData
-from git_hub_session.session.state import FINISHED, State
+from git_hub_session.session.state import FINISHED, NEW_SESSION_HINT, State
 from git_hub_session.util.json_values import as_mapping
 from git_hub_session.worktree.reattach import refuse_other_branches
 from git_hub_session.worktree.uncommitted import has_own_commit

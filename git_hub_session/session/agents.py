@@ -25,16 +25,12 @@ from git_hub_session.session.attempts import (
 )
 from git_hub_session.session.model import MAX_AGENTS, Session
 from git_hub_session.session.runs import RunState
-from git_hub_session.session.state import FINISHED, AgentStatus, State
+from git_hub_session.session.state import FINISHED, NEW_SESSION_HINT, AgentStatus, State
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
 if TYPE_CHECKING:
     from git_hub_session.git.repository import GitRepo
     from git_hub_session.system.directory import SafeDirectory
-
-
-NEW_SESSION_HINT = "git hub-session init --task <text>"
-"""The hint for a session that accepts no more agents."""
 
 
 class NoSuchAgent(HubError):

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from git_hub_session._typing import Any
     from git_hub_session.git.ref_names import SessionId
 
+NEW_SESSION_HINT = "git hub-session init --task <text>"
+"""The hint for a session that accepts no more agents."""
+
 
 class State(str, Enum):
     """The state of a session, as state.json spells it."""

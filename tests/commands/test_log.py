@@ -89,8 +89,9 @@ def test_abbreviated_id(hub: Hub) -> None:
 
 def test_without_an_id(hub: Hub) -> None:
     """`log` selects the session of the current branch, or the newest unfinished one."""
+    empty = "fatal: no sessions\nhint: git hub-session init --task <text>\n"
+    assert hub.run("log") == Result(128, "", empty)
     error = "fatal: no unfinished session\nhint: git hub-session list\n"
-    assert hub.run("log") == Result(128, "", error)
     create_session(hub, "merged", "z")
     assert hub.run("log") == Result(128, "", error)
     create_session(hub, "running", "a")

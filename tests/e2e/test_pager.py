@@ -1,4 +1,4 @@
-"""Pagers and colors in a pseudo-terminal."""
+"""Pagers, colors and the next command in a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -108,3 +108,30 @@ def test_less_shows_the_first_page_and_ends(many: Hub) -> None:
         child.expect(pexpect.EOF)
         child.wait()
         assert (child.exitstatus, child.signalstatus) == (0, None)
+
+
+def test_the_next_command(hub: Hub) -> None:
+    """A person at a terminal sees it, and a program does not."""
+    work = "-- sh -c 'echo x >new'"
+
+    def hints(*words: str, code: int = 0, advice: str = "1") -> list[str]:
+        environ = {"GIT_ADVICE": advice}
+        lines = run_in_terminal(hub, *words, code=code, environ=environ).splitlines()
+        return [line.partition(": git hub-session ")[2] for line in lines if "continue" in line]
+
+    assert hints("init", "--id", "s1", "--task", "t", "--agents", "1", "-n") == []
+    assert hints("init", "--id", "s1", "--task", "t", "--agents", "1") == ["spawn s1"]
+    assert hints("spawn", "s1", "-n") == []
+    assert hints("spawn", "s1") == ["exec s1 -- <command>"]
+    assert hints("exec", "s1", "--", "false", code=1) == []
+    assert hints("exec", "--commit", "s1", work) == ["eval s1"]
+    assert hints("eval", "s1", "--ranking", "1") == ["merge s1"]
+    assert hints("status", "s1") == []
+    for words in (("-q",), ("--format=json",)):
+        assert hints("eval", "s1", "--ranking", "1", *words) == []
+    assert hints("eval", "s1", "--ranking", "1", advice="0") == []
+    hub.git("config", "hubsession.advice", "false")
+    assert hints("eval", "s1", "--ranking", "1") == []
+    hub.git("config", "--unset", "hubsession.advice")
+    assert "hint" not in hub.run("eval", "s1", "--ranking", "1").err
+    assert hints("update", "s1", "--state", "archived") == []
