@@ -171,12 +171,14 @@ def shared_directory_mode(value: str, mode: int) -> int:
     """Return the mode of a new directory with a value of core.sharedRepository (git's path.c)."""
     words = {"group": 0o660, "all": 0o664, "world": 0o664, "everybody": 0o664, "umask": 0}
     granted = words.get(value)
-    if granted is None and re.fullmatch("0*[0-7]{1,3}", value):
+    if granted is None and re.fullmatch("[0-7]{1,9}", value):
         number = sum(
             _OCTAL.index(digit) << 3 * place for place, digit in enumerate(reversed(value))
         )
         granted = (0, 0o660, 0o664)[number] if number < 3 else number & 0o666
         if number >= 3:
+            if granted & 0o600 != 0o600:
+                return mode  # git rejects the value
             mode &= ~0o777
     if granted is None:
         granted = 0o660 if is_true(value) else 0

@@ -62,6 +62,21 @@ def test_setting_without_a_value(hub: Hub) -> None:
     assert modes_of_hub(hub, hub.top / ".agenthub", 0o077) == ({"0o2770"}, {"0o660"})
 
 
+@pytest.mark.parametrize(
+    ("value", "mode"),
+    [("0444", 0o700), ("0777777", 0o2777), ("99", 0o2770), ("-1", 0o2770), ("nonsense", 0o700)],
+)
+def test_unusual_value(hub: Hub, value: str, mode: int) -> None:
+    """The owner can always write, also if git rejects the value."""
+    hub.git("config", "core.sharedRepository", value)
+    previous = os.umask(0o077)
+    try:
+        assert hub.call("git-hub-session", "init", "-q", "--id", "s1", "--task", "t").code == 0
+    finally:
+        os.umask(previous)
+    assert (hub.top / ".agenthub").stat().st_mode & 0o7777 == mode
+
+
 def test_hub_of_a_bare_repository(hub: Hub, tmp_path: Path) -> None:
     """git gives its own new files and directories the same modes."""
     bare = Hub(tmp_path / "shared.git", hub.environ)
