@@ -113,7 +113,7 @@ HUB_FILE = (
          spawned("git hub-session exec s1 --commit=always -- sh -c 'echo >new; false'"),
          then=DONE),
     Case("git hub-session merge {} --yes", "doctor s1", "{0}",
-         evaluated(f"git hub-session {MERGE}", EVALUATING)),
+         evaluated(f"git hub-session {MERGE}", EVALUATING), "doctor --fix s1"),
     Case("git hub-session merge {}", "doctor s1", "{0} --yes",
          evaluated(f"git hub-session {MERGE} --no-cleanup", EVALUATING,
                    "git reset -q --hard main~1"), DONE),
