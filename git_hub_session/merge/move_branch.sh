@@ -12,7 +12,6 @@
 # could read the new branch and the old index, and revert the merge.
 
 git_dir=$1 ref=$2 new=$3 old=$4 index=$git_dir/index next=$git_dir/hub-session-merge.tmp
-errors=$next.err
 
 for try in 1 2 3 4 5 6 7 8 9 10; do # another git process may hold the lock for a moment
 	(set -C && : >"$index.lock") 2>/dev/null && break
@@ -26,7 +25,7 @@ done
 # Do not end at SIGPIPE: if git update-ref or the program itself is killed, the script must still
 # undo the update of the files.
 trap : PIPE
-trap 'rm -f "$next" "$next.lock" "$errors" "$index.lock"' EXIT
+trap 'rm -f "$next" "$next.lock" "$index.lock"' EXIT
 test ! -e "$next.lock" || rm "$next.lock" # left by a merge that was killed
 
 read -r head <"$git_dir/HEAD"
@@ -44,14 +43,14 @@ refused="^error: \(Entry\|Untracked working tree file\|Updating\) '"
 export GIT_INDEX_FILE="$next"
 update_files() {
 	test ! -e "$index" || cp -p "$index" "$next" || return
-	if git read-tree -m -u --no-recurse-submodules "$1" "$2" 2>"$errors"; then
-		test ! -s "$errors" || cat "$errors" >&2
-	elif grep -q "$refused" "$errors"; then
+	if errors=$(git read-tree -m -u --no-recurse-submodules "$1" "$2" 2>&1); then
+		test -z "$errors" || printf '%s\n' "$errors" >&2
+	elif printf '%s\n' "$errors" | grep "$refused" >/dev/null; then
 		git update-index -q --refresh >/dev/null
 		git read-tree -n -m -u --no-recurse-submodules "$1" "$2" || return
 		git read-tree -m -u --no-recurse-submodules "$1" "$2" || return $incomplete
 	else
-		cat "$errors" >&2
+		printf '%s\n' "$errors" >&2
 		return $incomplete
 	fi
 	mv -f "$next" "$index" || return $incomplete

@@ -428,6 +428,13 @@ def lock_packed_refs(hub: Hub, _sid: str) -> Path:
     return set_mtime(path, NOW - 3600)
 
 
+@register("git-lock-left")
+def lock_original_head(hub: Hub, _sid: str) -> Path:
+    path = hub.top / ".git" / "ORIG_HEAD.lock"
+    path.touch()
+    return set_mtime(path, NOW - 3600)
+
+
 @register("trash-left")
 def create_trash_without_git_dir(hub: Hub, sid: str) -> Path:
     path = hub.worktrees / sid / ".agent-7.hub-trash"

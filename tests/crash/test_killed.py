@@ -72,6 +72,7 @@ DEFECTS = {
     "merge": [
         ("all", "write project/file"),
         ("all", "renameat project/.git/index"),
+        ("all", "rename project/.git/ORIG_HEAD"),
         ("alone", "rename project/.git/refs/heads/main"),
         ("alone", "write project/more/new"),
         ("alone", "write project/.git/logs/HEAD"),

@@ -36,7 +36,7 @@ _PARTIAL_WORKTREE = re.compile(
 # git asks the user to remove these files, because another git could still use them.
 _NAMED_LOCK = re.compile(r"(/[^' ]*(?:\.lock|packed-refs\.new))'?: File exists")
 _GIT_LOCK = re.compile(
-    r"project/\.git/(refs/.*\.lock|(worktrees/[^/]*/)?(HEAD|index)\.lock|packed-refs\.(lock|new))"
+    r"project/\.git/(refs/.*\.lock|(worktrees/[^/]*/)?(HEAD|ORIG_HEAD|index)\.lock|packed-refs\.(lock|new))"
 )
 _BOARD = "project/.agenthub/board/"
 _TRANSITIONS = {

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 STALE_SECONDS = 600
 """The age of a stale lock file. A git command that does not wait holds no lock for so long."""
 
-_LOCK_FILES = ("index.lock", "HEAD.lock", "packed-refs.lock", "packed-refs.new", "config.lock")
+_LOCK_FILES = (
+    *("index.lock", "HEAD.lock", "ORIG_HEAD.lock"),
+    *("packed-refs.lock", "packed-refs.new", "config.lock"),
+)
 
 
 def lock_findings(hub: HubSnapshot) -> Iterator[Finding]:
