@@ -5,6 +5,7 @@ from __future__ import annotations
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.agents.spawn import preview_spawn, spawn_agents
 from git_hub_session.agents.spawn_plan import SpawnOptions
+from git_hub_session.agents.uncommitted_main import uncommitted_warning
 from git_hub_session.cli.agent_options import AGENTS, ONLY, parse_selected_agents
 from git_hub_session.cli.approval import ask_project_approval
 from git_hub_session.cli.options import (
@@ -73,6 +74,9 @@ def run(context: Context, args: Arguments) -> SpawnView:
     if not dry_run:
         ask_project_approval(context, SETUP)
     result = (preview_spawn if dry_run else spawn_agents)(sid, project, options)
+    warning = uncommitted_warning(project) if result.created else ""
+    if warning:
+        context.reporter.note(f"warning: {warning}")
     return SpawnView(result, project.cwd, dry_run=dry_run)
 
 

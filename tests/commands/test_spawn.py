@@ -925,3 +925,19 @@ def test_path_prints_the_worktree(hub: Hub) -> None:
     )
     for arguments in ([], ["s1", "1-2"], ["s1", "x"]):
         assert hub.run("path", *arguments).code == 129
+
+
+def test_uncommitted_changes_of_the_main_worktree(hub: Hub) -> None:
+    """Agents do not get them. Untracked files and a second `spawn` cause no warning."""
+    hub.session()
+    (hub.top / "untracked").write_text("x")
+    (hub.top / "file").write_text("changed\n")
+    (hub.top / "staged").write_text("new\n")
+    hub.git("add", "staged")
+    message = "the agents do not get the uncommitted changes of the main worktree: 'file', 'staged'"
+    for words in (("-n",), ()):
+        assert hub.run("spawn", *words, "s1").err == f"warning: {message}\n"
+    assert hub.run("spawn", "-q", "s1", "--retry", "1") == Result(0)
+    assert hub.run("spawn", "s1").err == "nothing to spawn: all agents exist\n"
+    hub.git("reset", "-q", "--hard")
+    assert hub.run("spawn", "s1", "--retry", "1").err == ""
