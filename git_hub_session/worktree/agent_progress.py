@@ -12,6 +12,7 @@ from git_hub_session.git.ref_names import agent_name, agent_number, parse_agent_
 from git_hub_session.session import runs
 from git_hub_session.session.agents import base_now
 from git_hub_session.session.attempts import NO_BRANCH, earlier_attempts, lost_attempts
+from git_hub_session.session.guarded import describe_guarded
 from git_hub_session.session.model import CONFLICTS
 from git_hub_session.session.state import AgentStatus, State
 from git_hub_session.util.clock import parse_iso
@@ -62,6 +63,8 @@ class AgentProgress(NamedTuple):
     """The number of uncommitted files in the worktree of each earlier attempt that has some."""
     earlier_running: tuple[int, ...] = ()
     """The earlier attempts for which a command is running."""
+    guarded: tuple[str, ...] = ()
+    """The guarded paths that the measured attempt changed."""
 
     @property
     def name(self) -> str:
@@ -81,6 +84,7 @@ class AgentProgress(NamedTuple):
         result = self.result
         is_unmeasured = result is not None and result.reason not in ("", self.failure)
         has_other_reason = is_unmeasured and self.has_own_commit and not self.off_branch
+        guarded = describe_guarded(self.guarded)
         names_conflict = result is not None and result.reason.startswith(CONFLICTS)
         remarks = {
             self.off_branch: bool(self.off_branch),
@@ -88,6 +92,7 @@ class AgentProgress(NamedTuple):
             **dict.fromkeys(self._earlier_remarks, True),
             "no commit of its own": not self.has_own_commit,
             result.reason if result else "": has_other_reason,
+            guarded: bool(guarded),
             "tie": result is not None and result.is_tie,
             f"attempt-{self.ranked_attempt} counts": bool(self.ranked_attempt),
             "changed since the evaluation": self.is_outdated,
@@ -259,6 +264,7 @@ def _read_one(
         conflicts=_has_conflicts(last, result, session, project),
         earlier_uncommitted=last.earlier_uncommitted,
         earlier_running=_find_running(session, name, active_runs),
+        guarded=record.guarded if result else (),
     )
 
 

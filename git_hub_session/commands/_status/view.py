@@ -25,7 +25,6 @@ from git_hub_session.cli.view import (
 from git_hub_session.errors import Damaged
 from git_hub_session.git.ref_names import short_name
 from git_hub_session.session.baseline import last_evaluation
-from git_hub_session.session.guarded import describe_guarded
 from git_hub_session.session.model import CONFIG_KEYS
 from git_hub_session.system import procfs
 from git_hub_session.util.clock import format_age, format_age_since
@@ -220,7 +219,7 @@ def _branch_rows(view: StatusView) -> list[tuple[str, ...]]:
                 "*" if branch.frontier else "",
                 escape_control(short_name(ref)),
                 *_counts(branch),
-                "; ".join(_worktree_texts(branch, worktrees.pop(ref, []))) or "-",
+                "; ".join(worktrees.pop(ref, [])) or "-",
                 _last_commit(branch, view.now),
             )
         )
@@ -229,11 +228,6 @@ def _branch_rows(view: StatusView) -> list[tuple[str, ...]]:
         name = escape_control(short_name(ref))
         rows.append(("", name, "?", "?", "?", "?", "; ".join(descriptions), "no commit"))
     return rows
-
-
-def _worktree_texts(status: BranchStatus, descriptions: Sequence[str]) -> list[str]:
-    """Return the worktrees of a branch, and the remark about guarded paths."""
-    return [*descriptions, *filter(None, [escape_control(describe_guarded(status.guarded))])]
 
 
 def _branches(view: StatusView, style: TerminalStyle) -> list[str]:
