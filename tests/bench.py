@@ -234,6 +234,7 @@ class Bench:
             self.status_of_worktrees,
             self.status_of_branches,
             self.completion,
+            self.status_short,
             self.cleanup,
             self.spawn,
             self.archive,
@@ -319,6 +320,14 @@ class Bench:
             is_new=True,
         )
         return _timed(f"completion of an id, {count} sessions", "`list`", 1.5, ours, theirs)
+
+    def status_short(self) -> Row:
+        count = 3
+        repository = self.repository("status-short", 10)
+        self.sessions(repository, count)
+        command = [OURS, "status", "--short", SID]
+        ours, theirs = self.pairs(command, [OURS, "list"], repository, self.sizes.runs, is_new=True)
+        return _timed(f"`status --short`, {count} sessions", "`list`", 1.3, ours, theirs)
 
     def status_of_worktrees(self) -> Row:
         """Compare with two processes of git. Each worktree has a changed and an untracked file."""

@@ -23,6 +23,7 @@ WORK = [
     "`status`, 12 dirty worktrees of 100 files",
     "`status`, 20 branches of 3 commits",
     "completion of an id, 200 sessions",
+    "`status --short`, 3 sessions",
     "`cleanup`, 3 clean worktrees of 10 files",
     "`spawn`, 2 worktrees of 10 files",
     "`archive`, 3 branches, worktrees of 10 files",
@@ -67,7 +68,7 @@ def test_every_row_is_measured(hub: Hub) -> None:
 
 def test_without_the_peer(hub: Hub) -> None:
     table = rows(hub, "--only", "list", "--only", "update", "--only", "cleanup")
-    assert [row[0] for row in table] == [*WORK[:4], WORK[8]]
+    assert [row[0] for row in table] == [*WORK[:4], WORK[9]]
     assert {row[3] for row in table} == {"skipped"}
 
 
