@@ -19,14 +19,21 @@ def holdout_approval(directory: str) -> str:
     return f"holdout {directory}" if directory else ""
 
 
-def ask_holdout_approval(context: Context, session: Session) -> None:
+def ask_holdout_approval(context: Context, session: Session, typed: str | None) -> None:
     """Ask before files that config.yaml names are copied to a place where an attempt reads them.
+
+    Args:
+        typed: the directory that the user typed, or None. It approves only itself.
 
     Raises:
         Refused: the user did not approve the directory.
     """
     directory = session.config.holdout
     text = holdout_approval(directory)
+    if typed is not None:
+        if text and typed == directory:
+            _save_approval(context, text)
+        return
     if not text or context.project.approvals.is_approved(text):
         return
     question = f"Copy the files of '{directory}' into the measured worktrees of '{session.id}'?"

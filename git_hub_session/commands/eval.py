@@ -111,8 +111,7 @@ def run(context: Context, args: Arguments) -> EvalView | WorktreeView:
     if options.metric_command is not None and not dry_run:
         is_typed = args.value("eval") is not None
         ask_approval(context, session, options.metric_command.command, is_typed=is_typed)
-        if options.holdout is None:
-            ask_holdout_approval(context, session)
+        ask_holdout_approval(context, session, options.holdout)
         if not options.in_place:
             ask_project_approval(context, SETUP)
     try:
