@@ -31,10 +31,14 @@ def find_pager(environ: Mapping[str, str], setting: Callable[[str], str | None])
 
 
 def fits_screen(text: str, columns: int | None, rows: int) -> bool:
-    """Return True if the terminal can show the text and a prompt below it."""
+    """Return True if the terminal can show the text and a prompt below it.
+
+    Args:
+        rows: the height of the terminal, or 0 if it is not known.
+    """
     lines = [_COLORS.sub("", line) for line in text.splitlines()]
     width = columns or 80
-    return sum(max(1, -(-display_width(line) // width)) for line in lines) < rows
+    return sum(max(1, -(-display_width(line) // width)) for line in lines) < (rows or 24)
 
 
 def show_in_pager(text: bytes, pager: str, environ: Mapping[str, str]) -> bool:
