@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import HubError
 from git_hub_session.git.config import is_true, parse_size
 
 if TYPE_CHECKING:
-    from git_hub_session.session.project import Project
+    from git_hub_session.git.command import Git
+    from git_hub_session.git.repository import GitRepo
 
+ReadSetting = Callable[[str], Sequence[str]]
 _COMMAND = ["maintenance", "run", "--auto", "--quiet"]
 # The version that added `git maintenance run --detach`. Before, gc.autoDetach decides.
 _DETACH_VERSION = (2, 47)
@@ -38,34 +41,37 @@ _OTHER_TASKS = (
 )
 
 
-def run_maintenance(project: Project) -> None:
+def run_maintenance(git: Git, repo: GitRepo, read: ReadSetting) -> None:
     """Let git pack the objects if there are many. `maintenance.auto` and `gc.auto` turn it off.
 
     The maintenance runs in the background unless a setting forbids it. It does not fail a command.
+
+    Args:
+        read: returns all values of a setting.
     """
     try:
-        if not _is_true("maintenance.auto", project) or not _is_needed(project):
+        if not _is_true("maintenance.auto", read):
             return
-        common_dir = project.paths.common_dir
+        # If only git can read all settings, each setting would start a process.
+        if repo.reads_all_config and not _is_needed(git.common_dir, read):
+            return
         options = []
-        if project.git.version() >= _DETACH_VERSION:
-            options = ["--detach" if _detaches(project) else "--no-detach"]
-        project.git.at(common_dir).run([*_COMMAND, *options])
+        if git.version() >= _DETACH_VERSION:
+            options = ["--detach" if _detaches(read) else "--no-detach"]
+        git.at(git.common_dir).run([*_COMMAND, *options])
     except (HubError, OSError):
         pass
 
 
-def _is_needed(project: Project) -> bool:
+def _is_needed(common_dir: str, read: ReadSetting) -> bool:
     """Return True if git may have something to do: `git gc --auto`, or another configured task."""
-    if not project.repo.reads_all_config:
-        return True  # each setting that git reads would start a process
-    if any(project.config_values(name) for name in _OTHER_TASKS):
+    if any(map(read, _OTHER_TASKS)):
         return True
-    max_objects = _limit("gc.auto", _MAX_OBJECTS, project)
-    max_packs = _limit("gc.autopacklimit", _MAX_PACKS, project)
+    max_objects = _limit("gc.auto", _MAX_OBJECTS, read)
+    max_packs = _limit("gc.autopacklimit", _MAX_PACKS, read)
     if max_objects <= 0:
         return False
-    objects = os.path.join(project.paths.common_dir, "objects")
+    objects = os.path.join(common_dir, "objects")
     sampled = sum(1 for name in _names(f"{objects}/{_SAMPLE}") if _OBJECT_FILE.fullmatch(name))
     packs = set(_names(f"{objects}/pack"))
     counted = sum(
@@ -76,9 +82,9 @@ def _is_needed(project: Project) -> bool:
     return has_many_objects or 0 < max_packs < counted
 
 
-def _limit(name: str, default: int, project: Project) -> int:
+def _limit(name: str, default: int, read: ReadSetting) -> int:
     """Return the value of a setting. A negative value counts as 0."""
-    value = _last_value(name, project)
+    value = _last_value(name, read)
     if value.startswith("-"):
         return 0
     size = parse_size(value)
@@ -92,15 +98,15 @@ def _names(directory: str) -> list[str]:
         return []
 
 
-def _detaches(project: Project) -> bool:
+def _detaches(read: ReadSetting) -> bool:
     name = "maintenance.autodetach"
-    return _is_true(name if _last_value(name, project) else "gc.autodetach", project)
+    return _is_true(name if _last_value(name, read) else "gc.autodetach", read)
 
 
-def _is_true(name: str, project: Project) -> bool:
+def _is_true(name: str, read: ReadSetting) -> bool:
     """Return True if the setting is true, which is its default."""
-    return is_true(_last_value(name, project) or "true")
+    return is_true(_last_value(name, read) or "true")
 
 
-def _last_value(name: str, project: Project) -> str:
-    return next(reversed(project.config_values(name)), "")
+def _last_value(name: str, read: ReadSetting) -> str:
+    return next(reversed(read(name)), "")

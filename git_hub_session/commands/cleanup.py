@@ -72,7 +72,7 @@ def run(context: Context, args: Arguments) -> CleanupView:
         commands = restore_commands(report, project)
         reports.append(ReportOutput(report, project.cwd, commands, dry_run=dry_run))
     if not dry_run:
-        run_maintenance(project)
+        run_maintenance(project.git, project.repo, project.config_values)
     return CleanupView(reports, dry_run=dry_run)
 
 

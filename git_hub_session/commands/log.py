@@ -50,9 +50,9 @@ def run(context: Context, args: Arguments) -> View:
         _check_graph_options(args)
     sid = context.find_session(args.argument)
     if args.is_set("graph"):
-        from git_hub_session.commands._log.graph import show_graph
+        from git_hub_session.commands._log.graph import read_graph
 
-        return show_graph(sid, context, args.value("color"))
+        return read_graph(sid, context)
     store = context.project.store
     now = context.project.now()
     if not args.is_set("evaluations"):

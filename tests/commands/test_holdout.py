@@ -107,8 +107,8 @@ def test_refused_directories(hub: Hub) -> None:
         f"error: the holdout directory of session 's1' is not approved: '{linked}'\n"
         f"hint: git hub-session eval s1 --holdout {linked}\n",
     )
-    for directory, is_approved in ((holdout, False), (linked, True)):
-        assert "not approved" not in hub.run("eval", "s1", "--holdout", directory).err
+    for choice, is_approved in ((holdout, False), (linked, True)):
+        assert "not approved" not in hub.run("eval", "s1", "--holdout", choice).err
         assert ("not approved" not in hub.run("eval", "s1").err) is is_approved
 
 

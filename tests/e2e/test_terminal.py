@@ -111,6 +111,7 @@ def test_long_remarks_are_below_their_row(hub: Hub) -> None:
         "      failed with exit code 7,",
         "        1 file uncommitted, not",
         "        measured",
+        "hint: continue with: git hub-session merge s1",
     ]
     log = run_in_terminal(hub, "log", "--evaluations", "s1", columns=40).splitlines()
     tip = hub.git("rev-parse", "--short=12", "hub/s1/agent-1/attempt-1")

@@ -234,7 +234,7 @@ def test_terminal_of_twenty_columns(hub: Hub) -> None:
     hub.run("spawn", "-q", "20260317-143022-long")
     for arguments in ("list", "status", "log", "board", "cleanup -n 20260317-143022-long"):
         command = ["script", "-qec", f"stty cols 20; git hub-session {arguments}", "/dev/null"]
-        result = hub.call(*command, environ={"TERM": "xterm"})
+        result = hub.call(*command, environ={"TERM": "xterm", "GIT_PAGER": "cat"})
         assert result.code == 0, result
         plain = re.sub(r"\x1b\[[0-9;]*m", "", result.out)
         expected = {

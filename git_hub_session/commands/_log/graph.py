@@ -1,25 +1,30 @@
-"""The commits of all attempts of a session, with `git log --graph`."""
+"""The commits of all attempts of a session, as `git log --graph` draws them."""
 
 from __future__ import annotations
 
+import os
+import re
+
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.cli.view import ExitView
+from git_hub_session.cli.view import TerminalStyle, TextOutput, View
 from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import HEADS
 from git_hub_session.session.agents import find_base_commit
 from git_hub_session.session.attempts import attempt_refs
+from git_hub_session.util.text import escape_control
 
 if TYPE_CHECKING:
+    from git_hub_session._typing import Any
     from git_hub_session.cli.context import Context
     from git_hub_session.git.ref_names import SessionId
 
+# The subject of a commit can contain control characters. A NUL byte marks its start.
+_FORMAT = "--format=%C(auto)%h%d%C(reset)%x00%s"
+_COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
-def show_graph(sid: SessionId, context: Context, color: str | None) -> ExitView:
-    """Show the commits of all attempts since their starts, with the terminal of the user.
 
-    Args:
-        color: the value of --color, or None without the option.
-    """
+def read_graph(sid: SessionId, context: Context) -> GraphView:
+    """Return the graph of the commits of all attempts since their starts."""
     project = context.project
     session, repo = project.store.read(sid), project.repo
     refs = {branch: ref for branch, ref in attempt_refs(session, repo).items() if repo.tip(ref)}
@@ -30,12 +35,29 @@ def show_graph(sid: SessionId, context: Context, color: str | None) -> ExitView:
     starts = {find_base_commit(session, repo, branch) for branch in refs} - {""}
     if not repo.commit_parents(map(repo.tip, refs.values()), starts):
         context.reporter.note(f"no agent of session '{sid}' has a commit of its own")
-    shown = [*refs.values(), HEADS + session.config.base_branch]
-    options = [f"--decorate-refs={ref}" for ref in shown]
-    if color is not None:
-        options.append(f"--color={color or 'always'}")
-    command = ["log", "--graph", "--oneline", "--boundary", "--decorate", *options]
+    base = HEADS + session.config.base_branch
+    shown = [*refs.values(), *([base] if repo.tip(base) else [])]
+    options = ["--color=always", *(f"--decorate-refs={ref}" for ref in shown)]
+    command = ["log", "--graph", "--boundary", "--decorate", _FORMAT, *options]
     revisions = [*refs.values(), *(f"^{start}" for start in sorted(starts))]
     here = project.paths
-    git = project.git.at(here.git_dir, here.worktree, in_subdirectory=True)
-    return ExitView(git.run_in_foreground([*command, *revisions, "--"]))
+    output = project.git.at(here.git_dir, here.worktree).run([*command, *revisions, "--"])
+    return GraphView(os.fsdecode(output).removesuffix("\n").split("\n") if output else [])
+
+
+class GraphView(View):
+    """The lines of `git log --graph`, with colors."""
+
+    def __init__(self, graph: list[str]) -> None:
+        self.graph = graph
+
+    def document(self) -> dict[str, Any]:
+        return {"graph": self.graph}
+
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
+        lines = []
+        for line in self.graph:
+            drawing, _, subject = line.partition("\0")
+            shown = drawing if style.color else _COLORS.sub("", drawing)
+            lines.append(f"{shown} {escape_control(subject)}".rstrip())
+        return TextOutput(lines)
