@@ -41,24 +41,28 @@ _OTHER_TASKS = (
 )
 
 
-def run_maintenance(git: Git, repo: GitRepo, read: ReadSetting) -> None:
+def run_maintenance(
+    common_dir: str, repo: GitRepo, read: ReadSetting, open_git: Callable[[], Git]
+) -> None:
     """Let git pack the objects if there are many. `maintenance.auto` and `gc.auto` turn it off.
 
     The maintenance runs in the background unless a setting forbids it. It does not fail a command.
 
     Args:
         read: returns all values of a setting.
+        open_git: returns git. Most commands do not need its module.
     """
     try:
         if not _is_true("maintenance.auto", read):
             return
         # If only git can read all settings, each setting would start a process.
-        if repo.reads_all_config and not _is_needed(git.common_dir, read):
+        if repo.reads_all_config and not _is_needed(common_dir, read):
             return
+        git = open_git()
         options = []
         if git.version() >= _DETACH_VERSION:
             options = ["--detach" if _detaches(read) else "--no-detach"]
-        git.at(git.common_dir).run([*_COMMAND, *options])
+        git.at(common_dir).run([*_COMMAND, *options])
     except (HubError, OSError):
         pass
 

@@ -35,7 +35,9 @@ def run(context: Context, args: Arguments) -> ArchiveView:
         result = preview_archive(sid, project, options)
     else:
         result = archive_session(sid, project, options, reason=args.value("reason") or "")
-        run_maintenance(project.git, project.repo, project.config_values)
+        run_maintenance(
+            project.paths.common_dir, project.repo, project.config_values, lambda: project.git
+        )
     commands = restore_commands(result.report, project)
     report = ReportOutput(result.report, project.cwd, commands, dry_run=dry_run)
     return ArchiveView(result, report, dry_run=dry_run)

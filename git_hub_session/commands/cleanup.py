@@ -72,7 +72,9 @@ def run(context: Context, args: Arguments) -> CleanupView:
         commands = restore_commands(report, project)
         reports.append(ReportOutput(report, project.cwd, commands, dry_run=dry_run))
     if not dry_run:
-        run_maintenance(project.git, project.repo, project.config_values)
+        run_maintenance(
+            project.paths.common_dir, project.repo, project.config_values, lambda: project.git
+        )
     return CleanupView(reports, dry_run=dry_run)
 
 

@@ -82,10 +82,14 @@ def run(context: Context, args: Arguments) -> MergeView:
     commands = restore_commands(result.report, project)
     report = ReportOutput(result.report, project.cwd, commands, dry_run=False)
     if not options.cleanup:
-        run_maintenance(project.git, project.repo, project.config_values)
+        run_maintenance(
+            project.paths.common_dir, project.repo, project.config_values, lambda: project.git
+        )
         return MergeView(plan, result, report)
     archived = archive_ancestors(plan, project, cleanup_options, force=options.force)
-    run_maintenance(project.git, project.repo, project.config_values)
+    run_maintenance(
+        project.paths.common_dir, project.repo, project.config_values, lambda: project.git
+    )
     return MergeView(plan, result, report, _ancestor_views(archived, project))
 
 

@@ -331,6 +331,7 @@ def test_a_wrong_value(project: Hub, name: str, value: str) -> None:
 def test_warnings_are_printed_once(shared: Hub) -> None:
     configure(shared, DEFAULTS)
     (shared.top / ".hubsession").write_text("[hubsession]\n\tagnets = 4\n")
+    shared.git("commit", "-q", "-a", "-m", "settings")
     result = shared.run(*RUN)
     warning = "warning: '.hubsession': unknown setting: 'hubsession.agnets'\n"
     assert (result.code, result.err) == (0, warning)
