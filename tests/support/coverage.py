@@ -152,10 +152,12 @@ def prepare() -> None:
 def collect(directory: str) -> None:
     """Merge the arcs of all processes into the data file of coverage.py."""
     import marshal
+    from functools import cache
     from pathlib import Path
 
     from coverage import Coverage
 
+    resolve = cache(os.path.realpath)  # each process has the same paths
     sums: Arcs = {}
     for name in os.listdir(directory):
         with open(os.path.join(directory, name), "rb") as file:
@@ -164,7 +166,7 @@ def collect(directory: str) -> None:
             except EOFError:
                 continue  # the process was killed while it wrote
         for path, arcs in process_arcs.items():
-            sums.setdefault(os.path.realpath(path), set()).update(arcs)
+            sums.setdefault(resolve(path), set()).update(arcs)
     package = _CHECKOUT + _PACKAGE
     coverage = Coverage()
     coverage.erase()
