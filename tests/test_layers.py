@@ -152,7 +152,7 @@ CALLERS = {
     "input": "",
     "eval": "_typing",  # as in collections.namedtuple; the source has only numbered names
     "exec": "",
-    "os.rename": "session.create session.store removal.discard removal.recover removal.remove removal.trash "
+    "os.rename": "session.layout session.store removal.discard removal.recover removal.remove removal.trash "
     "doctor.registration",
     "os.replace": "system.directory removal.journal temporary.objects",
     "os.system": "",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from git_hub_session.git.ref_names import SessionId
     from git_hub_session.git.repository import GitRepo
     from git_hub_session.session.project import Project
+    from git_hub_session.session.read import UnreadableSession
 
 ARCHIVED, RESCUED = "archived", "rescued"
 _REASON = "hub-session prune"
@@ -54,12 +55,19 @@ def finished_sessions(project: Project, min_age: float | None) -> list[Session]:
     Args:
         min_age: a time in seconds, or None for sessions of any age.
     """
-    limit = project.now() - (min_age or 0)
+    limit = None if min_age is None else project.now() - min_age
+    return _select_finished(project.store.read_all(), limit)
+
+
+def _select_finished(
+    sessions: Iterable[Session | UnreadableSession], limit: float | None
+) -> list[Session]:
+    """Return the finished sessions, and with `limit` only those not updated after this time."""
     found = []
-    for session in project.store.read_all():
+    for session in sessions:
         if isinstance(session, Session) and session.state in FINISHED:
             updated = parse_iso(session.updated)
-            if min_age is None or (updated is not None and updated <= limit):
+            if limit is None or (updated is not None and updated <= limit):
                 found.append(session)
     return found
 
@@ -71,9 +79,10 @@ def find_expired(project: Project, min_age: float, kinds: Iterable[str]) -> Expi
     start of an unfinished session is kept.
     """
     repo, limit = project.repo, project.now() - min_age
-    kept = _starts_of_unfinished(project)
+    sessions = project.store.read_all()
+    kept = _starts_of_unfinished(sessions)
     refs: dict[str, tuple[SessionId, str]] = {}
-    for session in finished_sessions(project, min_age):
+    for session in _select_finished(sessions, limit):
         prefixes = {ARCHIVED: archive_prefixes(session.id), RESCUED: (rescue_prefix(session.id),)}
         for kind in kinds:
             for branch in (repo.branch(ref) for ref in repo.refs(*prefixes[kind])):
@@ -83,10 +92,10 @@ def find_expired(project: Project, min_age: float, kinds: Iterable[str]) -> Expi
     return _describe(refs, repo)
 
 
-def _starts_of_unfinished(project: Project) -> set[str]:
+def _starts_of_unfinished(sessions: Iterable[Session | UnreadableSession]) -> set[str]:
     """Return the commits from which the agents of unfinished sessions start."""
     commits: list[object] = []
-    for session in project.store.read_all():
+    for session in sessions:
         if isinstance(session, Session) and session.state not in FINISHED:
             commits.append(session.document.get("base_commit"))
             for name in session.agents:
@@ -98,14 +107,28 @@ def _describe(refs: Mapping[str, tuple[SessionId, str]], repo: GitRepo) -> Expir
     if not refs:
         return Expiry()
     remaining = {repo.tip(ref) for ref in repo.refs(REFS) if ref not in refs} - {""}
+    parents = repo.commit_parents({repo.tip(ref) for ref in refs} - {""}, remaining)
     expired = []
+    reached: set[str] = set()
     for ref, (sid, kind) in refs.items():
         branch, target = repo.branch(ref), repo.find_ref_target(ref)
-        commits = len(repo.commit_parents([branch.oid], remaining))
         if is_object_id(target):
-            expired.append(ExpiredRef(sid, kind, ref, target, branch.subject, commits))
-    tips = {repo.tip(each.ref) for each in expired}
-    return Expiry(tuple(expired), len(repo.commit_parents(tips, remaining)))
+            commits = _reach(branch.oid, parents)
+            expired.append(ExpiredRef(sid, kind, ref, target, branch.subject, len(commits)))
+            reached |= commits
+    return Expiry(tuple(expired), len(reached))
+
+
+def _reach(tip: str, parents: Mapping[str, Sequence[str]]) -> set[str]:
+    """Return the keys of `parents` that `tip` reaches."""
+    reached: set[str] = set()
+    pending = [tip]
+    while pending:
+        oid = pending.pop()
+        if oid in parents and oid not in reached:
+            reached.add(oid)
+            pending += parents[oid]
+    return reached
 
 
 def delete_expired(expiry: Expiry, project: Project) -> dict[SessionId, HubError]:

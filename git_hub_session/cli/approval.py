@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.errors import HubError, NotApproved
+from git_hub_session.errors import HubError, NotApproved, Refused
 from git_hub_session.session.approvals import find_unapproved, refuse_unapproved
 from git_hub_session.settings.table import PROJECT_FILE
 from git_hub_session.util.shell import quote_word
@@ -12,6 +12,26 @@ if TYPE_CHECKING:
     from git_hub_session.cli.context import Context
     from git_hub_session.session.model import Config, Session
     from git_hub_session.settings.table import Setting
+
+
+def confirm(context: Context, question: str, *, retry: str, refusal: str) -> None:
+    """Ask before something that cannot be undone.
+
+    Args:
+        retry: the command that does it without a question.
+        refusal: the message if the user does not approve it.
+
+    Raises:
+        NotApproved: the user cannot answer.
+        Refused: the user does not approve it.
+    """
+    answer = context.reporter.ask(question)
+    if answer is None:
+        raise NotApproved(
+            "cannot ask for confirmation: standard input is not a terminal (use --yes)", hint=retry
+        )
+    if not answer:
+        raise Refused(refusal)
 
 
 def holdout_approval(directory: str) -> str:

@@ -20,7 +20,7 @@ from git_hub_session.git.ref_names import (
     short_name,
 )
 from git_hub_session.util.shell import quote_word
-from git_hub_session.util.text import escape_control, natural_key, quote_ansi_c
+from git_hub_session.util.text import count_noun, escape_control, natural_key, quote_ansi_c
 
 if TYPE_CHECKING:
     from git_hub_session.cleanup.report import (
@@ -107,9 +107,8 @@ class ReportOutput:
 
     def lines(self, style: TerminalStyle) -> list[str]:
         """Return the report as text: one line for each branch, and its details below it."""
-        count = len(self.report.removed)
         cleaned_up = "Would clean up" if self._dry_run else "Cleaned up"
-        worktrees = f"{count} worktree{'' if count == 1 else 's'}"
+        worktrees = count_noun(len(self.report.removed), "worktree")
         last = f"{cleaned_up} {worktrees} for session {self.report.session}"
         return [*self._branch_lines(self.report, style), last]
 

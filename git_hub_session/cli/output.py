@@ -92,7 +92,7 @@ def _next_lines(view: View, output: OutputOptions) -> list[str]:
 
 
 def _show_in_pager(text: str | bytes, output: OutputOptions) -> bool:
-    """Show a text that is longer than the terminal in a pager. Return False if there is none."""
+    """Show a text that is longer than the terminal in a pager. Return False without a pager."""
     if not isinstance(text, str) or sys.stdout is None or not sys.stdout.isatty():
         return False
     from git_hub_session.cli.paging.pager import find_pager, fits_screen, show_in_pager

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
-
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.options import FORMAT, Arguments, Option, Usage
 from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, View, make_record
 from git_hub_session.commands import COMMANDS
+from git_hub_session.commands._script.view import ScriptView, read_script
 from git_hub_session.completion.complete import (
     WORDS,
     Completion,
     complete_command,
     complete_word,
 )
-from git_hub_session.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,9 +20,12 @@ if TYPE_CHECKING:
     from git_hub_session._typing import Any
     from git_hub_session.cli.context import Context
 
-SHELLS = {"bash": "bash.sh", "zsh": "zsh.zsh", "fish": "fish.fish"}
+SCRIPTS = {
+    "bash": "completion/bash.sh",
+    "zsh": "completion/zsh.zsh",
+    "fish": "completion/fish.fish",
+}
 """The shells, and the files with their scripts."""
-_DIRECTORY = os.path.join(os.path.dirname(os.path.dirname(__file__)), "completion")
 
 USAGE = Usage(
     ("completion (bash | zsh | fish)", "completion --words -- [<word>...]"),
@@ -38,12 +39,7 @@ def run(context: Context, args: Arguments) -> ScriptView | WordsView:
     """Return the script of a shell, or the words that complete a command line."""
     if args.is_set("words"):
         return WordsView(_complete(args.command or ("",), context))
-    if args.argument not in SHELLS:
-        shells = ", ".join(SHELLS)
-        given = f"no such shell: '{args.argument}'" if args.argument else "no shell given"
-        raise UsageError(given, hint=f"use one of {shells}")
-    with open(os.path.join(_DIRECTORY, SHELLS[args.argument]), encoding="utf-8") as file:
-        return ScriptView(args.argument, file.read())
+    return read_script(args.argument, SCRIPTS)
 
 
 def _complete(words: Sequence[str], context: Context) -> Completion:
@@ -55,20 +51,6 @@ def _complete(words: Sequence[str], context: Context) -> Completion:
         return Completion(WORDS)
     usage = __import__(COMMANDS[name].module, fromlist=["USAGE"]).USAGE
     return complete_word(usage, rest, context)
-
-
-class ScriptView(View):
-    """The completion script of a shell."""
-
-    def __init__(self, shell: str, script: str) -> None:
-        self.shell = shell
-        self.script = script
-
-    def document(self) -> dict[str, Any]:
-        return {"shell": self.shell, "script": self.script}
-
-    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
-        return TextOutput(self.script.splitlines())
 
 
 class WordsView(View):

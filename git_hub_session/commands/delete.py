@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.cleanup.delete_session import delete_session
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Usage
 from git_hub_session.cli.view import TerminalStyle, TextOutput, View
-from git_hub_session.session.create import delete_session
 
 if TYPE_CHECKING:
     from git_hub_session._typing import Any

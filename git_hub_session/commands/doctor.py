@@ -15,7 +15,7 @@ from git_hub_session.cli.view import (
     relative_path,
 )
 from git_hub_session.doctor.doctor import check_hub, fix_hub
-from git_hub_session.util.text import escape_control
+from git_hub_session.util.text import count_noun, escape_control
 
 if TYPE_CHECKING:
     from git_hub_session.cli.context import Context
@@ -103,8 +103,8 @@ class DoctorView(View):
 
     def _summary(self) -> str:
         outcomes = self.result.outcomes
-        sessions = _count(self.result.sessions, "session")
-        checked = f"{sessions}, {_count(self.result.worktrees, 'worktree')}"
+        sessions = count_noun(self.result.sessions, "session")
+        checked = f"{sessions}, {count_noun(self.result.worktrees, 'worktree')}"
         if not outcomes:
             return f"{checked}: no problems found"
         if self.fixing:
@@ -136,10 +136,6 @@ def _manual_lines(text: str) -> list[str]:
         f"  manual fix: {escape_control(first)}",
         *(f"    {escape_control(line)}" for line in more),
     ]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _finding_fields(outcome: FindingResult) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from functools import partial
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.cleanup.maintenance import run_maintenance
 from git_hub_session.cleanup.options import read_cleanup_options
+from git_hub_session.cli.approval import confirm
 from git_hub_session.cli.cleanup_report import ReportOutput
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, YES, Arguments, Option, Usage
 from git_hub_session.cli.view import (
@@ -26,7 +27,6 @@ from git_hub_session.commands._merge.options import (
     UNMEASURED,
     parse_options,
 )
-from git_hub_session.errors import NotApproved, Refused
 from git_hub_session.git.ref_names import HEADS, agent_name, short_name
 from git_hub_session.merge.ancestors import archive_ancestors
 from git_hub_session.merge.merge import merge_winner
@@ -37,7 +37,7 @@ from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.state import State
 from git_hub_session.temporary.objects import NewObjects
 from git_hub_session.util.numbers import difference
-from git_hub_session.util.text import describe_pass, escape_control
+from git_hub_session.util.text import count_noun, describe_pass, escape_control
 from git_hub_session.worktree.merge_tree import resolve_commands
 
 if TYPE_CHECKING:
@@ -81,16 +81,14 @@ def run(context: Context, args: Arguments) -> MergeView:
         result = merge_winner(project, options, cleanup_options, plan, objects)
     commands = restore_commands(result.report, project)
     report = ReportOutput(result.report, project.cwd, commands, dry_run=False)
-    if not options.cleanup:
-        run_maintenance(
-            project.paths.common_dir, project.repo, project.config_values, lambda: project.git
-        )
-        return MergeView(plan, result, report)
-    archived = archive_ancestors(plan, project, cleanup_options, force=options.force)
+    ancestors = None
+    if options.cleanup:
+        archived = archive_ancestors(plan, project, cleanup_options, force=options.force)
+        ancestors = _ancestor_views(archived, project)
     run_maintenance(
         project.paths.common_dir, project.repo, project.config_values, lambda: project.git
     )
-    return MergeView(plan, result, report, _ancestor_views(archived, project))
+    return MergeView(plan, result, report, ancestors)
 
 
 def _confirm(context: Context, plan: MergePlan, options: MergeOptions) -> None:
@@ -109,14 +107,8 @@ def _confirm(context: Context, plan: MergePlan, options: MergeOptions) -> None:
     else:
         question = f"Merge {agent} into '{into}'?"
         refusal = f"{agent} was not merged"
-    answer = context.reporter.ask(question)
-    if answer is None:
-        raise NotApproved(
-            "cannot ask for confirmation: standard input is not a terminal (use --yes)",
-            hint=merge_command(sid, options._replace(is_approved=True)),
-        )
-    if not answer:
-        raise Refused(refusal)
+    retry = merge_command(sid, options._replace(is_approved=True))
+    confirm(context, question, retry=retry, refusal=refusal)
 
 
 def _ancestor_views(archived: ArchivedAncestors, project: Project) -> AncestorViews:
@@ -274,7 +266,7 @@ def _kind_text(plan: MergePlan) -> str:
     if plan.replay is not None:
         count = len(plan.replay.commits)
         if count:
-            return f" (rebase: {count} new commit{'' if count == 1 else 's'})"
+            return f" (rebase: {count_noun(count, 'new commit')})"
         return " (fast-forward)"
     names = {MergeKind.SQUASH: " (squash)", MergeKind.FAST_FORWARD: " (fast-forward)"}
     return names.get(plan.kind, "")

@@ -10,6 +10,7 @@ from git_hub_session.cleanup.expiry import (
     delete_expired,
     find_expired,
 )
+from git_hub_session.cli.approval import confirm
 from git_hub_session.cli.command_line import command_line
 from git_hub_session.cli.options import (
     DRY_RUN,
@@ -30,9 +31,9 @@ from git_hub_session.cli.view import (
     error_lines,
     make_record,
 )
-from git_hub_session.errors import NotApproved, Refused, UsageError
+from git_hub_session.errors import UsageError
 from git_hub_session.git.ref_names import short_name
-from git_hub_session.util.text import escape_control
+from git_hub_session.util.text import count_noun, escape_control
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,24 +69,10 @@ def run(context: Context, args: Arguments) -> PruneView:
         return preview
     if not args.is_set("yes"):
         context.reporter.show_view(preview)
-        _ask(context, args, expiry)
+        retry = command_line("prune", USAGE.options, args.with_values(yes=True))
+        question = f"Delete {count_noun(len(expiry.refs), 'ref')}?"
+        confirm(context, question, retry=retry, refusal="no ref was deleted")
     return PruneView(expiry, delete_expired(expiry, context.project), dry_run=False)
-
-
-def _ask(context: Context, args: Arguments, expiry: Expiry) -> None:
-    """Ask before the refs are deleted. Raise Refused if the user does not approve it."""
-    answer = context.reporter.ask(f"Delete {_count(len(expiry.refs), 'ref')}?")
-    if answer is None:
-        raise NotApproved(
-            "cannot ask for confirmation: standard input is not a terminal (use --yes)",
-            hint=command_line("prune", USAGE.options, args.with_values(yes=True)),
-        )
-    if not answer:
-        raise Refused("no ref was deleted")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 class PruneView(View):
@@ -148,9 +135,9 @@ class PruneView(View):
             if each.session not in self.errors:
                 name, was = short_name(each.ref), style.abbreviate(each.oid)
                 subject = escape_control(each.subject)
-                commits = _count(each.commits, "commit")
+                commits = count_noun(each.commits, "commit")
                 out.append(f"{verb} {name} (was {was}, {commits}): {subject}")
         if not self.errors:
-            commits = _count(self.expiry.unreachable, "commit")
+            commits = count_noun(self.expiry.unreachable, "commit")
             out.append(f"No other ref reaches {commits}")
         return TextOutput(out)

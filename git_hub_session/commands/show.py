@@ -22,7 +22,12 @@ from git_hub_session.review.attempt import find_attempt
 from git_hub_session.review.summary import summarize_attempt
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.util.clock import format_age
-from git_hub_session.util.text import decode_terminal_line, describe_pass, escape_control
+from git_hub_session.util.text import (
+    count_noun,
+    decode_terminal_line,
+    describe_pass,
+    escape_control,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,8 +117,9 @@ class ShowView(View):
         out.append(f"  State: {describe_state(summary.progress, self.now)}")
         out += self._result_lines(style)
         if diff:
-            files = f"{diff.files} file{'' if diff.files == 1 else 's'}"
-            out.append(f"  Changes: {files}, +{diff.insertions}/-{diff.deletions}")
+            out.append(
+                f"  Changes: {count_noun(diff.files, 'file')}, +{diff.insertions}/-{diff.deletions}"
+            )
         remarks = [escape_control(remark) for remark in summary.progress.remarks]
         return out + ([f"  Remarks: {', '.join(remarks)}"] if remarks else [])
 

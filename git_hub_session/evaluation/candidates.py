@@ -13,11 +13,11 @@ from git_hub_session.session import runs
 from git_hub_session.session.agents import comparison_base, missing_agents_hint
 from git_hub_session.session.attempts import find_counting_attempt, grouped_attempts, lost_reason
 from git_hub_session.session.state import State
+from git_hub_session.util.text import count_noun
 from git_hub_session.worktree.agent_progress import read_last_run_of
 from git_hub_session.worktree.owner import attempt_worktrees
 from git_hub_session.worktree.reattach import wrong_branch_reason
 from git_hub_session.worktree.uncommitted import (
-    count_files,
     describe_files,
     has_own_commit,
     no_commit_error,
@@ -124,7 +124,7 @@ class Candidate(NamedTuple):
         if self.off_branch or not count:
             remark = self.unmeasured_reason
         others = (
-            f"attempt-{attempt}: {count_files(len(files))} uncommitted"
+            f"attempt-{attempt}: {count_noun(len(files), 'file')} uncommitted"
             for attempt, files in self.others_uncommitted.items()
         )
         return tuple(dict.fromkeys(filter(None, (self.failure, remark, *others))))

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.util.text import quote_list
+from git_hub_session.util.text import count_noun, quote_list
 from git_hub_session.worktree.off_branch import off_branch_reason
 from git_hub_session.worktree.uncommitted import (
-    count_files,
     uncommitted_files,
     uncommitted_files_of,
 )
@@ -90,7 +89,7 @@ def leftover_file_notes(candidates: Sequence[Candidate], project: Project) -> li
         if candidate.directory:
             files = uncommitted_files_of(candidate.branch, project)
             if files:
-                left, paths = count_files(len(files)), quote_list(files)
+                left, paths = count_noun(len(files), "file"), quote_list(files)
                 where = f"in the worktree of {candidate.name}"
                 notes.append(f"the eval command left {left} {where}: {paths}")
     return notes

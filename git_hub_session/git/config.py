@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from git_hub_session._typing import NamedTuple
-from git_hub_session.util.numbers import parse_int
+from git_hub_session.util.numbers import parse_int, parse_octal
 
 # Patterns that most files do not need are strings: compiling them is slow.
 
@@ -20,7 +20,6 @@ _CONTINUATION = r"\\\r?\n"
 _SUBSECTION = r'\[([A-Za-z0-9.-]+)[ \t]+"((?:[^"\\]|\\.)*)"\]'
 _SPACE = " \t\r\n"  # git's white space: str.strip() would also remove that of Unicode
 _MAX_SETTINGS = 9_999  # the largest accepted GIT_CONFIG_COUNT
-_OCTAL = "01234567"
 _MAX_SIZE = 10**15 - 1
 _ESCAPES = {"n": "\n", "t": "\t", "b": "\b", '"': '"', "\\": "\\"}
 _PARAMETER = r"'((?:[^']|'\\'')*)'(?:(=)(?:'((?:[^']|'\\'')*)')?)?(?:\s+|$)"
@@ -171,10 +170,8 @@ def shared_directory_mode(value: str, mode: int) -> int:
     """Return the mode of a new directory with a value of core.sharedRepository (git's path.c)."""
     words = {"group": 0o660, "all": 0o664, "world": 0o664, "everybody": 0o664, "umask": 0}
     granted = words.get(value)
-    if granted is None and re.fullmatch("[0-7]{1,9}", value):
-        number = sum(
-            _OCTAL.index(digit) << 3 * place for place, digit in enumerate(reversed(value))
-        )
+    number = parse_octal(value, 9)
+    if number is not None:
         granted = (0, 0o660, 0o664)[number] if number < 3 else number & 0o666
         if number >= 3:
             if granted & 0o600 != 0o600:

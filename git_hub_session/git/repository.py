@@ -20,7 +20,7 @@ from git_hub_session.git.diff import DiffStat, diff_stat, file_patches, patch_te
 from git_hub_session.git.libgit2 import (
     RecentTrees,
     SortMode,
-    decode_message,
+    message_text,
     open_for_diffs,
     peel_to_commit,
     pygit2,
@@ -140,7 +140,7 @@ class GitRepo:
             commit = reference.peel(pygit2.Commit)
         except _LOOKUP_ERRORS:
             return Branch(ref, "", 0, "", symbolic)
-        lines = decode_message(commit).strip().splitlines()
+        lines = message_text(commit).strip().splitlines()
         return Branch(ref, str(commit.id), commit.commit_time, lines[0] if lines else "", symbolic)
 
     def tip(self, ref: str) -> str:

@@ -6,6 +6,7 @@ import re
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.util.numbers import MAX_INT64, parse_int
+from git_hub_session.util.text import decode_message
 
 if TYPE_CHECKING:
     from git_hub_session.git.repository import GitRepo
@@ -40,13 +41,6 @@ def parse_commit(oid: str, data: bytes) -> Commit:
     head, _, message = data.partition(b"\n\n")
     time = _TIME.search(head)
     encoding = _ENCODING.search(head)
-    lines = _decode(message, encoding[1].decode("ascii", "replace") if encoding else "utf-8")
+    lines = decode_message(message, encoding[1].decode("ascii", "replace") if encoding else "")
     seconds = parse_int(time[1].decode(), MAX_INT64) if time else 0
     return Commit(oid, seconds or 0, next(iter(lines.strip().splitlines()), ""))
-
-
-def _decode(message: bytes, encoding: str) -> str:
-    try:
-        return message.decode(encoding, "replace")
-    except (LookupError, ValueError):
-        return message.decode("utf-8", "replace")

@@ -13,9 +13,7 @@ from git_hub_session.review.commits import Commit, list_commits
 from git_hub_session.session import runs
 from git_hub_session.session.assignment_values import parse_strategies
 from git_hub_session.system.append import read_end
-from git_hub_session.util.clock import parse_iso
-from git_hub_session.util.json_values import as_mapping, as_text
-from git_hub_session.worktree.agent_progress import READY, AgentProgress
+from git_hub_session.worktree.agent_progress import AgentProgress, run_progress
 from git_hub_session.worktree.off_branch import off_branch_reason
 from git_hub_session.worktree.owner import attempt_worktrees
 from git_hub_session.worktree.uncommitted import uncommitted_files
@@ -92,21 +90,12 @@ def _read_progress(
         active = runs.active_runs(directory, runs.EXEC)
         path = directory.path
     run = runs.read_last_run(session, name, active, attempt=branch.attempt)
-    fields = as_mapping(session.attempt_fields(name, branch.attempt).get("exec"))
-    is_running = run.state is runs.RunState.RUNNING
     results = (result for result in session.results if result.agent == branch.agent)
     result = next((each for each in results if each.attempt == branch.attempt), None)
-    return AgentProgress(
-        branch.agent,
-        branch.attempt,
-        str(run.state) or READY,
-        run.failure,
-        parse_iso(as_text(fields.get("started"))) if is_running else None,
-        runs.find_log(path, as_text(fields.get("run")), name),
-        result,
+    return run_progress(branch, run, session, path)._replace(
+        result=result,
         is_outdated=result is not None and result.commit != attempt.commit,
         off_branch=off_branch_reason(worktree, branch.ref) if worktree else "",
-        command=as_text(fields.get("command")),
     )
 
 

@@ -1,4 +1,4 @@
-"""Create a session: choose its id and check its base branch. Delete a session without work."""
+"""Create a session: choose its id and check its base branch."""
 
 from __future__ import annotations
 
@@ -21,14 +21,8 @@ from git_hub_session.git.ref_names import (
 )
 from git_hub_session.git.refs import ref_exists, refs_below, uses_files_backend
 from git_hub_session.git.worktrees import worktree_git_dir, worktree_names
-from git_hub_session.session.agents import refuse_if_evaluated
-from git_hub_session.session.layout import SESSION_FILES, remove_incomplete_sessions
 from git_hub_session.session.model import Config
-from git_hub_session.session.runs import OUTPUT
-from git_hub_session.session.state import FINISHED, State
-from git_hub_session.session.store import TASK_FILE, SessionExists
-from git_hub_session.system.directory import write_error
-from git_hub_session.system.tree import remove_path
+from git_hub_session.session.store import SessionExists
 from git_hub_session.util.clock import format_iso
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.util.paths import free_names
@@ -36,12 +30,7 @@ from git_hub_session.util.text import quote_list
 
 if TYPE_CHECKING:
     from git_hub_session.git.discovery import RepositoryPaths
-    from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
-    from git_hub_session.system.directory import SafeDirectory
-
-_LOGS = (OUTPUT, TASK_FILE)
-"""The names in the directory of a session that a measured baseline adds."""
 
 
 class NoBaseBranch(HubError):
@@ -144,49 +133,6 @@ def choose_session_id(project: Project, new: NewSession) -> SessionId:
     if names:
         raise SessionRefsExist(new.sid, names)
     return new.sid
-
-
-def delete_session(sid: SessionId, project: Project, *, dry_run: bool) -> None:
-    """Delete a session that has no work. If a call is interrupted, call it again.
-
-    Raises:
-        Refused: the session has a later state than `init`, refs, worktrees or unknown files.
-        NoSuchSession, Damaged, LockHeld: nothing was changed.
-    """
-    with project.store.lock_hub() as sessions, project.store.lock_session(sid) as locked:
-        directory = locked.directory
-        refuse_if_evaluated(sid, directory)
-        _refuse_work(locked.read(), directory, project)
-        if dry_run:
-            return
-        try:
-            for name in _LOGS:
-                remove_path(directory.path, os.fsencode(name))
-            pending = f".{sid}.{os.urandom(6).hex()}.tmp"
-            os.rename(sid, pending, src_dir_fd=sessions.fd, dst_dir_fd=sessions.fd)
-        except OSError as error:
-            raise write_error(directory.path, error) from None
-    remove_incomplete_sessions(project.store.hub)
-
-
-def _refuse_work(session: Session, directory: SafeDirectory, project: Project) -> None:
-    """Raise Refused if the session may have work."""
-    sid = session.id
-    archive = f"git hub-session archive {sid}"
-    if session.state is not State.INIT:
-        raise Refused(
-            f"session '{sid}' is '{session.state}': only a session in the state 'init' can be deleted",
-            hint="" if session.state in FINISHED else archive,
-        )
-    names = unrecorded_names(sid, project.paths.common_dir)
-    if names:
-        raise Refused(f"session '{sid}' has refs or worktrees: {quote_list(names)}", hint=archive)
-    others = [name for name in directory.names() if name not in (*SESSION_FILES, *_LOGS)]
-    if others:
-        raise Refused(
-            f"'{directory.path}' has other files: {quote_list(others)}",
-            hint="move them to another directory",
-        )
 
 
 def unrecorded_names(sid: SessionId, common_dir: str) -> list[str]:

@@ -8,17 +8,20 @@ A file or a directory that exists is never replaced.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Damaged, HubError, Refused, to_hub_error
 from git_hub_session.git.config import shared_directory_mode
 from git_hub_session.git.discovery import HUB_DIRECTORY
-from git_hub_session.system.directory import LOCK_TIMEOUT, SafeDirectory
+from git_hub_session.system.directory import LOCK_TIMEOUT, SafeDirectory, write_error
 from git_hub_session.system.json_file import encode_json
+from git_hub_session.system.tree import remove_path
 from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
     from git_hub_session.git.discovery import RepositoryPaths
+    from git_hub_session.git.ref_names import SessionId
     from git_hub_session.session.project import Project
 
 PREVIOUS_FILE = "previous.json"
@@ -222,6 +225,26 @@ def _is_locked(sessions: SafeDirectory, name: str) -> bool:
             return directory.is_locked()
     except (OSError, Damaged):
         return True  # the session is complete by now, or another program created the name
+
+
+def discard_session(sid: SessionId, sessions: SafeDirectory, logs: Iterable[str]) -> None:
+    """Make a session incomplete, so that remove_incomplete_sessions() removes it.
+
+    Args:
+        sessions: the locked directory of all sessions.
+        logs: the names in the directory of the session to remove at once.
+
+    Raises:
+        CannotWrite: the session is still complete.
+    """
+    path = os.path.join(sessions.path, sid)
+    try:
+        for name in logs:
+            remove_path(path, os.fsencode(name))
+        pending = f".{sid}.{os.urandom(6).hex()}.tmp"
+        os.rename(sid, pending, src_dir_fd=sessions.fd, dst_dir_fd=sessions.fd)
+    except OSError as error:
+        raise write_error(path, error) from None
 
 
 def remove_incomplete_sessions(path: str) -> None:

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.system.tree import path_and_parents
 from git_hub_session.util.json_values import as_mapping
+from git_hub_session.util.numbers import parse_octal
 
 if TYPE_CHECKING:
     from git_hub_session.system.tree import DirectoryTree
@@ -106,8 +107,9 @@ def _paths_by_mode(modes: Mapping[bytes, int]) -> dict[str, list[str]]:
 def _parse_modes(value: object, allowed: int) -> dict[bytes, int]:
     modes = {}
     for text, paths in as_mapping(value).items():
-        if re.fullmatch("[0-7]{1,4}", text) and not int(text, 8) & ~allowed:
-            modes.update(dict.fromkeys(_parse_paths(paths), int(text, 8)))
+        mode = parse_octal(text, 4)
+        if mode is not None and not mode & ~allowed:
+            modes.update(dict.fromkeys(_parse_paths(paths), mode))
     return modes
 
 

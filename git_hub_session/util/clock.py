@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
+from git_hub_session.util.text import count_noun
 
 # git's steps from seconds to days (show_date_relative in date.c). Each row has a unit, its number
 # in the next larger unit, and the count from which git uses the larger unit. git rounds in each
@@ -47,20 +48,20 @@ def format_age(seconds: float) -> str:
     count = int(seconds)
     for unit, size, limit in _STEPS:
         if count < limit:
-            return f"{_pluralize(count, unit)} ago"
+            return f"{count_noun(count, unit)} ago"
         count = (count + size // 2) // size
     if count < 14:
-        return f"{_pluralize(count, 'day')} ago"
+        return f"{count_noun(count, 'day')} ago"
     if count < 70:
-        return f"{_pluralize((count + 3) // 7, 'week')} ago"
+        return f"{count_noun((count + 3) // 7, 'week')} ago"
     if count < _YEAR:
-        return f"{_pluralize((count + 15) // 30, 'month')} ago"
+        return f"{count_noun((count + 15) // 30, 'month')} ago"
     if count >= 5 * _YEAR:
-        return f"{_pluralize((count + 183) // _YEAR, 'year')} ago"
+        return f"{count_noun((count + 183) // _YEAR, 'year')} ago"
     years, months = divmod((count * 12 * 2 + _YEAR) // (_YEAR * 2), 12)
-    age = _pluralize(years, "year")
+    age = count_noun(years, "year")
     if months:
-        age += f", {_pluralize(months, 'month')}"
+        age += f", {count_noun(months, 'month')}"
     return f"{age} ago"
 
 
@@ -71,10 +72,6 @@ def format_age_since(text: str, now: float) -> str:
     """
     seconds = parse_iso(text)
     return "?" if seconds is None else format_age(now - seconds)
-
-
-def _pluralize(count: int, unit: str) -> str:
-    return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
 def format_span(seconds: float) -> str:

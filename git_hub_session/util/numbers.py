@@ -32,6 +32,13 @@ def parse_int(text: str, maximum: int) -> int | None:
     return number if number <= maximum else None
 
 
+def parse_octal(text: str, max_digits: int) -> int | None:
+    """Return the number that at most `max_digits` octal digits spell, such as "644", or None."""
+    if not 0 < len(text) <= max_digits or text.strip("01234567"):
+        return None
+    return int(text, 8)
+
+
 def format_number(number: float, digits: int = 6, sign: str = "") -> str:
     """Return the number with this many significant digits. With `sign` "+", show each sign.
 

@@ -15,6 +15,7 @@ _UNSAFE = (
     "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
+_MAX_ENCODED = 10_000  # bytes: some encodings that Python knows, such as punycode, are slow
 _COLOR = "\x1b\\[[0-9;]*m"
 # Control sequences (colors, cursor), operating system commands (titles, links) and short escapes.
 _ESCAPE_SEQUENCE = (
@@ -29,12 +30,35 @@ def escape_control(text: str) -> str:
     return re.sub(f"{_UNSAFE}+", lambda match: match[0].translate(_ESCAPES), text)
 
 
+def count_noun(number: int, noun: str) -> str:
+    """Return a number and a noun, such as "1 file" and "3 files"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def remove_colors(text: str) -> str:
+    """Return `text` without the escape sequences that color it."""
+    return re.sub(_COLOR, "", text) if "\x1b" in text else text
+
+
+def decode_message(data: bytes, encoding: str) -> str:
+    """Return the message of a commit, decoded from the encoding that its header names.
+
+    The encoding is UTF-8 if `encoding` is empty, or if Python does not know it.
+    """
+    if encoding:
+        try:
+            return data[:_MAX_ENCODED].decode(encoding, "replace")
+        except (LookupError, ValueError):
+            pass
+    return data.decode("utf-8", "replace")
+
+
 def decode_terminal_line(line: bytes) -> str:
     """Return the text that a terminal shows for a line of a program's output.
 
     Colors, and text that the program overwrote after a carriage return, are left out.
     """
-    text = re.sub(_COLOR, "", line.decode("utf-8", "surrogateescape")).rstrip("\r")
+    text = remove_colors(line.decode("utf-8", "surrogateescape")).rstrip("\r")
     return escape_control(text.rpartition("\r")[2])
 
 

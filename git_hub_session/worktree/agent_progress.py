@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.git.ref_names import agent_name, agent_number, parse_agent_branch
+from git_hub_session.git.ref_names import AgentBranch, agent_name, agent_number, parse_agent_branch
 from git_hub_session.session import runs
 from git_hub_session.session.agents import base_now
 from git_hub_session.session.attempts import NO_BRANCH, earlier_attempts, lost_attempts
@@ -17,10 +17,10 @@ from git_hub_session.session.model import CONFLICTS
 from git_hub_session.session.state import AgentStatus, State
 from git_hub_session.util.clock import parse_iso
 from git_hub_session.util.json_values import as_mapping, as_text
+from git_hub_session.util.text import count_noun
 from git_hub_session.worktree.uncommitted import uncommitted_files_of
 
 if TYPE_CHECKING:
-    from git_hub_session.git.ref_names import AgentBranch
     from git_hub_session.session.model import AgentResult, Session
     from git_hub_session.session.project import Project
     from git_hub_session.worktree.status import BranchStatus, SessionStatus, WorktreeStatus
@@ -111,7 +111,7 @@ class AgentProgress(NamedTuple):
 
 
 def _count_uncommitted(count: int) -> str:
-    return f"{count} file{'' if count == 1 else 's'} uncommitted"
+    return f"{count_noun(count, 'file')} uncommitted"
 
 
 class _LastAttempt(NamedTuple):
@@ -244,27 +244,41 @@ def _read_one(
     run = runs.read_last_run(session, name, active_runs, attempt=attempt)
     if worktree and worktree.uncommitted == 0:
         run = run.with_all_committed()
-    state = str(run.state) or READY
-    is_running = run.state is runs.RunState.RUNNING
-    fields = as_mapping(session.attempt_fields(name, attempt).get("exec"))
-    return AgentProgress(
-        number,
-        attempt,
-        record.status if record.status in _UNFINISHED else state,
-        run.failure,
-        parse_iso(as_text(fields.get("started"))) if is_running else None,
-        runs.find_log(directory, as_text(fields.get("run")), name),
-        result,
+    progress = run_progress(AgentBranch(session.id, number, attempt), run, session, directory)
+    return progress._replace(
+        state=record.status if record.status in _UNFINISHED else progress.state,
+        result=result,
         is_outdated=is_outdated,
         has_own_commit=branch is None or branch.has_own_commit,
         uncommitted=worktree.uncommitted if worktree else None,
         ranked_attempt=result.attempt if result and result.attempt < attempt else 0,
         off_branch=last.off_branch,
-        command=as_text(fields.get("command")),
         conflicts=_has_conflicts(last, result, session, project),
         earlier_uncommitted=last.earlier_uncommitted,
         earlier_running=_find_running(session, name, active_runs),
         guarded=record.guarded if result else (),
+    )
+
+
+def run_progress(
+    branch: AgentBranch, run: runs.LastRun, session: Session, directory: str
+) -> AgentProgress:
+    """Return the progress of an attempt with only the facts about its last run.
+
+    Args:
+        directory: the path of the directory of the session.
+    """
+    name = agent_name(branch.agent)
+    fields = as_mapping(session.attempt_fields(name, branch.attempt).get("exec"))
+    is_running = run.state is runs.RunState.RUNNING
+    return AgentProgress(
+        branch.agent,
+        branch.attempt,
+        str(run.state) or READY,
+        run.failure,
+        parse_iso(as_text(fields.get("started"))) if is_running else None,
+        runs.find_log(directory, as_text(fields.get("run")), name),
+        command=as_text(fields.get("command")),
     )
 
 

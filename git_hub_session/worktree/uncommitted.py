@@ -11,7 +11,7 @@ from git_hub_session.git.discovery import HUB_DIRECTORY
 from git_hub_session.git.ref_names import agent_list, agent_name
 from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.session.agents import base_now, find_base_commit
-from git_hub_session.util.text import quote_list
+from git_hub_session.util.text import count_noun, quote_list
 from git_hub_session.worktree.owner import attempt_worktrees
 from git_hub_session.worktree.status import read_worktree_changes
 
@@ -63,11 +63,7 @@ def uncommitted_files_of(branch: AgentBranch, project: Project) -> tuple[str, ..
 
 def uncommitted_text(count: int) -> str:
     """Return the remark about uncommitted files, such as "3 files uncommitted, not measured"."""
-    return f"{count_files(count)} uncommitted, not measured"
-
-
-def count_files(count: int) -> str:
-    return f"{count} file{'' if count == 1 else 's'}"
+    return f"{count_noun(count, 'file')} uncommitted, not measured"
 
 
 def no_commit_error(
@@ -109,4 +105,4 @@ def _describe_all(agents: Mapping[int, Sequence[str]]) -> str:
 
 def describe_files(files: Sequence[str]) -> str:
     """Return the number and the first names, such as "2 files uncommitted: 'a', 'b'"."""
-    return f"{count_files(len(files))} uncommitted: {quote_list(files)}"
+    return f"{count_noun(len(files), 'file')} uncommitted: {quote_list(files)}"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 
 from git_hub_session.git.config import is_false, is_true
 from git_hub_session.programs.foreground import run_in_foreground
-from git_hub_session.util.text import display_width
+from git_hub_session.util.text import display_width, remove_colors
 
-_COLORS = re.compile(r"\x1b\[[0-9;]*m")
 # git sets these variables if the user has not set them.
 _DEFAULTS = {"LESS": "FRX", "LV": "-c"}
 _CANNOT_RUN = (126, 127)  # the exit statuses of a shell
@@ -36,7 +34,7 @@ def fits_screen(text: str, columns: int | None, rows: int) -> bool:
     Args:
         rows: the height of the terminal, or 0 if it is not known.
     """
-    lines = [_COLORS.sub("", line) for line in text.splitlines()]
+    lines = [remove_colors(line) for line in text.splitlines()]
     width = columns or 80
     return sum(max(1, -(-display_width(line) // width)) for line in lines) < (rows or 24)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.view import TerminalStyle, TextOutput, View
@@ -11,7 +10,7 @@ from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import HEADS
 from git_hub_session.session.agents import find_base_commit
 from git_hub_session.session.attempts import attempt_refs
-from git_hub_session.util.text import escape_control
+from git_hub_session.util.text import escape_control, remove_colors
 
 if TYPE_CHECKING:
     from git_hub_session._typing import Any
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 # The subject of a commit can contain control characters. A NUL byte marks its start.
 _FORMAT = "--format=%C(auto)%h%d%C(reset)%x00%s"
-_COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def read_graph(sid: SessionId, context: Context) -> GraphView:
@@ -51,6 +49,10 @@ class GraphView(View):
     def __init__(self, graph: list[str]) -> None:
         self.graph = graph
 
+    @property
+    def is_paged(self) -> bool:
+        return True
+
     def document(self) -> dict[str, Any]:
         return {"graph": self.graph}
 
@@ -58,6 +60,6 @@ class GraphView(View):
         lines = []
         for line in self.graph:
             drawing, _, subject = line.partition("\0")
-            shown = drawing if style.color else _COLORS.sub("", drawing)
+            shown = drawing if style.color else remove_colors(drawing)
             lines.append(f"{shown} {escape_control(subject)}".rstrip())
         return TextOutput(lines)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -30,6 +32,34 @@ def test_temporary_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         (directory / "a").chmod(0)
     assert list(scratch.iterdir()) == []
     assert (outside / "file").read_text() == "kept\n"
+
+
+@pytest.fixture
+def public_directory() -> Iterator[Path]:
+    """Return an empty directory in which every user may create files."""
+    with TemporaryDirectory(dir="/tmp") as directory:
+        Path(directory).chmod(0o777)
+        yield Path(directory)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_directory_without_permissions(
+    public_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The owner removes it. Root could remove it in any case."""
+    monkeypatch.setenv("TMPDIR", str(public_directory))
+    pid = os.fork()
+    if not pid:
+        os.setuid(65534)
+        try:
+            with temporary_directory() as path:
+                (Path(path) / "a").mkdir()
+                (Path(path) / "a" / "file").touch()
+                (Path(path) / "a").chmod(0)
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+    assert list(public_directory.iterdir()) == []
 
 
 def test_temporary_directory_after_an_error(

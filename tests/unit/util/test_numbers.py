@@ -16,6 +16,7 @@ from git_hub_session.util.numbers import (
     format_values,
     midpoint,
     parse_int,
+    parse_octal,
 )
 from tests.support.hub import CHECKOUT, Hub
 
@@ -53,6 +54,26 @@ LONG = "1" * 5_000
 )
 def test_parse_int(text: str, maximum: int, number: int | None) -> None:
     assert parse_int(text, maximum) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("0", 0),
+        ("644", 0o644),
+        ("0770", 0o770),
+        ("00644", None),
+        ("", None),
+        ("8", None),
+        ("181", None),
+        ("-7", None),
+        ("7 ", None),
+        ("٣", None),
+        ("0o7", None),
+    ],
+)
+def test_parse_octal(text: str, number: int | None) -> None:
+    assert parse_octal(text, max_digits=4) == number
 
 
 @pytest.mark.parametrize(
@@ -99,7 +120,6 @@ def test_no_other_module_parses_integers_from_text() -> None:
         ("git.ref_names", "int(match[3] or 0)"),
         ("git.ref_names", "int(match[4])"),
         ("git.diff", "int(entry.filemode)"),
-        ("stash.permissions", "int(text, 8)"),  # at most four digits
         ("stash.create", "int(mode, 8)"),
         ("stash.create", "int(stage)"),
         ("system.procfs", "int(match[1], 8)"),

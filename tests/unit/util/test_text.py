@@ -9,12 +9,15 @@ import subprocess
 import pytest
 
 from git_hub_session.util.text import (
+    count_noun,
+    decode_message,
     decode_terminal_line,
     display_width,
     escape_control,
     natural_key,
     pad,
     quote_ansi_c,
+    remove_colors,
     truncate,
     wrap_words,
 )
@@ -124,3 +127,31 @@ def test_wrap_words() -> None:
     assert wrap_words("one two, three", 8) == ["one two,", "three"]
     assert wrap_words("a longer-word b", 5) == ["a", "longer-word", "b"]
     assert wrap_words("漢字 漢字", 8) == ["漢字", "漢字"]
+
+
+def test_count_noun() -> None:
+    assert [count_noun(number, "file") for number in (0, 1, 2)] == ["0 files", "1 file", "2 files"]
+
+
+def test_remove_colors() -> None:
+    """Other escape sequences stay: escape_control() makes them visible."""
+    assert remove_colors("\x1b[1;31mred\x1b[m, \x1b[2Jx, plain") == "red, \x1b[2Jx, plain"
+
+
+@pytest.mark.parametrize(
+    ("data", "encoding", "text"),
+    [
+        ("Größe".encode(), "", "Größe"),
+        ("Größe".encode("latin-1"), "latin-1", "Größe"),
+        ("Größe".encode(), "unknown", "Größe"),
+        ("Größe".encode(), "nul\0", "Größe"),
+        (b"\xff", "", "\ufffd"),
+    ],
+)
+def test_decode_message(data: bytes, encoding: str, text: str) -> None:
+    assert decode_message(data, encoding) == text
+
+
+def test_long_message_in_a_slow_encoding_is_cut_off() -> None:
+    """Python needs minutes to decode a megabyte of punycode."""
+    assert len(decode_message(b"a" * 1_000_000, "punycode")) <= 10_000

@@ -1,0 +1,1 @@
+"""The parts of the commands that print a script for a shell."""
