@@ -27,7 +27,12 @@ from git_hub_session.worktree.off_branch import (
     off_branch_command,
     off_branch_reason,
 )
-from git_hub_session.worktree.owner import attempt_worktrees, detached_owner, off_branch_attempts
+from git_hub_session.worktree.owner import (
+    attempt_worktrees,
+    detached_owner,
+    finished_owner,
+    off_branch_attempts,
+)
 from git_hub_session.worktree.reattach import next_free_attempt
 from git_hub_session.worktree.repair_commands import repair_command
 
@@ -247,12 +252,20 @@ def _refuse_unusable(
 def _owners(
     worktree: Worktree, session: Session, project: Project, worktrees: Sequence[Worktree]
 ) -> list[AgentBranch | None]:
-    """Return the attempts to which the worktree belongs now."""
+    """Return the attempts to which the worktree belongs now.
+
+    A worktree of a finished session belongs to its agent too: the discard of another session must
+    not delete the agent's uncommitted changes.
+    """
     readable = [entry for entry in project.store.read_all() if isinstance(entry, Session)]
-    owners = [off_branch_attempts(readable, worktrees).get(worktree.git_dir)]
+    off_branch = off_branch_attempts(readable, worktrees).get(worktree.git_dir)
+    owners = [off_branch, finished_owner(worktree, readable)]
     if worktree.branches:
         return [*owners, *map(parse_agent_branch, worktree.branches)]
-    return [*owners, *detached_owner(worktree, {session.id: session}, project).values()]
+    return [
+        *owners,
+        *detached_owner(worktree, {each.id: each for each in readable}, project).values(),
+    ]
 
 
 def _refuse_other_agent(

@@ -227,3 +227,22 @@ def was_created_for(worktree: Worktree, branch: AgentBranch) -> bool:
     """Return True if the first branch that HEAD of the worktree left is a branch of the agent."""
     first = next(map(parse_agent_branch, worktree.left_branches), None)
     return first is not None and is_same_agent(first, branch)
+
+
+def finished_owner(worktree: Worktree, sessions: Iterable[Session]) -> AgentBranch | None:
+    """Return the attempt of a finished session that a worktree was created for, or None.
+
+    The worktree is still at the recorded path, and no branch of an agent is checked out in it.
+    """
+    if any(map(parse_agent_branch, worktree.branches)):
+        return None
+    finished = (session for session in sessions if session.state in FINISHED)
+    recorded = (pair for session in finished for pair in recorded_attempts(session).items())
+    return next(
+        (
+            attempt
+            for attempt, path in recorded
+            if was_created_for(worktree, attempt) and is_same_path(path, worktree.path)
+        ),
+        None,
+    )

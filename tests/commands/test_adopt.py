@@ -214,6 +214,34 @@ def test_refuses_the_work_of_another_agent(session: Hub, other: Path) -> None:
     assert "belongs to agent-1 of session 's2'" in refusal(session, "agent-1", "theirs")
 
 
+@pytest.mark.parametrize("state", ["running", "archived"])
+@pytest.mark.parametrize("head", ["on a branch", "detached"])
+def test_refuses_a_worktree_of_another_session(session: Hub, head: str, state: str) -> None:
+    """`cleanup --discard` of the session must not delete changes of the other session's agent."""
+    create_measurable_session(session, "ms: 2\n", sid="s2")
+    if state == "archived":
+        assert session.run("archive", "-q", "s2").code == 0
+        assert session.run("restore", "-q", "s2").code == 0
+    path = agent_worktree(session, 1, "s2")
+    switch = ["-c", "theirs"] if head == "on a branch" else ["--detach"]
+    session.git("switch", "-q", *switch, cwd=path)
+    (path / "new").write_text("new\n")
+    assert refusal(session, "agent-1", path) == (
+        f"error: '{path}' belongs to agent-1 of session 's2'\n"
+        "hint: git hub-session adopt s1 agent-1 <commit>\n"
+    )
+
+
+def test_takes_a_worktree_that_was_created_again(session: Hub) -> None:
+    """Another tool uses the path of a worktree of a finished session."""
+    create_measurable_session(session, "ms: 2\n", sid="s2")
+    assert session.run("archive", "-q", "s2").code == 0
+    path = agent_worktree(session, 1, "s2")
+    session.git("worktree", "add", "-q", "-b", "new", path)
+    result = session.run("adopt", "s1", "agent-1", path)
+    assert result == Result(0, f"Adopted new in ../project.hub/s2/agent-1 as {SECOND}\n")
+
+
 def test_refuses_to_forget_other_work(session: Hub, other: Path) -> None:
     """The agent's worktree has work on another branch, and the user names something else."""
     worktree = agent_worktree(session, 1)
