@@ -44,7 +44,7 @@ def agent_lines(
         Column("REMARKS", list(map(_remarks_cell, agents))),
         Column("LOG", [escape_control(relative_path(agent.log, cwd)) for agent in agents]),
     )
-    text = escape_control(evaluation.verdict or "")
+    text = escape_control(evaluation.verdict_text)
     verdict = [style.fit(f"    Verdict: {text}", 0)] if text else []
     return ["", "  Agents:", *table_lines(columns, style, "    "), *verdict]
 

@@ -41,6 +41,7 @@ from git_hub_session.errors import HubError
 from git_hub_session.evaluation.candidates import INCLUDE_FAILED_HINT
 from git_hub_session.evaluation.evaluate import evaluate_session, preview_evaluation
 from git_hub_session.ranking.ranking import DIRECTIONS
+from git_hub_session.session.baseline import describe_verdict
 from git_hub_session.settings.table import SETUP
 from git_hub_session.util.text import escape_control
 
@@ -186,6 +187,7 @@ class EvalView(View):
             "guard": list(result.guard),
             "verdict": result.verdict.text if result.verdict else None,
             "judge": (result.verdict.judge or None) if result.verdict else None,
+            "improves": result.verdict.improves if result.verdict else None,
             "holdout": list(result.holdout),
             "require": [each.text for each in metric_command.requirements]
             if metric_command
@@ -213,8 +215,7 @@ class EvalView(View):
         session = result.session
         is_ranked = bool(result.metric_command) or any(each.rank for each in result.candidates)
         out = result_table(result, style, is_ranked=is_ranked)
-        if result.verdict and result.verdict.text:
-            out.append(f"Verdict: {escape_control(result.verdict.text)}")
+        out += _verdict_lines(result)
         if result.state != session.state:
             out.append(f"Session {session.id}: {session.state} {style.arrow} {result.state}")
         if is_ranked or self.dry_run:
@@ -236,6 +237,14 @@ class EvalView(View):
         path = relative_path(candidate.directory, self.cwd) or "a temporary worktree"
         commit = style.abbreviate(candidate.commit)
         return f"Would measure {candidate.name} at {commit} in {escape_control(path)}"
+
+
+def _verdict_lines(result: EvalResult) -> list[str]:
+    verdict = result.verdict
+    if verdict is None:
+        return []
+    text = describe_verdict(verdict.text, has_no_improvement=verdict.improves is False)
+    return [f"Verdict: {escape_control(text)}"] if text else []
 
 
 def _candidate_fields(ranked: RankedCandidate) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from git_hub_session.cli.view import (
 from git_hub_session.errors import UsageError
 from git_hub_session.git.ref_names import agent_name
 from git_hub_session.lineage.parent import find_ancestors
+from git_hub_session.session.baseline import describe_verdict
 from git_hub_session.session.evaluation_log import LOG_FILE, read_evaluations
 from git_hub_session.session.history import read_history
 from git_hub_session.util.clock import format_age_since
@@ -164,7 +165,8 @@ class EvaluationsView(View):
         age = format_age_since(first.at, self.now)
         yield f"{escape_control(first.at)}  {escape_control(first.run) or 'ranking'}  ({age})"
         yield f"    by {escape_control(first.by)}"
-        yield from (f"    {escape_control(line)}" for line in first.verdict.splitlines())
+        verdict = describe_verdict(first.verdict, has_no_improvement=first.improves is False)
+        yield from (f"    {escape_control(line)}" for line in verdict.splitlines())
         ranked = sorted(group, key=lambda entry: (entry.rank is None, entry.rank, entry.agent))
         names = [_entry_name(entry, self.entries) for entry in ranked]
         ranks = ["-" if entry.rank is None else str(entry.rank) for entry in ranked]

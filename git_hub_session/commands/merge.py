@@ -282,8 +282,8 @@ def _result_lines(plan: MergePlan, style: TerminalStyle) -> list[str]:
         out.append(f"  {metric_text(name, value, baseline, style, unit=evaluation.unit)}")
     elif plan.result is not None and plan.result.passed is not None:
         out.append(f"  Result: {describe_pass(plan.result.passed)}")
-    if plan.result is not None and evaluation.verdict:
-        out.append(style.fit(f"  Verdict: {escape_control(evaluation.verdict)}", 0))
+    if plan.result is not None and evaluation.verdict_text:
+        out.append(style.fit(f"  Verdict: {escape_control(evaluation.verdict_text)}", 0))
     if plan.failure:
         out.append(f"  Last run: {escape_control(plan.failure)}")
     return out

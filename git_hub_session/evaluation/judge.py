@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _NAME = "judge"
 _INPUT = "judge.json"
-_RANKING, _VERDICT = "ranking", "verdict"
+_RANKING, _VERDICT, _IMPROVES = "ranking", "verdict", "improves"
 _MAX_DIFF = 256 << 10  # bytes of the diff of one candidate
 _MAX_POST = 64 << 10  # characters
 _MAX_VERDICT = 10_000  # characters
@@ -62,8 +62,9 @@ def judge_candidates(
 ) -> EvalResult:
     """Return the result with the judge's ranking.
 
-    Candidates without a rank or with a reason are not judged. They stay behind the others. If fewer
-    than two candidates are left, the judge's command does not run.
+    Candidates without a rank or with a reason are not judged. They stay behind the others. If only
+    one candidate is left, the judge's command runs only without a metric: it says if the candidate
+    improves on the baseline.
 
     Args:
         task_file: the path of the file with the task.
@@ -72,10 +73,10 @@ def judge_candidates(
         JudgeFailed: the command failed, or its ranking is not a permutation of the candidates.
     """
     judged = _select_candidates(result, judge)
-    if len(judged) < 2:
-        note = "the judge did not run: fewer than two agents can be ranked"
+    if not judged or (len(judged) == 1 and _has_metric(judged[0])):
+        note = f"the judge did not run: {'only one' if judged else 'no'} agent can be ranked"
         result = result._replace(notes=(*result.notes, note))
-        return result if result.metric_command else _rank_only_one(result, judged, judge)
+        return result if result.metric_command else _rank_none(result, judge)
     document = _describe_candidates(result, judged, judge.direction, project)
     run.write_file(_INPUT, f"{json.dumps(document, indent=2)}\n".encode())
     base = result.session.base_commit
@@ -87,23 +88,17 @@ def judge_candidates(
     if answer.failure:
         raise JudgeFailed(f"the judge failed: {answer.failure}", hint=hint)
     agents = [ranked.candidate.branch.agent for ranked in judged]
-    ranking, text = _parse_answer(answer.output.decode("utf-8", "replace"), agents, hint)
+    verdict = _parse_answer(answer.output.decode("utf-8", "replace"), agents, hint)
     return result._replace(
-        candidates=_reorder(result.candidates, ranking),
+        candidates=_reorder(result.candidates, verdict.ranking),
         notes=(*result.notes, *runner.notes),
-        verdict=Verdict(tuple(ranking), text, judge.command),
+        verdict=verdict._replace(judge=judge.command),
     )
 
 
-def _rank_only_one(
-    result: EvalResult, judged: Sequence[RankedCandidate], judge: Judge
-) -> EvalResult:
-    """Return the result in which the only candidate that can be ranked is the first."""
-    ranking = [ranked.candidate.branch.agent for ranked in judged]
-    return result._replace(
-        candidates=_reorder(result.candidates, ranking),
-        verdict=Verdict(tuple(ranking), "", judge.command),
-    )
+def _rank_none(result: EvalResult, judge: Judge) -> EvalResult:
+    """Return the result with a verdict that ranks no candidate."""
+    return result._replace(verdict=Verdict((), "", judge.command))
 
 
 def _run_judge(
@@ -140,6 +135,10 @@ def _can_be_judged(ranked: RankedCandidate, result: EvalResult) -> bool:
     has_rank = ranked.rank is not None or result.metric_command is None
     is_fit = candidate.is_eligible and not candidate.is_left_out and ranked.is_counted
     return has_rank and is_fit and not ranked.reason
+
+
+def _has_metric(ranked: RankedCandidate) -> bool:
+    return bool(ranked.score and ranked.score.values)
 
 
 def _reorder(
@@ -224,8 +223,8 @@ def _read_post(name: str, result: EvalResult, project: Project) -> str | None:
     return post.text[:_MAX_POST] if post else None
 
 
-def _parse_answer(output: str, agents: Sequence[int], hint: str) -> tuple[list[int], str]:
-    """Return the ranking and the text of the verdict in the last JSON object that has a ranking."""
+def _parse_answer(output: str, agents: Sequence[int], hint: str) -> Verdict:
+    """Return the verdict in the last JSON object that has a ranking."""
     answer = None
     for document, _ in parse_documents(output):
         if isinstance(document, dict) and _RANKING in document:
@@ -243,7 +242,13 @@ def _parse_answer(output: str, agents: Sequence[int], hint: str) -> tuple[list[i
     text = "" if text is None else text
     if not isinstance(text, str):
         raise JudgeFailed(f"the judge's verdict is not a text: {_quote(text)}", hint=hint)
-    return ranking, text.strip()[:_MAX_VERDICT]
+    improves = answer.get(_IMPROVES)
+    if improves is not None and not isinstance(improves, bool):
+        raise JudgeFailed(
+            f"the judge's 'improves' is not true or false: {_quote(improves)}", hint=hint
+        )
+    text = text.strip()[:_MAX_VERDICT]
+    return Verdict(tuple(ranking), text, improves=improves)
 
 
 def _find_agent(item: object, agents: Sequence[int]) -> int:

@@ -6,6 +6,7 @@ from functools import partial
 
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.errors import ChangedMeanwhile
+from git_hub_session.evaluation.result import Verdict
 from git_hub_session.git.ref_names import HEADS, agent_name
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.evaluation_log import EvaluationEntry, append_evaluation
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
         EvalOptions,
         EvalResult,
         RankedCandidate,
-        Verdict,
     )
     from git_hub_session.git.repository import GitRepo
     from git_hub_session.session.model import Session
@@ -99,12 +99,17 @@ def _verdict_fields(verdict: Verdict, *, at: str, by: str) -> dict[str, Any]:
         "ranking": [agent_name(number) for number in verdict.ranking],
         "text": verdict.text,
     }
-    return {**fields, "judge": verdict.judge} if verdict.judge else fields
+    if verdict.judge:
+        fields["judge"] = verdict.judge
+    if verdict.improves is not None:
+        fields["improves"] = verdict.improves
+    return fields
 
 
 def _log_entries(evaluated: Session, result: EvalResult, project: Project) -> list[EvaluationEntry]:
     """Return the entries of the log for the recorded result."""
     evaluation = last_evaluation(evaluated)
+    verdict = result.verdict or Verdict((), "")
     trees = {result.agent: result.tree for result in evaluated.results}
     entries = []
     for ranked in result.candidates:
@@ -131,9 +136,10 @@ def _log_entries(evaluated: Session, result: EvalResult, project: Project) -> li
                 rank=ranked.rank.place if ranked.rank else None,
                 tie=ranked.rank.is_tie if ranked.rank else False,
                 reason=ranked.unranked_reason,
-                verdict=result.verdict.text if result.verdict else "",
+                verdict=verdict.text,
                 passed=ranked.passed,
-                judge=result.verdict.judge if result.verdict else "",
+                judge=verdict.judge,
+                improves=verdict.improves,
             )
         )
     return entries

@@ -61,6 +61,8 @@ class Verdict(NamedTuple):
     text: str
     judge: str = ""
     """The command of the judge, or '' for a person."""
+    improves: bool | None = None
+    """False if the judge found no agent better than the baseline. None if it did not say."""
 
 
 class EvalResult(NamedTuple):

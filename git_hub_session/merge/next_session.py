@@ -102,13 +102,13 @@ def is_final(session: Session) -> bool:
 def is_compared_with_parent(session: Session, store: Store) -> bool:
     """Return True if the baseline of a session is its parent.
 
-    The baseline was measured, or has the value of the parent's winner. Another number or another
-    metric says nothing about the parent.
+    The baseline was measured, has the value of the parent's winner, or is the start of the session
+    for a judge. Another number or another metric says nothing about the parent.
     """
     parent = read_parent(session)
     if parent is None:
         return False
-    if _has_measured_baseline(session):
+    if last_evaluation(session).has_no_improvement or _has_measured_baseline(session):
         return True
     earlier = store.read(parent.session_id)
     evaluation, earlier_evaluation = last_evaluation(session), last_evaluation(earlier)

@@ -302,6 +302,12 @@ def _no_improvement(
     result: AgentResult,
     options: MergeOptions,
 ) -> NoImprovement:
+    hint = _no_improvement_hint(session, options)
+    if evaluation.has_no_improvement:
+        who = (
+            f"{agent_name(result.agent)} does not improve" if options.agent else "no agent improves"
+        )
+        return NoImprovement(f"{who} on the baseline, according to the judge", hint=hint)
     assert evaluation.baseline is not None
     is_chosen = bool(options.agent) or evaluation.verdict is not None
     if not is_chosen:
@@ -319,6 +325,10 @@ def _no_improvement(
         problem = f"no agent improves on the baseline: the best '{evaluation.metric}' is {value}"
         noise = f", {name}{noise}"
     details = f" ({noise.removeprefix(', ')})" if noise else ""
+    return NoImprovement(f"{problem}{details}, the baseline is {baseline}", hint=hint)
+
+
+def _no_improvement_hint(session: Session, options: MergeOptions) -> str:
     parent = read_parent(session)
     parent_options = MergeOptions(is_approved=options.is_approved)
     hints = [
@@ -326,7 +336,7 @@ def _no_improvement(
         *([merge_command(parent.session_id, parent_options)] if parent else []),
         merge_command(session.id, options._replace(allow_regression=True)),
     ]
-    return NoImprovement(f"{problem}{details}, the baseline is {baseline}", hint="\n".join(hints))
+    return "\n".join(hints)
 
 
 def _best_value(session: Session, evaluation: Evaluation) -> AgentResult:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from git_hub_session.session.store import LockedSession
 
 _SIGNS = {"lower": 1, "higher": -1}
+_NO_IMPROVEMENT = "no agent improves on the baseline"
 
 
 class Evaluation(NamedTuple):
@@ -31,13 +32,22 @@ class Evaluation(NamedTuple):
     """False if a person or a judge ranked agents that were never measured."""
     time_limit: int = 0
     """The proposed time limit of a measurement in the next session, in seconds, or 0."""
+    has_no_improvement: bool = False
+    """True if the judge found no agent better than the baseline."""
+
+    @property
+    def verdict_text(self) -> str:
+        """The text of the verdict to show, or ''."""
+        return describe_verdict(self.verdict or "", has_no_improvement=self.has_no_improvement)
 
     def is_regression(self, result: AgentResult) -> bool:
         """Return True if the result is not better than the baseline.
 
-        The difference must be larger than the margin of the result. Return False without a baseline
-        or a metric to compare.
+        The difference must be larger than the margin of the result. Without a baseline or a metric
+        to compare, return True only if the judge found no agent better than the baseline.
         """
+        if self.has_no_improvement:
+            return True
         if self.baseline is None or self.direction not in _SIGNS or result.metric is None:
             return False
         return gain(result.metric, self.baseline, self.direction) <= self.margin(result)
@@ -64,6 +74,13 @@ def gain(value: float, baseline: float, direction: str) -> float:
     return _SIGNS[direction] * (baseline - value)
 
 
+def describe_verdict(text: str, *, has_no_improvement: bool) -> str:
+    """Return the text of a verdict. If no agent improves on the baseline, it says so first."""
+    if not has_no_improvement:
+        return text
+    return f"{_NO_IMPROVEMENT}: {text}" if text else _NO_IMPROVEMENT
+
+
 def last_evaluation(session: Session) -> Evaluation:
     """Return the shared data of the last evaluation.
 
@@ -71,6 +88,7 @@ def last_evaluation(session: Session) -> Evaluation:
     """
     fields = as_mapping(session.document.get("evaluation"))
     verdict = fields.get("verdict")
+    improves = as_mapping(verdict).get("improves")
     return Evaluation(
         as_text(fields.get("metric")),
         as_text(fields.get("direction")),
@@ -80,6 +98,7 @@ def last_evaluation(session: Session) -> Evaluation:
         as_text(verdict.get("text")) if isinstance(verdict, dict) else None,
         bool(as_text(fields.get("command"))),
         as_count(fields.get("time_limit")),
+        improves is False,
     )
 
 

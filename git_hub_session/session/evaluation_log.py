@@ -80,6 +80,8 @@ class EvaluationEntry(NamedTuple):
     """True or False if the exit status or a requirement decides (see AgentResult)."""
     judge: str = ""
     """The command of the judge, or ''."""
+    improves: bool | None = None
+    """False if the judge found no agent better than the baseline. None if it did not say."""
 
 
 class EvaluationLog(NamedTuple):
@@ -144,7 +146,7 @@ def _parse_line(line: bytes) -> EvaluationEntry | None:
     if not agent:
         return None
     texts: dict[str, Any] = {key: as_text(fields.get(key)) for key in _TEXTS}
-    passed = fields.get("passed")
+    passed, improves = (fields.get(key) for key in ("passed", "improves"))
     numbers: dict[str, Any] = {key: as_number(fields.get(key)) for key in _NUMBERS}
     return EvaluationEntry(
         agent=agent,
@@ -153,6 +155,7 @@ def _parse_line(line: bytes) -> EvaluationEntry | None:
         rank=as_count(fields.get("rank")) or None,
         tie=fields.get("tie") is True,
         passed=passed if isinstance(passed, bool) else None,
+        improves=improves if isinstance(improves, bool) else None,
         **texts,
         **numbers,
     )

@@ -647,6 +647,7 @@ def test_formats_and_dry_run(hub: Hub) -> None:
         "guard": [],
         "verdict": None,
         "judge": None,
+        "improves": None,
         "require": [],
         "holdout": [],
     }

@@ -63,7 +63,7 @@ def test_each_evaluation_is_kept(hub: Hub) -> None:
         "base": base,
     }
     common |= {"attempt": 1, "metric": "ms", "unit": "ms", "baseline": 9, "verdict": ""}
-    common |= {"passed": None, "judge": ""}
+    common |= {"passed": None, "judge": "", "improves": None}
     assert log[1:3] == [
         common
         | {"agent": 1, "commit": first[0], "tree": trees[0], "value": 7, "values": [7]}

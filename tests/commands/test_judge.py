@@ -6,6 +6,9 @@ import json
 from shlex import quote
 from typing import Any
 
+import pytest
+
+from tests.support.cleanup import everything
 from tests.support.evaluated_sessions import agent_worktree
 from tests.support.hub import Hub, Result
 from tests.support.measured_sessions import MEASURE, create_measurable_session
@@ -104,6 +107,9 @@ def test_failed_judge_records_nothing(hub: Hub) -> None:
         judge(hub, ANSWER.replace("1]", "1, 1]")): "the judge's ranking does not list each of"
         ' agent-1, agent-2 once: ["agent-2", 1.0, 1.0]',
         judge(hub, '{"ranking": [2, 1], "verdict": 5}'): "the judge's verdict is not a text: 5.0",
+        judge(
+            hub, '{"ranking": [2, 1], "improves": "no"}'
+        ): "the judge's 'improves' is not true or false: \"no\"",
     }
     for number, (command, message) in enumerate(faults.items(), start=1):
         log = hub.directory() / "output" / f"eval-{number}" / "judge.log"
@@ -130,7 +136,7 @@ def test_judge_without_a_metric(hub: Hub) -> None:
     create_measurable_session(hub, "ms: 1\n", "x\n", sid="s2")
     judged = hub.run("eval", *MEASURE, "--judge", "exit 1", "s2")
     assert (judged.code, judged.err) == (
-        *(0, "warning: the judge did not run: fewer than two agents can be ranked\n"),
+        *(0, "warning: the judge did not run: only one agent can be ranked\n"),
     )
     assert hub.run("merge", "-n", "s2").code == 0
     ranked = hub.run("eval", "--ranking=1", "-m", " ", "s2")
@@ -148,14 +154,66 @@ def test_judge_without_a_metric(hub: Hub) -> None:
 
 
 def test_judge_without_a_metric_and_only_one_agent_that_can_be_ranked(hub: Hub) -> None:
-    """This agent is the first. The other one has failed."""
+    """The judge runs: it says if the agent improves. The other one has failed."""
     agent = "echo x >judged; test $HUB_AGENT = agent-2"
     run = ("run", "--id=s1", "--task=t", "--agents=2", "--agent-cmd", agent, "--yes")
-    done = hub.run(*run, "--judge", "exit 1")
-    note = "warning: the judge did not run: fewer than two agents can be ranked\n"
-    assert (done.code, note in done.err) == (0, True), done
+    done = hub.run(*run, "--judge", judge(hub, '{"ranking": [2], "improves": true}'))
+    assert (done.code, "judge" in done.err) == (0, False), done
     assert "   1  agent-2       -      -       -      1  +1/-0\n" in done.out
     assert "Merged agent-2 into main: " in done.out
     assert hub.git("show", "main:judged") == "x"
     verdict = hub.state()["evaluation"]["verdict"]
-    assert (verdict["ranking"], verdict["text"], verdict["judge"]) == (["agent-2"], "", "exit 1")
+    assert (verdict["ranking"], verdict["text"], verdict["improves"]) == (["agent-2"], "", True)
+
+
+def test_judge_without_any_agent_that_can_be_ranked(hub: Hub) -> None:
+    create_measurable_session(hub, "x\n")
+    done = hub.run("eval", *MEASURE, "--judge", "exit 1", "s1")
+    note = "warning: the judge did not run: no agent can be ranked\n"
+    assert (done.code, done.err) == (1, note)
+
+
+@pytest.mark.parametrize("metric", [(), MEASURE])
+def test_no_agent_improves_according_to_the_judge(hub: Hub, metric: tuple[str, ...]) -> None:
+    """The verdict is a limit for `merge`, as a baseline is. The ranking of a person replaces it."""
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+    answer = '{"ranking": [2, 1], "verdict": "only renames", "improves": false}'
+    command = judge(hub, answer)
+    options = (*metric, "--judge", command)
+    done = hub.run("eval", *options, "s1")
+    shown = "Verdict: no agent improves on the baseline: only renames\n"
+    assert (done.code, done.err, shown in done.out) == (0, "", True)
+    assert f"    {shown}" in hub.run("status", "s1").out
+    assert f"    {shown.partition(' ')[2]}" in hub.run("log", "--evaluations", "s1").out
+    assert hub.json("eval", *options, "s1")["improves"] is False
+    entries = hub.json("log", "--evaluations", "s1")["evaluations"]
+    assert {entry["improves"] for entry in entries} == {False}
+    before = everything(hub)
+    archive, allow = (
+        "git hub-session archive s1",
+        "git hub-session merge --allow-regression --yes s1",
+    )
+    error = "error: no agent improves on the baseline, according to the judge"
+    refused = Result(1, "", f"{error}\nhint: {archive}\nhint: {allow}\n")
+    assert hub.run("merge", "--yes", "s1") == refused
+    assert hub.run("merge", "-n", "--yes", "s1") == refused
+    chosen = hub.run("merge", "--yes", "--agent=1", "s1")
+    error = "error: agent-1 does not improve on the baseline, according to the judge\n"
+    assert (chosen.code, chosen.err.startswith(error)) == (1, True)
+    after = hub.run("init", "--after", "s1")
+    assert (after.code, after.err.splitlines()[0]) == (
+        *(1, "error: no agent of session 's1' improves on the baseline"),
+    )
+    assert everything(hub) == before
+    merged = hub.call("sh", "-c", allow)
+    assert (merged.code, merged.err) == (0, "warning: agent-2 does not improve on the baseline\n")
+
+
+def test_ranking_of_a_person_replaces_the_verdict_of_the_judge(hub: Hub) -> None:
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+    answer = judge(hub, '{"ranking": [2, 1], "improves": false}')
+    assert hub.run("eval", "-q", "--judge", answer, "s1").code == 0
+    assert hub.run("eval", "-q", "--ranking=1", "s1").code == 0
+    assert hub.json("eval", "-n", "s1")["improves"] is None
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert hub.git("show", "main:ms") == "ms: 1"

@@ -354,6 +354,35 @@ def test_rounds_without_a_metric_end_with_the_first_pass(project: Hub) -> None:
     assert states(project) == {"s1": "merged", "s2": "archived", "s2-r2": "merged"}
 
 
+@pytest.mark.parametrize("agents", ["1", "2"])
+def test_rounds_end_when_the_judge_finds_no_improvement(project: Hub, agents: str) -> None:
+    """The third round only renames. The winner of the second one is merged."""
+    judge = (
+        "python3 -c 'import json, sys; seen = json.load(sys.stdin);"
+        ' print(json.dumps({"ranking": [each["agent"] for each in seen["candidates"]],'
+        ' "verdict": seen["session_id"], "improves": not seen["session_id"].endswith("-r3")}))\''
+    )
+    run = ("run", "--id=s1", "--task=t", "--agents", agents, "--agent-cmd", "date >>file")
+    result = project.run(*run, "--judge", judge, "--rounds=5", "--yes", "--format=json")
+    note = "no agent of session 's1-r3' improves on the baseline: the winner is agent-1 of session s1-r2"
+    assert (result.code, result.err) == (0, f"{note}\n")
+    assert states(project) == {"s1": "archived", "s1-r2": "merged", "s1-r3": "archived"}
+    assert len(project.git("show", "main:file").splitlines()) == 3
+
+
+def test_first_round_without_improvement_for_the_judge(project: Hub) -> None:
+    run = ("run", "--id=s1", "--task=t", "--agents=1", "--agent-cmd", "date >>file")
+    judge = """echo '{"ranking": [1], "improves": false}'"""
+    result = project.run(*run, "--judge", judge, "--rounds=3", "--yes")
+    assert result.code == 1
+    assert result.err == (
+        "error: no agent improves on the baseline, according to the judge\n"
+        "hint: git hub-session archive s1\n"
+        "hint: git hub-session merge --allow-regression --yes s1\n"
+    )
+    assert states(project) == {"s1": "evaluating"}
+
+
 def test_time_limit_of_later_rounds_without_a_baseline(project: Hub) -> None:
     """The limit of the second round is that of the first evaluation, as with `run --after`."""
     result = project.run(
