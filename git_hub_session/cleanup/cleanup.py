@@ -156,7 +156,8 @@ def clean_up_locked(
     if archiving:
         report = _archive(edit, report, project, keep_branch)
     if report.branches.archived or any(outcome.saved for outcome in report.outcomes):
-        report = report._replace(notes=(*report.notes, *exposed_ref_warnings(project.git)))
+        warnings = exposed_ref_warnings(lambda: project.config_entries)
+        report = report._replace(notes=(*report.notes, *warnings))
     return report
 
 

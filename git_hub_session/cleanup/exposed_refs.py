@@ -6,10 +6,10 @@ ignored files, such as .env.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.errors import GitFailed, HubError
+from git_hub_session.errors import HubError
 from git_hub_session.git.config import is_true
 from git_hub_session.git.ref_names import (
     ALL_ARCHIVES,
@@ -22,10 +22,7 @@ from git_hub_session.git.ref_names import (
 from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
-    from git_hub_session.git.command import Git
-
-_PATTERN = r"^(remote\..*\.(fetch|push|mirror|prune|prunetags)|fetch\.prune(tags)?)$"
-_NOT_SET = 1  # the exit status of `git config`
+    from git_hub_session.git.config import ConfigEntry
 
 
 class ExposedRefs(NamedTuple):
@@ -39,9 +36,15 @@ class ExposedRefs(NamedTuple):
     """The command that protects the refs."""
 
 
-def find_exposed_refs(git: Git) -> list[ExposedRefs]:
-    """Return the settings that expose refs of the hub. Raises HubError."""
-    settings = _read_settings(git)
+def find_exposed_refs(entries: Iterable[ConfigEntry]) -> list[ExposedRefs]:
+    """Return the settings that expose refs of the hub.
+
+    Args:
+        entries: the values of all git settings, in ascending priority.
+    """
+    settings: dict[str, list[str]] = {}
+    for entry in entries:
+        settings.setdefault(entry.name, []).append(entry.value)
     exposed: list[ExposedRefs] = []
     for name in settings:
         if name.startswith("remote."):
@@ -51,28 +54,13 @@ def find_exposed_refs(git: Git) -> list[ExposedRefs]:
     return list(dict.fromkeys(exposed))
 
 
-def exposed_ref_warnings(git: Git) -> list[str]:
+def exposed_ref_warnings(read_entries: Callable[[], Iterable[ConfigEntry]]) -> list[str]:
     """Return a warning for each setting that exposes refs of the hub."""
     try:
-        exposed = find_exposed_refs(git)
+        exposed = find_exposed_refs(read_entries())
     except HubError as error:
         return [f"cannot read the settings of remotes: {error.message}"]
     return [f"{refs.effect} ({refs.setting}); exclude them: {refs.command}" for refs in exposed]
-
-
-def _read_settings(git: Git) -> dict[str, list[str]]:
-    """Return the values of the settings of remotes. Git writes the last part in lower case."""
-    try:
-        output = git.run(["config", "-z", "--get-regexp", _PATTERN])
-    except GitFailed as error:
-        if error.status != _NOT_SET:
-            raise
-        return {}
-    settings: dict[str, list[str]] = {}
-    for entry in output.decode(errors="surrogateescape").split("\0")[:-1]:
-        name, has_value, value = entry.partition("\n")
-        settings.setdefault(name, []).append(value if has_value else "true")
-    return settings
 
 
 def _exposed_by_fetch(remote: str, settings: Mapping[str, Sequence[str]]) -> Iterator[ExposedRefs]:

@@ -7,6 +7,7 @@ Use it for settings that change only what is shown, and for the committer in the
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 
 from git_hub_session.git.config import (
@@ -22,9 +23,12 @@ from git_hub_session.git.safe_open import MAX_BYTES, read_bytes, read_text
 _MAX_DEPTH = 10
 """The largest number of nested includes, as in git."""
 _CRUD = " .,:;<>\"\\'"
+_LOCAL = "/usr/local/"
 _UNKNOWN_DIRECTORIES = ("~", "%(")
 COMMAND_LINE = "command line:"
 """git's name for the origin of the settings of `git -c`."""
+LIST_ENTRIES = ("config", "-z", "--show-origin", "--list")
+"""The git command whose output parse_entries() parses."""
 
 
 def read_settings(common_dir: str, git_dir: str, environ: Mapping[str, str]) -> dict[str, str]:
@@ -45,6 +49,30 @@ def read_settings(common_dir: str, git_dir: str, environ: Mapping[str, str]) -> 
     return settings | config_from_environment(environ)
 
 
+def read_all_settings(
+    common_dir: str, git_dir: str, environ: Mapping[str, str]
+) -> dict[str, str] | None:
+    """Return the same as read_settings(), or None if git may read a file that is not read here."""
+    if not _has_known_system_file(environ):
+        return None
+    settings = read_settings(common_dir, git_dir, environ)
+    return None if any(map(_is_include, settings)) else settings
+
+
+def _has_known_system_file(environ: Mapping[str, str]) -> bool:
+    """Return True if git's file of the system is /etc/gitconfig, or the environment names it.
+
+    A git that was built with another prefix than /usr reads another file.
+    """
+    if is_true(environ.get("GIT_CONFIG_NOSYSTEM")) or "GIT_CONFIG_SYSTEM" in environ:
+        return True
+    directories = environ.get("PATH", "").split(os.pathsep)
+    has_git = (name for name in directories if os.access(os.path.join(name, "git"), os.X_OK))
+    directory = next(has_git, "")
+    is_of_system = directory.startswith(("/usr/", "/bin")) and not directory.startswith(_LOCAL)
+    return sys.platform == "linux" and is_of_system
+
+
 def read_entries(common_dir: str, environ: Mapping[str, str]) -> list[ConfigEntry] | None:
     """Return every value of every setting, in ascending priority.
 
@@ -61,13 +89,16 @@ def read_entries(common_dir: str, environ: Mapping[str, str]) -> list[ConfigEntr
     entries += (
         ConfigEntry(name, value, COMMAND_LINE) for name, value in settings_from_environment(environ)
     )
-    if any(each.name.startswith(("include.", "includeif.")) for each in entries):
-        return None
-    return entries
+    return None if any(_is_include(each.name) for each in entries) else entries
+
+
+def _is_include(name: str) -> bool:
+    """Return True if the setting includes a file. The file was not read here."""
+    return name.startswith(("include.", "includeif."))
 
 
 def parse_entries(output: bytes) -> list[ConfigEntry]:
-    """Parse the output of `git config -z --show-origin`."""
+    """Parse the output of `git` with the arguments LIST_ENTRIES."""
     fields = output.decode("utf-8", "replace").split("\0")[:-1]
     entries = []
     for origin, text in zip(fields[::2], fields[1::2], strict=True):

@@ -13,7 +13,6 @@ from git_hub_session.git.config import is_true
 from git_hub_session.git.ref_names import short_name
 from git_hub_session.merge.hooks import COMMIT_HOOKS, MERGE_HOOKS, may_have_hooks
 from git_hub_session.merge.options import MergeKind, MergeOptions, merge_command
-from git_hub_session.merge.surroundings import git_at_target
 from git_hub_session.util.shell import quote_word, split_words
 from git_hub_session.worktree.merge_tree import driver_settings
 
@@ -99,8 +98,9 @@ class MergeSettings(NamedTuple):
 
 def read_merge_settings(into: str, checkout: Checkout | None, project: Project) -> MergeSettings:
     """Return the settings for a merge into the branch `into` (a full ref). Raise GitFailed."""
-    values = git_at_target(project, checkout).settings()
-    strategy, common_dir = values.get("pull.twohead", ""), project.paths.common_dir
+    paths = project.paths
+    values = project.settings_at(*(checkout or (paths.common_dir, paths.main_worktree)))
+    strategy, common_dir = values.get("pull.twohead", ""), paths.common_dir
     settings = MergeSettings(
         kind=MergeKind.FAST_FORWARD if values.get("merge.ff") == "only" else MergeKind.MERGE,
         cleanup=values.get("commit.cleanup", "default"),

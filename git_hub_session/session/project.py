@@ -28,6 +28,7 @@ from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
     from git_hub_session.git.command import Git
+    from git_hub_session.git.config import ConfigEntry
     from git_hub_session.git.repository import GitRepo
     from git_hub_session.session.approvals import CommandApprovals
     from git_hub_session.settings.settings import Settings
@@ -182,16 +183,45 @@ class Project:
             common_dir = git_dir = ""
         return read_settings(common_dir, git_dir, self.environ)
 
+    def settings_at(self, git_dir: str, top: str) -> dict[str, str]:
+        """Return the last value of each git setting in the worktree `top`. Raise GitFailed.
+
+        Start git only if the settings have sources that are not read here.
+
+        Args:
+            git_dir: the git dir of the worktree.
+        """
+        from git_hub_session.git.config_files import read_all_settings
+
+        settings = read_all_settings(self.paths.common_dir, git_dir, self.environ)
+        return self.git.at(git_dir, top).settings() if settings is None else settings
+
     @cached_property
     def settings(self) -> Settings:
         """The settings of this program. Outside of a repository, they are those of the user."""
         from git_hub_session.settings.settings import read_settings
 
         try:
-            common_dir, top = self.paths.common_dir, self.paths.main_worktree
+            top = self.paths.main_worktree
         except NotARepository:
-            common_dir = top = ""
-        return read_settings(common_dir, top, self.environ, lambda command: self.git.run(command))
+            top = ""
+        return read_settings(self.config_entries, top)
+
+    @cached_property
+    def config_entries(self) -> Sequence[ConfigEntry]:
+        """The values of all git settings, in ascending priority. Raise HubError if git fails.
+
+        Start git only if the configuration includes files under conditions, which need the
+        repository. Outside of a repository, they are those of the user.
+        """
+        from git_hub_session.git.config_files import LIST_ENTRIES, parse_entries, read_entries
+
+        try:
+            common_dir = self.paths.common_dir
+        except NotARepository:
+            common_dir = ""
+        entries = read_entries(common_dir, self.environ)
+        return parse_entries(self.git.run(LIST_ENTRIES)) if entries is None else entries
 
     def config_values(self, name: str) -> list[str]:
         """Return all values of a git setting; the last one wins.

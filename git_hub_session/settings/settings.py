@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 from git_hub_session._typing import NamedTuple
-from git_hub_session.errors import GitFailed, HubError
+from git_hub_session.errors import HubError
 from git_hub_session.git.config import ConfigEntry
-from git_hub_session.git.config_files import COMMAND_LINE, parse_entries, read_entries
+from git_hub_session.git.config_files import COMMAND_LINE
 from git_hub_session.settings.project_file import ProjectFile, read_project_file
 from git_hub_session.settings.table import NUMBER, PREFIX, Setting, find_setting
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
 DEFAULT = "default"
 """The origin of a value that nothing sets."""
-_COMMAND = ("config", "-z", "--show-origin", "--get-regexp", r"^hubsession\.")
-_NOTHING_FOUND = 1  # the exit status of _COMMAND
 
 
 class SettingValues(NamedTuple):
@@ -94,34 +92,9 @@ class Settings:
         return found.values if found.is_project else ()
 
 
-def read_settings(
-    common_dir: str,
-    main_worktree: str,
-    environ: Mapping[str, str],
-    run_git: Callable[[Sequence[str]], bytes],
-) -> Settings:
-    """Read all settings.
-
-    Start git only if the configuration includes files under conditions, which need the repository.
-
-    Args:
-        common_dir: the common dir of the repository, or '' without a repository.
-        main_worktree: the directory of the file .hubsession, or ''.
-        run_git: runs a git command in the repository.
-    """
-    entries = read_entries(common_dir, environ)
-    if entries is None:
-        entries = _ask_git(run_git)
+def read_settings(entries: Sequence[ConfigEntry], main_worktree: str) -> Settings:
+    """Return the settings in git's `entries` and in the file .hubsession of `main_worktree`."""
     return Settings(entries, read_project_file(main_worktree))
-
-
-def _ask_git(run_git: Callable[[Sequence[str]], bytes]) -> list[ConfigEntry]:
-    try:
-        return parse_entries(run_git(_COMMAND))
-    except GitFailed as error:
-        if error.status != _NOTHING_FOUND:
-            raise
-        return []
 
 
 def _effective(values: Sequence[str], setting: Setting) -> tuple[str, ...]:

@@ -124,7 +124,7 @@ def _absolute_name(placeholder: str, scratch: str) -> str:
 def _read_drivers(project: Project) -> tuple[tuple[str, str], ...]:
     """Return the driver settings of the main worktree."""
     paths = project.paths
-    return driver_settings(project.git.at(paths.common_dir, paths.main_worktree).settings())
+    return driver_settings(project.settings_at(paths.common_dir, paths.main_worktree))
 
 
 def run_merge_tree(

@@ -35,7 +35,7 @@ def archive_findings(hub: HubSnapshot) -> Iterator[Finding]:
 @check("refs-exposed", "a setting lets git fetch delete refs of the hub, or git push publish them")
 def check_exposed_refs(hub: HubSnapshot) -> Iterator[Problem]:
     try:
-        exposed = find_exposed_refs(hub.project.git)
+        exposed = find_exposed_refs(hub.project.config_entries)
     except HubError:
         return  # check_git_exists and check_repository report an unusable git
     for refs in exposed:
