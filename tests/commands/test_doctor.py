@@ -245,6 +245,14 @@ def interrupt_exec(hub: Hub, sid: str) -> str:
 
 
 @register("agent-cut-off", fixed=True)
+def interrupt_exec_of_an_earlier_attempt(hub: Hub, sid: str) -> str:
+    hub.git("branch", f"hub/{sid}/agent-2/attempt-2")
+    attempts = {"attempt-1": {"status": "waiting", "exec": {"run": "exec-1"}}}
+    edit_state(hub, sid, agents={"agent-2": {"status": "done", "attempt": 2, "attempts": attempts}})
+    return f"{sid} agent-2/attempt-1"
+
+
+@register("agent-cut-off", fixed=True)
 def mark_agent_as_running(hub: Hub, sid: str) -> str:
     edit_state(hub, sid, agents={"agent-2": {"status": "running"}})
     return f"{sid} agent-2"

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.cleanup import kept, removed, shown_path
+from tests.support.evaluated_sessions import agent_worktree
 from tests.support.hints import type_hint, types
-from tests.support.hub import Hub, Result, is_alive, wait_for
+from tests.support.hub import Hub, Result, is_alive, process_in, wait_for
 
 
 @pytest.fixture
@@ -155,6 +156,24 @@ def test_doctor_after_a_killed_exec(running_session: Hub) -> None:
     assert [finding["code"] for finding in hub.json("doctor", "s1", code=1)["findings"]] == [
         "agent-cut-off"
     ]
+
+
+def test_doctor_after_a_killed_exec_of_an_earlier_attempt(hub: Hub) -> None:
+    """`spawn --retry` keeps the status of the attempt that the killed `exec` worked for."""
+    assert hub.run("init", "-q", "--id=s1", "--task=t", "--agents=1").code == 0
+    assert hub.run("spawn", "-q", "s1").code == 0
+    with killed_exec(hub, "cd /; exec sleep 300", "--agents=1"):
+        assert hub.run("spawn", "-q", "--retry", "1", "s1").code == 0
+        assert hub.json("doctor", "s1")["findings"] == []
+    with process_in(agent_worktree(hub, 1)):
+        assert hub.json("doctor", "s1")["findings"] == []
+    [finding] = hub.json("doctor", "s1", code=1)["findings"]
+    assert (finding["code"], finding["subject"]) == ("agent-cut-off", "s1 agent-1/attempt-1")
+    assert hub.run("doctor", "-q", "--fix", "s1").code == 0
+    agent = hub.state()["agents"]["agent-1"]
+    assert (agent["status"], agent["attempt"]) == ("ready", 2)
+    assert agent["attempts"]["attempt-1"]["status"] == "failed"
+    assert hub.json("doctor", "s1")["findings"] == []
 
 
 def test_command_of_a_session_in_another_repository(running_session: Hub, tmp_path: Path) -> None:

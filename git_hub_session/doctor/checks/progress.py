@@ -8,14 +8,23 @@ from collections.abc import Iterator
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.doctor.finding import Finding, Problem, check
 from git_hub_session.doctor.snapshot import HubSnapshot, is_partial_add
-from git_hub_session.git.ref_names import HEADS, SessionId, agent_number, branch_prefix
+from git_hub_session.git.ref_names import (
+    HEADS,
+    AgentBranch,
+    SessionId,
+    agent_number,
+    branch_prefix,
+)
 from git_hub_session.session import runs
 from git_hub_session.session.agents import interrupted_spawns
-from git_hub_session.session.record import with_agents
+from git_hub_session.session.attempts import earlier_attempts
+from git_hub_session.session.record import with_agents, with_attempts
 from git_hub_session.session.state import FINISHED, AgentStatus, State
 from git_hub_session.session.store import TASK_FILE
 from git_hub_session.system import procfs
 from git_hub_session.util.clock import format_age_since, format_iso, parse_iso
+from git_hub_session.util.json_values import as_text
+from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.worktree.git_settings import (
     changed_settings,
     settings_advice,
@@ -27,6 +36,9 @@ if TYPE_CHECKING:
     from git_hub_session.session.model import Session
     from git_hub_session.session.store import LockedSession
     from git_hub_session.system.directory import SafeDirectory
+
+_ATTEMPT = "/attempt-"
+"""The text between the agent and the number in the name of an earlier attempt."""
 
 IDLE_SECONDS = 24 * 3600
 """The time after which a session without any activity is reported."""
@@ -43,13 +55,18 @@ def progress_findings(session: Session, hub: HubSnapshot) -> Iterator[Finding]:
 
 
 def fix_agent_status(finding: Finding, hub: HubSnapshot, locked: LockedSession) -> list[str]:
-    """Set the status of the agent to the result of its interrupted command."""
-    name = finding.subject.removeprefix(f"{finding.session} ")
+    """Set the status of the attempt to the result of its interrupted command."""
+    subject = finding.subject.removeprefix(f"{finding.session} ")
+    name, _, number = subject.partition(_ATTEMPT)
+    attempt = parse_int(number, MAX_COUNT) or 0
     at = format_iso(hub.now)
 
     def with_final_status(session: Session) -> Session:
-        status = _final_status(session, name, hub)
-        return with_agents(session, {name: {"status": status}}, at=at)
+        change = {"status": _final_status(session, name, attempt, hub)}
+        if not attempt:
+            return with_agents(session, {name: change}, at=at)
+        branch = AgentBranch(session.id, agent_number(name), attempt)
+        return with_attempts(session, {branch: change}, at=at)
 
     locked.update(with_final_status)
     return []
@@ -59,23 +76,37 @@ def fix_agent_status(finding: Finding, hub: HubSnapshot, locked: LockedSession) 
     "agent-cut-off", "a command was interrupted while it worked for an agent", fix=fix_agent_status
 )
 def check_interrupted_agents(session: Session, hub: HubSnapshot) -> Iterator[Problem]:
-    """Find agents whose status names a running command although no process runs it."""
+    """Find attempts whose status names a running command although no process runs it."""
     for name in session.agents:
-        status = session.agent_record(name).status
-        command = _interrupted_command(session, name, hub)
-        if not command:
-            continue
-        advice = _continue_command(session, name, hub)
-        fix = "" if advice else f"set its status to '{_final_status(session, name, hub)}'"
-        evidence = f"the status of {name} is '{status}', but no {command} is running"
-        yield Problem(f"{session.id} {name}", evidence, session.id, fix, advice)
+        earlier = earlier_attempts(session, name) if agent_number(name) else []
+        for attempt in (0, *earlier):
+            command = _interrupted_command(session, name, attempt, hub)
+            if command:
+                yield _interrupted_problem(session, name, attempt, command, hub)
 
 
-def _interrupted_command(session: Session, name: str, hub: HubSnapshot) -> str:
-    """Return the command that was interrupted while it worked for the agent, or ''."""
-    status = session.agent_record(name).status
+def _interrupted_problem(
+    session: Session, name: str, attempt: int, command: str, hub: HubSnapshot
+) -> Problem:
+    status = _status(session, name, attempt)
+    subject = f"{name}{_ATTEMPT}{attempt}" if attempt else name
+    advice = "" if attempt else _continue_command(session, name, hub)
+    final_status = _final_status(session, name, attempt, hub)
+    fix = "" if advice else f"set its status to '{final_status}'"
+    evidence = f"the status of {subject} is '{status}', but no {command} is running"
+    return Problem(f"{session.id} {subject}", evidence, session.id, fix, advice)
+
+
+def _status(session: Session, name: str, attempt: int) -> str:
+    """Return the status of an attempt in state.json. 0 is the last attempt."""
+    return as_text(session.attempt_fields(name, attempt).get("status"))
+
+
+def _interrupted_command(session: Session, name: str, attempt: int, hub: HubSnapshot) -> str:
+    """Return the command that was interrupted while it worked for the attempt, or ''."""
+    status = _status(session, name, attempt)
     if status in (AgentStatus.RUNNING, AgentStatus.WAITING):
-        return "" if _is_agent_running(session, name, hub) else "exec"
+        return "" if _is_agent_running(session, name, attempt, hub) else "exec"
     # check_partial_add reports the partial worktree. Its fix has to come first.
     if any(is_partial_add(worktree) for worktree in hub.worktrees_of(session.id)):
         return ""
@@ -87,8 +118,8 @@ def _interrupted_command(session: Session, name: str, hub: HubSnapshot) -> str:
 def _continue_command(session: Session, name: str, hub: HubSnapshot) -> str:
     """Return the command that finishes an interrupted spawn or restore, or '' if none can."""
     number = agent_number(name)
-    status = session.agent_record(name).status
-    if not number or _has_complete_worktree(session.id, name, hub):
+    status = _status(session, name, 0)
+    if not number or _has_complete_worktree(_branch_prefix(session, name, 0), session.id, hub):
         return ""
     if status == AgentStatus.RESTORING:
         return f"git hub-session restore {session.id}"
@@ -97,17 +128,23 @@ def _continue_command(session: Session, name: str, hub: HubSnapshot) -> str:
     return ""
 
 
-def _final_status(session: Session, name: str, hub: HubSnapshot) -> AgentStatus:
-    """Return the status of an agent whose interrupted command cannot be finished."""
-    is_created = session.agent_record(name).status in (AgentStatus.SPAWNING, AgentStatus.RESTORING)
-    if is_created and _has_complete_worktree(session.id, name, hub):
+def _final_status(session: Session, name: str, attempt: int, hub: HubSnapshot) -> AgentStatus:
+    """Return the status of an attempt whose interrupted command cannot be finished."""
+    is_created = _status(session, name, attempt) in (AgentStatus.SPAWNING, AgentStatus.RESTORING)
+    prefix = _branch_prefix(session, name, attempt)
+    if is_created and _has_complete_worktree(prefix, session.id, hub):
         return AgentStatus.READY
     return AgentStatus.FAILED
 
 
-def _has_complete_worktree(sid: SessionId, name: str, hub: HubSnapshot) -> bool:
-    """Return True if the agent has an unlocked worktree with an intact link."""
-    prefix = f"{branch_prefix(sid)}{name}/"
+def _branch_prefix(session: Session, name: str, attempt: int) -> str:
+    """Return the start of the full ref of an earlier attempt, or of all attempts of the agent."""
+    agent = f"{branch_prefix(session.id)}{name}/"
+    return f"{agent}{_ATTEMPT[1:]}{attempt}" if attempt else agent
+
+
+def _has_complete_worktree(prefix: str, sid: SessionId, hub: HubSnapshot) -> bool:
+    """Return True if a branch with this prefix has an unlocked worktree with an intact link."""
     return any(
         worktree.head.startswith(prefix)
         and not (worktree.is_missing or worktree.link_error or worktree.lock_reason is not None)
@@ -115,18 +152,19 @@ def _has_complete_worktree(sid: SessionId, name: str, hub: HubSnapshot) -> bool:
     )
 
 
-def _is_agent_running(session: Session, name: str, hub: HubSnapshot) -> bool:
-    """Return True if the recorded run is active, or if a process works for the agent."""
+def _is_agent_running(session: Session, name: str, attempt: int, hub: HubSnapshot) -> bool:
+    """Return True if the recorded run is active, or if a process works for the attempt."""
     if not agent_number(name):
         return False
-    run = session.agent_record(name).run
     with hub.project.store.open_directory(session.id) as directory:
-        if run in runs.active_runs(directory, runs.EXEC):
+        if runs.recorded_run(session, name, attempt) in runs.active_runs(directory, runs.EXEC):
             return True
-        variables = _command_variables(directory)
-    if procfs.pids_with_environment({**variables, "HUB_AGENT": name}):
+        variables = {**_command_variables(directory), "HUB_AGENT": name}
+    if attempt:
+        variables["HUB_ATTEMPT"] = str(attempt)
+    if procfs.pids_with_environment(variables):
         return True
-    return _has_process_in(session.id, f"{branch_prefix(session.id)}{name}/", hub)
+    return _has_process_in(session.id, _branch_prefix(session, name, attempt), hub)
 
 
 def _has_process_in(sid: SessionId, prefix: str, hub: HubSnapshot) -> bool:
