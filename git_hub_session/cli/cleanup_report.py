@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from git_hub_session._typing import TYPE_CHECKING, Any
+from git_hub_session.cli.table import part_lines
 from git_hub_session.cli.view import (
     Record,
     TerminalStyle,
@@ -106,7 +107,10 @@ class ReportOutput:
         ]
 
     def lines(self, style: TerminalStyle) -> list[str]:
-        """Return the report as text: one line for each branch, and its details below it."""
+        """Return the report as text: one line for each branch, and its details below it.
+
+        On a narrow terminal, a row has several lines.
+        """
         cleaned_up = "Would clean up" if self._dry_run else "Cleaned up"
         worktrees = count_noun(len(self.report.removed), "worktree")
         last = f"{cleaned_up} {worktrees} for session {self.report.session}"
@@ -125,7 +129,7 @@ class ReportOutput:
             parts[removed.branch] += self._removed_parts(removed)
             details[removed.branch] += self._restore_lines(removed)
         for kept in report.kept:
-            parts[kept.branch].append(self._kept_part(kept, style))
+            parts[kept.branch] += self._kept_parts(kept, style)
             details[kept.branch] += _reason_lines(kept)
         for archived in report.branches.archived:
             verbs = ("would tag", "tagged") if archived.tag else ("would archive", "archived")
@@ -138,7 +142,7 @@ class ReportOutput:
         return [
             line
             for ref, name in names.items()
-            for line in (f"{name}: {', '.join(parts[ref])}", *details[ref])
+            for line in (*part_lines(name, parts[ref], style), *details[ref])
         ]
 
     def _removed_parts(self, removed: RemovedWorktree) -> Iterator[str]:
@@ -149,9 +153,10 @@ class ReportOutput:
             kinds = dict.fromkeys(_KINDS[saved.kind] for saved in removed.saved)
             yield f"{save} {' and '.join(kinds)}"
 
-    def _kept_part(self, kept: KeptWorktree, style: TerminalStyle) -> str:
-        saved = "".join(f", saved {_KINDS[saved.kind]} in {saved.ref}" for saved in kept.saved)
-        return f"{style.paint('kept', 'red')} {self._path(kept.path)}{escape_control(saved)}"
+    def _kept_parts(self, kept: KeptWorktree, style: TerminalStyle) -> Iterator[str]:
+        yield f"{style.paint('kept', 'red')} {self._path(kept.path)}"
+        for saved in kept.saved:
+            yield f"saved {_KINDS[saved.kind]} in {escape_control(saved.ref)}"
 
     def _restore_lines(self, removed: RemovedWorktree) -> list[str]:
         """Return the commands that restore the saved work, the short ones if they are enough."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.util.text import display_width, pad, wrap_words
+from git_hub_session.util.text import display_width, pad, remove_colors, wrap_words
 
 if TYPE_CHECKING:
     from git_hub_session.cli.view import TerminalStyle
@@ -69,6 +69,19 @@ def lines_below(text: str, style: TerminalStyle, indent: str) -> list[str]:
         return [f"{indent}{text}"]
     first, *others = wrap_words(text, style.columns - len(indent) - len(_GAP))
     return [f"{indent}{first}", *(f"{indent}{_GAP}{line}" for line in others)]
+
+
+def part_lines(name: str, parts: Sequence[str], style: TerminalStyle) -> list[str]:
+    """Return the parts of a row after its name. Begin an indented line if a part does not fit."""
+    lines = [f"{name}: {parts[0]}" if parts else f"{name}:"]
+    for part in parts[1:]:
+        longer = f"{lines[-1]}, {part}"
+        if style.columns is None or display_width(remove_colors(longer)) <= style.columns:
+            lines[-1] = longer
+        else:
+            lines[-1] += ","
+            lines.append(f"{_GAP * 2}{part}")
+    return lines
 
 
 def _fitting_count(columns: Sequence[Column], style: TerminalStyle, used: int) -> int:

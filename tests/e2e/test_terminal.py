@@ -135,6 +135,48 @@ def test_narrow_table_of_exec(hub: Hub) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("columns", "planned", "row"),
+    [
+        (
+            80,
+            ["agent-2: would remove ../project.hub/s1/agent-2, would save uncommitted work"],
+            [
+                "agent-2: removed ../project.hub/s1/agent-2, saved uncommitted work,",
+                "    tagged as hub/archive/s1/agent-2",
+            ],
+        ),
+        (
+            40,
+            [
+                "agent-2: would remove ../project.hub/s1/agent-2,",
+                "    would save uncommitted work",
+            ],
+            [
+                "agent-2: removed ../project.hub/s1/agent-2,",
+                "    saved uncommitted work,",
+                "    tagged as hub/archive/s1/agent-2",
+            ],
+        ),
+    ],
+)
+def test_narrow_rows_of_cleanup_and_merge(
+    hub: Hub, columns: int, planned: list[str], row: list[str]
+) -> None:
+    """A row continues on indented lines. No path is split. In a pipe, there is one line."""
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+    (agent_worktree(hub, 2) / "new").write_text("new\n")
+    assert hub.run("eval", "-q", "--ranking=1,2", "s1").code == 0
+    lines = run_in_terminal(hub, "cleanup", "-n", "s1", columns=columns).splitlines()
+    assert lines[1:-1] == planned
+    assert hub.run("cleanup", "-n", "s1").out.splitlines()[1] == " ".join(
+        line.strip() for line in planned
+    )
+    lines = run_in_terminal(hub, "merge", "--yes", "s1", columns=columns).splitlines()
+    first = lines.index(row[0])
+    assert lines[first : first + len(row)] == row
+
+
 def test_columns_and_ellipsis_of_the_environment(hub: Hub) -> None:
     """COLUMNS overrides the terminal, as in git. The ellipsis is ASCII in an ASCII locale."""
     hub.session("ascii", task=TASKS["ascii"])
