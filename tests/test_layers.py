@@ -53,9 +53,10 @@ LAYERS = {
     "merge": f"{WORKTREES} board lineage cleanup merge",
     "doctor": f"{WORKTREES} board cleanup doctor",
     "review": f"{WORKTREES} board review",
-    "cli": f"{SESSION} metric cli",
-    "completion": f"{SESSION} metric board cli completion",
-    "commands": f"{WORKTREES} board lineage agents metric ranking evaluation cleanup restore merge doctor review cli "
+    "events": f"{SESSION} events",
+    "cli": f"{SESSION} metric events cli",
+    "completion": f"{SESSION} metric board events cli completion",
+    "commands": f"{WORKTREES} board lineage agents metric ranking evaluation cleanup restore merge doctor review events cli "
     "completion commands",
     "main": f"{SYSTEM} cli commands main",
     "__main__": "_typing main",
@@ -66,7 +67,7 @@ OWNERS = {
     "pygit2": "git.libgit2",
     "yaml": "session.config_file",
     "psutil": "system.psutil_processes",
-    "subprocess": "git.process programs.foreground system.processes",
+    "subprocess": "git.process programs.background programs.foreground system.processes",
     "fcntl": "system.directory",
     "pickle": "system.parallel",  # it reads only data that a fork of this process has written
     "threading": "",
@@ -94,6 +95,7 @@ PURE_IMPORTS = {
 # Every import inside a function: a command must not wait for a module that it does not use.
 LATE_IMPORTS = {
     ("__main__", "main"),
+    ("cli.context", "events.send"),
     ("cli.context", "settings.table"),
     ("cli.output", "cli.formats"),
     ("cli.output", "cli.paging.pager"),

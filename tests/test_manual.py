@@ -339,7 +339,7 @@ def test_what_is_to_be_typed_can_be_typed() -> None:
 
 
 def test_the_examples_work(hub: Hub) -> None:
-    life, aliases, hook, swap, script, back = examples()
+    life, aliases, notify, hook, swap, script, back = examples()
     hub.commit(hub.top, "speed", "9\n", "base")
     hub.commit(hub.top, "bench.py", 'print("ms:", open("speed").read())\n', "base")
     agent = Path(hub.environ["PATH"].partition(":")[0], "claude")
@@ -361,6 +361,9 @@ def test_the_examples_work(hub: Hub) -> None:
     assert hub.call("sh", "-e", "-c", aliases) == Result(0)
     assert hub.call("git", "hs", "list", "--format=porcelain").code == 0
     assert hub.call("git", "sweep") == Result(0, "", "no session to clean up\n")
+
+    assert hub.call("sh", "-e", "-c", notify) == Result(0)
+    assert "has finished" in hub.git("config", "hubsession.hook.agentDone")
 
     path = hub.top / ".git" / "hooks" / "pre-commit"
     path.write_text(hook)

@@ -108,11 +108,11 @@ def test_each_change_is_one_line_that_starts_with_a_verb() -> None:
 
 def test_every_setting_is_named() -> None:
     section = README.partition("\n## Configuration\n")[2].partition("\n## ")[0]
-    named = re.findall(r"`(hubsession\.[a-zA-Z]+)`", section)
+    named = re.findall(r"`(hubsession\.[a-zA-Z.]+)`", section)
     assert set(named) == {setting.key for setting in SETTINGS}
     last = [setting.key for setting in SETTINGS if not setting.is_project]
-    assert named[-len(last) :] == last, "the last five"
-    assert len(last) == 5
+    assert named[-len(last) :] == last, "the last eleven"
+    assert len(last) == 11
 
 
 def test_the_defaults_of_a_project_work(hub: Hub) -> None:

@@ -20,9 +20,14 @@ from git_hub_session.session.store import NoSuchSession
 from git_hub_session.util.clock import parse_iso
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from git_hub_session._typing import Any
     from git_hub_session.cli.options import Arguments, ArgumentValue
     from git_hub_session.cli.reporter import Reporter
+    from git_hub_session.events.send import SentEvent
     from git_hub_session.settings.settings import Settings
+    from git_hub_session.settings.table import Setting
 
 
 class AmbiguousId(HubError):
@@ -41,6 +46,7 @@ class Context:
         self.project = project
         self.project.progress = reporter.progress
         self.reporter = reporter
+        self._sent_events: list[SentEvent] = []
 
     @cached_property
     def settings(self) -> Settings:
@@ -63,6 +69,30 @@ class Context:
                 if values:
                     defaults[setting.option] = values if setting.is_list else values[-1]
         return args.with_values(**defaults)
+
+    def start_event(self, event: Setting, make_document: Callable[[], dict[str, Any]]) -> None:
+        """Start the command of an event, if the user has configured one. Hold no lock.
+
+        Args:
+            make_document: returns the JSON of the event. It has the key `session_id`.
+        """
+        command = self.settings.value(event)
+        if command:
+            from git_hub_session.events.send import SentEvent
+
+            self._sent_events.append(SentEvent(event, command, make_document(), self.project))
+
+    def finish_events(self) -> None:
+        """Wait for the commands of events. Warn about each one that failed, also with `-q`."""
+        while self._sent_events:
+            warning = self._sent_events.pop(0).wait()
+            if warning:
+                self.reporter.warn(warning)
+
+    def send_event(self, event: Setting, make_document: Callable[[], dict[str, Any]]) -> None:
+        """Run the command of an event, and wait for its end. See `start_event`."""
+        self.start_event(event, make_document)
+        self.finish_events()
 
     def find_session(self, text: str | None) -> SessionId:
         """Return the session for an id or an abbreviated id.

@@ -34,6 +34,10 @@ class Reporter:
         """Print a note on standard error."""
         write_stderr_line(line)
 
+    def warn(self, text: str) -> None:
+        """Print a warning on standard error, also with `-q`."""
+        write_stderr_line(f"warning: {text}")
+
     def hints(self, lines: Sequence[str]) -> None:
         """Print hints on standard error, also with `-q`: they belong to an error or a signal."""
         write_hints(lines, self._output)

@@ -10,6 +10,7 @@ from git_hub_session.cli.cleanup_report import ReportOutput
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.commands._archive.view import ArchiveView
 from git_hub_session.restore.commands import restore_commands
+from git_hub_session.settings.table import HOOK_ARCHIVED
 
 if TYPE_CHECKING:
     from git_hub_session.cli.context import Context
@@ -35,9 +36,13 @@ def run(context: Context, args: Arguments) -> ArchiveView:
         result = preview_archive(sid, project, options)
     else:
         result = archive_session(sid, project, options, reason=args.value("reason") or "")
+    commands = restore_commands(result.report, project)
+    report = ReportOutput(result.report, project.cwd, commands, dry_run=dry_run)
+    view = ArchiveView(result, report, dry_run=dry_run)
+    if not dry_run:
+        if view.is_archived:
+            context.send_event(HOOK_ARCHIVED, view.document)
         run_maintenance(
             project.paths.common_dir, project.repo, project.config_values, lambda: project.git
         )
-    commands = restore_commands(result.report, project)
-    report = ReportOutput(result.report, project.cwd, commands, dry_run=dry_run)
-    return ArchiveView(result, report, dry_run=dry_run)
+    return view

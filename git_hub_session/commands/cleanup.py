@@ -14,6 +14,7 @@ from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Optio
 from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, View
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.restore.commands import restore_commands
+from git_hub_session.settings.table import HOOK_CLEANED
 from git_hub_session.worktree.neighbors import Neighbors
 
 if TYPE_CHECKING:
@@ -70,7 +71,10 @@ def run(context: Context, args: Arguments) -> CleanupView:
             # Report the other sessions too: the user needs the names of their rescue refs.
             report = failed_report(sid, error)
         commands = restore_commands(report, project)
-        reports.append(ReportOutput(report, project.cwd, commands, dry_run=dry_run))
+        output = ReportOutput(report, project.cwd, commands, dry_run=dry_run)
+        reports.append(output)
+        if (report.removed or report.branches.archived) and not dry_run:
+            context.send_event(HOOK_CLEANED, output.fields)
     if not dry_run:
         run_maintenance(
             project.paths.common_dir, project.repo, project.config_values, lambda: project.git

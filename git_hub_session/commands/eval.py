@@ -42,7 +42,7 @@ from git_hub_session.evaluation.candidates import INCLUDE_FAILED_HINT
 from git_hub_session.evaluation.evaluate import evaluate_session, preview_evaluation
 from git_hub_session.ranking.ranking import DIRECTIONS
 from git_hub_session.session.baseline import describe_verdict
-from git_hub_session.settings.table import SETUP
+from git_hub_session.settings.table import HOOK_EVALUATED, SETUP
 from git_hub_session.util.text import escape_control
 
 if TYPE_CHECKING:
@@ -120,7 +120,10 @@ def run(context: Context, args: Arguments) -> EvalView | WorktreeView:
     except HubError as error:
         error.hint = _with_options(error.hint, args, sid)
         raise
-    return EvalView(result, project.cwd, dry_run=dry_run)
+    view = EvalView(result, project.cwd, dry_run=dry_run)
+    if (result.run or result.verdict) and not dry_run:
+        context.send_event(HOOK_EVALUATED, view.document)
+    return view
 
 
 def _with_options(hint: str, args: Arguments, sid: SessionId) -> str:

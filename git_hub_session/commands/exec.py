@@ -33,27 +33,26 @@ from git_hub_session.cli.retry_options import (
     parse_retries,
     parse_retry_delay,
 )
-from git_hub_session.cli.table import Column, table_lines
 from git_hub_session.cli.view import (
     Record,
     TerminalStyle,
     TextOutput,
     View,
-    agent_fields,
     make_record,
     relative_path,
     warning_lines,
 )
+from git_hub_session.commands._exec.table import run_fields, run_table
 from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import agent_list
 from git_hub_session.session.model import MAX_AGENTS
+from git_hub_session.settings.table import HOOK_AGENT_DONE
 from git_hub_session.util.text import decode_terminal_line, escape_control
 
 if TYPE_CHECKING:
     from git_hub_session.agents.exec import ExecResult
     from git_hub_session.agents.run_monitor import AgentRun
     from git_hub_session.cli.context import Context
-    from git_hub_session.cli.reporter import Reporter
     from git_hub_session.git.ref_names import SessionId
 
 
@@ -100,7 +99,7 @@ def run(context: Context, args: Arguments, following: Sequence[str] = ()) -> Exe
     options = _parse_options(context, args, sid)
     if args.is_set("dry-run"):
         return ExecView(preview_exec(sid, project, options), project.cwd, dry_run=True)
-    display = _LiveDisplay(context.reporter)
+    display = _LiveDisplay(context, sid)
     try:
         result = run_for_agents(sid, project, options, display)
     except BaseException as error:
@@ -109,6 +108,8 @@ def run(context: Context, args: Arguments, following: Sequence[str] = ()) -> Exe
             commands = [*display.continue_commands(sid, args), *following]
             context.reporter.hints(continue_lines(commands))
         raise
+    finally:
+        context.finish_events()
     display.elapsed.clear()
     return ExecView(result, project.cwd, dry_run=False)
 
@@ -135,14 +136,16 @@ def _parse_commit(args: Arguments) -> str:
 
 
 class _LiveDisplay(RunObserver):
-    """Prints the output of the agents, and the time that they take.
+    """Prints the output of the agents, and the time that they take. Sends the events.
 
     A closed standard output must not end the agents' commands.
     """
 
-    def __init__(self, reporter: Reporter) -> None:
-        self.elapsed = reporter.elapsed_line()
-        self._reporter = reporter
+    def __init__(self, context: Context, sid: SessionId) -> None:
+        self._context = context
+        self._sid = sid
+        self._reporter = context.reporter
+        self.elapsed = self._reporter.elapsed_line()
         self._is_open = True
         self._success_by_agent: dict[int, bool] | None = None
         """True for each agent whose command succeeded, or None before the first command."""
@@ -160,6 +163,9 @@ class _LiveDisplay(RunObserver):
         self.elapsed.end(agent_run.agent)
         if self._success_by_agent is not None:
             self._success_by_agent[agent_run.branch.agent] = agent_run.has_not_failed
+        self._context.start_event(
+            HOOK_AGENT_DONE, lambda: {"session_id": self._sid, **run_fields(agent_run)}
+        )
 
     def on_output(self, agent: str, line: bytes) -> None:
         if not self._is_open:
@@ -267,7 +273,7 @@ class ExecView(View):
             "session_id": self.result.session,
             "run": self.result.run or None,
             "dry_run": self.dry_run,
-            "agents": [_run_fields(agent_run) for agent_run in self.result.agent_runs],
+            "agents": [run_fields(agent_run) for agent_run in self.result.agent_runs],
         }
 
     def records(self) -> list[Record]:
@@ -286,7 +292,7 @@ class ExecView(View):
             for agent_run in self.result.agent_runs
             if agent_run.commit
         ]
-        return TextOutput([*self._table(style), *commits])
+        return TextOutput([*run_table(self.result.agent_runs, self.cwd, style), *commits])
 
     def _preview_line(self, agent_run: AgentRun) -> str:
         if agent_run.reason:
@@ -295,55 +301,3 @@ class ExecView(View):
             return f"Would commit the changes of {agent_run.agent}"
         path = escape_control(relative_path(agent_run.path, self.cwd))
         return f"Would run it for {agent_run.agent} in {path}"
-
-    def _table(self, style: TerminalStyle) -> list[str]:
-        agent_runs = self.result.agent_runs
-        rows = [_row(agent_run, self.cwd) for agent_run in agent_runs]
-        agents, exits, times, commits, outputs = zip(*rows, strict=True)
-        has_failed = [run.reason or not run.has_not_failed for run in agent_runs]
-        columns = (
-            Column("AGENT", agents),
-            Column("EXIT", exits, colors=["red" if failed else "" for failed in has_failed]),
-            Column("TIME", times, right=True, label="time "),
-            Column("COMMITS", commits, right=True, label="commits "),
-            Column("OUTPUT", outputs),
-        )
-        return table_lines(columns, style, "")
-
-
-def _row(agent_run: AgentRun, cwd: str) -> tuple[str, str, str, str, str]:
-    result = agent_run.result
-    reason = escape_control(agent_run.reason)
-    if result is None:
-        return (agent_run.agent, "-", "-", "-", reason or "-")
-    log = escape_control(relative_path(agent_run.log, cwd))
-    return (
-        agent_run.agent,
-        (result.stop_reason or str(result.status)) + _tries_text(agent_run),
-        f"{result.seconds:.1f}s",
-        str(agent_run.commits),
-        f"{log} ({reason})" if reason else log,
-    )
-
-
-def _tries_text(agent_run: AgentRun) -> str:
-    return f" (try {agent_run.tries})" if agent_run.tries > 1 else ""
-
-
-def _run_fields(agent_run: AgentRun) -> dict[str, Any]:
-    result = agent_run.result
-    return {
-        **agent_fields(agent_run.branch),
-        "path": agent_run.path,
-        "exit_code": result.status if result else None,
-        "cut_off": (result.stop_reason or None) if result else None,
-        "seconds": round(result.seconds, 3) if result else None,
-        "commits": agent_run.commits if result else None,
-        "output": agent_run.log or None,
-        "commit": agent_run.commit or None,
-        "not_committed": agent_run.not_committed or None,
-        "tries": agent_run.tries or None,
-        "reason": agent_run.reason or None,
-        "hint": agent_run.hint or None,
-        "command": agent_run.command or None,
-    }

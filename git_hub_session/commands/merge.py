@@ -35,6 +35,7 @@ from git_hub_session.merge.plan import MergePlan, plan_merge
 from git_hub_session.restore.commands import restore_commands
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.state import State
+from git_hub_session.settings.table import HOOK_ARCHIVED, HOOK_MERGED
 from git_hub_session.temporary.objects import NewObjects
 from git_hub_session.util.numbers import difference
 from git_hub_session.util.text import count_noun, describe_pass, escape_control
@@ -73,6 +74,7 @@ def run(context: Context, args: Arguments) -> MergeView:
     dry_run = args.is_set("dry-run")
     # Compute the list of changes only if it is printed: for large changes it takes a long time.
     described = not args.is_set("quiet") or args.value("format") not in (None, "text")
+    described = described or bool(context.settings.value(HOOK_MERGED))
     with NewObjects(project.git) as objects:
         plan = plan_merge(sid, project, options, objects, described=described)
         if plan.conflicts or dry_run:
@@ -85,10 +87,21 @@ def run(context: Context, args: Arguments) -> MergeView:
     if options.cleanup:
         archived = archive_ancestors(plan, project, cleanup_options, force=options.force)
         ancestors = _ancestor_views(archived, project)
+    view = MergeView(plan, result, report, ancestors)
+    _send_events(context, view)
     run_maintenance(
         project.paths.common_dir, project.repo, project.config_values, lambda: project.git
     )
-    return MergeView(plan, result, report, ancestors)
+    return view
+
+
+def _send_events(context: Context, view: MergeView) -> None:
+    """Send the events of a new merge, and of the sessions that were archived with it."""
+    if view.is_new:
+        context.send_event(HOOK_MERGED, view.document)
+    for archived in view.ancestors.views:
+        if archived.is_archived:
+            context.send_event(HOOK_ARCHIVED, archived.document)
 
 
 def _confirm(context: Context, plan: MergePlan, options: MergeOptions) -> None:
@@ -149,6 +162,13 @@ class MergeView(View):
     @property
     def changed(self) -> bool:
         return self.result is not None
+
+    @property
+    def is_new(self) -> bool:
+        """True if this call merged the winner, or finished the session."""
+        if self.result is None:
+            return False
+        return not self.plan.existing_commit or self._state != self.plan.session.state
 
     @property
     def diagnostics(self) -> list[str]:

@@ -33,7 +33,7 @@ from git_hub_session.errors import UsageError
 from git_hub_session.git.ref_names import agent_name, short_name
 from git_hub_session.session.agents import find_attempt_commit, parse_agent
 from git_hub_session.session.model import MAX_AGENTS
-from git_hub_session.settings.table import SETUP
+from git_hub_session.settings.table import HOOK_SPAWNED, SETUP
 from git_hub_session.util.text import escape_control
 from git_hub_session.worktree.paths import worktree_template
 
@@ -77,7 +77,10 @@ def run(context: Context, args: Arguments) -> SpawnView:
     warning = uncommitted_warning(project) if result.created else ""
     if warning:
         context.reporter.note(f"warning: {warning}")
-    return SpawnView(result, project.cwd, dry_run=dry_run)
+    view = SpawnView(result, project.cwd, dry_run=dry_run)
+    if result.created and not dry_run:
+        context.send_event(HOOK_SPAWNED, view.document)
+    return view
 
 
 def _parse_options(context: Context, args: Arguments, session: Session) -> SpawnOptions:

@@ -158,11 +158,30 @@ KEEP_IGNORED = Setting(
     is_list=True,
 )
 EDITOR = Setting("editor", COMMAND, "command that opens the worktree of an agent", ("open",))
+HOOK_SPAWNED = Setting(
+    "hook.spawned", COMMAND, "command to run after agents were created", ("spawn", "run")
+)
+HOOK_AGENT_DONE = Setting(
+    "hook.agentDone", COMMAND, "command to run after the end of an agent's command", ("exec", "run")
+)
+HOOK_EVALUATED = Setting(
+    "hook.evaluated", COMMAND, "command to run after an evaluation", ("eval", "run")
+)
+HOOK_MERGED = Setting("hook.merged", COMMAND, "command to run after a merge", ("merge", "run"))
+HOOK_ARCHIVED = Setting(
+    "hook.archived",
+    COMMAND,
+    "command to run after a session was archived",
+    ("archive", "merge", "run"),
+)
+HOOK_CLEANED = Setting("hook.cleaned", COMMAND, "command to run after a cleanup", ("cleanup",))
 ADVICE = Setting("advice", BOOLEAN, "whether to show hints", (), default=("true",))
 
 SETTINGS = (
     *(AGENT_CMD, AGENTS, EVAL, METRIC, METRIC_REGEX, DIRECTION, REQUIRE, GUARD, STRATEGY),
-    *(WORKTREE_PATH, SETUP, HOLDOUT, RESCUE_LIMIT, KEEP_IGNORED, EDITOR, ADVICE),
+    *(WORKTREE_PATH, SETUP, HOLDOUT, RESCUE_LIMIT, KEEP_IGNORED, EDITOR),
+    *(HOOK_SPAWNED, HOOK_AGENT_DONE, HOOK_EVALUATED, HOOK_MERGED, HOOK_ARCHIVED, HOOK_CLEANED),
+    ADVICE,
 )
 
 

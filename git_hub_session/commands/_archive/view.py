@@ -39,6 +39,11 @@ class ArchiveView(View):
     def diagnostics(self) -> list[str]:
         return self.report.warnings
 
+    @property
+    def is_archived(self) -> bool:
+        """True if the session became archived."""
+        return bool(self.result.steps) and self.result.is_finished and not self.dry_run
+
     def document(self) -> dict[str, Any]:
         return {
             "session_id": self.result.report.session,

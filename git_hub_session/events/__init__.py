@@ -1,0 +1,1 @@
+"""Look at one attempt: its commits, its files, its last run and its result."""
