@@ -144,6 +144,8 @@ class RunMonitor:
         """The fields that are not yet in state.json, by attempt."""
         self._logs = [self._create_log(agent_run.agent) for agent_run in agent_runs]
         self._tries = [0 for _ in agent_runs]
+        self._starts = ["" for _ in agent_runs]
+        """The time at which the last try of each command was started."""
 
     def _create_log(self, agent: str) -> OutputLog:
         on_output = self._observer.on_output
@@ -168,13 +170,14 @@ class RunMonitor:
 
     def _on_start(self, index: int) -> None:
         self._tries[index] += 1
+        self._starts[index] = format_iso(self._project.now())
         self._observer.on_start(self.agent_runs[index].agent)
         # state.json already marks the agents whose command starts at once as running.
         if self._options.jobs is not None and index >= self._options.jobs:
             fields = status_fields(
                 AgentStatus.RUNNING,
                 self._run,
-                started=format_iso(self._project.now()),
+                started=self._starts[index],
                 command=self.agent_runs[index].command,
             )
             self._save_status(self.agent_runs[index].branch, fields)
@@ -227,6 +230,7 @@ class RunMonitor:
         self.agent_runs[index] = agent_run
         fields: dict[str, Any] = {
             "exit_code": result.status,
+            "started": self._starts[index],
             "seconds": round(result.seconds, 3),
             "commits": commits,
             "command": agent_run.command,

@@ -39,7 +39,9 @@ def agent_record(hub: Hub, number: int) -> dict[str, object]:
     """Return the record of an agent in state.json, without times."""
     record = dict(hub.state()["agents"][f"agent-{number}"])
     record["exec"] = {
-        key: value for key, value in record["exec"].items() if key not in ("seconds", "command")
+        key: value
+        for key, value in record["exec"].items()
+        if key not in ("started", "seconds", "command")
     }
     return record
 
@@ -465,3 +467,11 @@ def test_last_attempt_is_used(running_session: Hub) -> None:
     run_script(running_session, "echo $HUB_ATTEMPT >attempt", "--agents=1")
     assert (running_session.worktrees / "s1" / "agent-1-2" / "attempt").read_text() == "2\n"
     assert os.listdir(running_session.directory() / "output") == ["exec-1"]
+
+
+def test_the_start_time_is_kept(running_session: Hub) -> None:
+    """`report` draws the time line of a session with it."""
+    run_script(running_session, "true")
+    for number in (1, 2):
+        fields = running_session.state()["agents"][f"agent-{number}"]["exec"]
+        assert fields["started"] == "2026-03-17T14:30:22.000000+00:00"
