@@ -304,12 +304,17 @@ def _parse_output_options(args: Arguments, project: Project) -> OutputOptions:
         raise UsageError(f"-z cannot be used with --format={format_}")
     color = args.value("color")
     return OutputOptions(
-        "porcelain" if nul else format_ or "text",
+        "porcelain" if nul else _machine_format(format_),
         nul,
         "" if color is None else color or "always",
         args.is_set("quiet"),
         project.file_setting,
     )
+
+
+def _machine_format(text: str | None) -> str:
+    """Return "json" or "porcelain", or "text" for all formats for people."""
+    return text if text in ("json", "porcelain") else "text"
 
 
 def _translate_agenthub_options(arguments: list[str]) -> list[str]:

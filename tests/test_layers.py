@@ -55,9 +55,10 @@ LAYERS = {
     "review": f"{WORKTREES} board review",
     "events": f"{SESSION} events",
     "cli": f"{SESSION} metric events cli",
+    "report": f"{WORKTREES} board review ranking events cli report",
     "completion": f"{SESSION} metric board events cli completion",
     "commands": f"{WORKTREES} board lineage agents metric ranking evaluation cleanup restore merge doctor review events cli "
-    "completion commands",
+    "completion report commands",
     "main": f"{SYSTEM} cli commands main",
     "__main__": "_typing main",
 }
@@ -364,7 +365,8 @@ def test_only_session_and_board_write_files_of_the_hub() -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("SafeDirectory")
     }
-    assert users <= {"system", "session", "board"}
+    # `report` writes the file that the user names.
+    assert users <= {"system", "session", "board", "report"}
 
 
 def test_refs_are_spelled_in_one_module() -> None:
@@ -403,7 +405,7 @@ def test_the_package_tree_names_every_module() -> None:
     tree = text.partition("## Packages\n```\n")[2].partition("\n```\n")[0]
     files = {
         path.relative_to(PACKAGE).as_posix()
-        for pattern in ("*.py", "*.sh", "*.zsh", "*.fish")
+        for pattern in ("*.py", "*.sh", "*.zsh", "*.fish", "*.css")
         for path in PACKAGE.rglob(pattern)
     }
     commands = {file for file in files if fnmatchcase(file, "commands/[a-z]*.py")}

@@ -118,7 +118,7 @@ def test_every_option_is_described_under_its_command(command: str) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_choice_is_named(command: str) -> None:
-    text = described(sections()["COMMANDS"][command]) | described(sections()["COMMANDS"][COMMON])
+    text = described(sections()["COMMANDS"][COMMON]) | described(sections()["COMMANDS"][command])
     for option in usage_of(command).options:
         assert set(option.choices) <= set(words_of("Cm", text[spelled(option)])), option.flags
 

@@ -93,7 +93,7 @@ def _next_lines(view: View, output: OutputOptions) -> list[str]:
 
 def _show_in_pager(text: str | bytes, output: OutputOptions) -> bool:
     """Show a text that is longer than the terminal in a pager. Return False without a pager."""
-    if not isinstance(text, str) or sys.stdout is None or not sys.stdout.isatty():
+    if not isinstance(text, str) or sys.stdout is None or not is_stdout_a_terminal():
         return False
     from git_hub_session.cli.paging.pager import find_pager, fits_screen, show_in_pager
 
@@ -102,6 +102,11 @@ def _show_in_pager(text: str | bytes, output: OutputOptions) -> bool:
     if not pager or fits_screen(text, _style(output).columns, rows):
         return False
     return show_in_pager(_encode(text, sys.stdout), pager, os.environ)
+
+
+def is_stdout_a_terminal() -> bool:
+    """Return True if standard output is a terminal."""
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def write_lines(lines: Callable[[TerminalStyle], Sequence[str]], output: OutputOptions) -> None:

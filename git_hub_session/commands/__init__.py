@@ -32,6 +32,9 @@ COMMANDS: dict[str, Command] = {
     ),
     "log": Command("git_hub_session.commands.log", "show the state changes of a session"),
     "show": Command("git_hub_session.commands.show", "show an attempt on one page"),
+    "report": Command(
+        "git_hub_session.commands.report", "show a session on one page, as HTML or Markdown"
+    ),
     "diff": Command("git_hub_session.commands.diff", "show the changes of an attempt"),
     "board": Command("git_hub_session.commands.board", "read and write AgentHub's message board"),
     "path": Command("git_hub_session.commands.path", "print the path of an agent's worktree"),

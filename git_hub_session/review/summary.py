@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.board.board import Board
 from git_hub_session.board.unlabeled import UnlabeledPosts
@@ -55,15 +57,36 @@ class AttemptSummary(NamedTuple):
 
 def summarize_attempt(attempt: Attempt, session: Session, project: Project) -> AttemptSummary:
     """Read everything about the attempt. Change nothing."""
-    branch = attempt.branch
+    [summary] = summarize_attempts([attempt], session, project)
+    return summary
+
+
+def summarize_attempts(
+    attempts: Sequence[Attempt], session: Session, project: Project
+) -> list[AttemptSummary]:
+    """Read everything about each attempt. Read the worktrees and the board only once."""
     worktrees = linked_worktrees(project.paths.common_dir)
-    worktree = attempt_worktrees(session.id, project, worktrees).get(branch)
+    owned = attempt_worktrees(session.id, project, worktrees)
+    posts = _read_posts(session, project)
+    return [
+        _summarize(attempt, session, project, owned.get(attempt.branch), posts)
+        for attempt in attempts
+    ]
+
+
+def _summarize(
+    attempt: Attempt,
+    session: Session,
+    project: Project,
+    worktree: Worktree | None,
+    posts: Sequence[Post],
+) -> AttemptSummary:
+    author = agent_name(attempt.branch.agent)
     start = find_start(attempt, session, project)
     commits, count = list_commits(attempt.commit, start, project.repo)
     uncommitted = uncommitted_files(worktree, project) if worktree else None
     progress = _read_progress(attempt, session, project, worktree)
     number = len(uncommitted) if uncommitted is not None else None
-    strategies = parse_strategies(session.config.get("strategies"))
     return AttemptSummary(
         session,
         attempt,
@@ -75,8 +98,8 @@ def summarize_attempt(attempt: Attempt, session: Session, project: Project) -> A
         worktree.path if worktree else "",
         uncommitted,
         _read_log_end(progress.log, session, project),
-        _read_posts(agent_name(branch.agent), session, project),
-        strategies.get(agent_name(branch.agent), ""),
+        tuple(post for post in posts if post.author == author)[:_MAX_POSTS],
+        parse_strategies(session.config.get("strategies")).get(author, ""),
     )
 
 
@@ -96,6 +119,7 @@ def _read_progress(
         result=result,
         is_outdated=result is not None and result.commit != attempt.commit,
         off_branch=off_branch_reason(worktree, branch.ref) if worktree else "",
+        guarded=session.agent_record(name).guarded if result else (),
     )
 
 
@@ -117,11 +141,10 @@ def _read_log_end(log: str, session: Session, project: Project) -> tuple[bytes, 
     return tuple(lines[has_more:][-_LOG_LINES:])
 
 
-def _read_posts(author: str, session: Session, project: Project) -> tuple[Post, ...]:
-    """Return the newest posts of the agent. A damaged board has none."""
+def _read_posts(session: Session, project: Project) -> Sequence[Post]:
+    """Return the newest posts of the session. A damaged board has none."""
     unlabeled = UnlabeledPosts(session, project.store)
     try:
-        posts = Board(project.paths.hub).recent_posts(session.id, _SEARCHED_POSTS, unlabeled)
+        return Board(project.paths.hub).recent_posts(session.id, _SEARCHED_POSTS, unlabeled)
     except (Damaged, OSError):
         return ()
-    return tuple(post for post in posts if post.author == author)[:_MAX_POSTS]

@@ -44,6 +44,12 @@ ID = "use at most 64 letters, digits, '.', '_' and '-', and start with a letter 
         "mv .agenthub/sessions/s1/notes ..",
         f"{INIT}\ntouch .agenthub/sessions/s1/notes",
     ),
+    corrected(
+        "name a regular file with -o <file>",
+        "report s1 --output .",
+        "report s1 --output page.html",
+        INIT,
+    ),
     corrected("git hub-session config", "config agnets", "config"),
     corrected("--state takes one of {}", "update s1", "update s1 --state running", INIT),
     corrected(AUTHOR, "board post results -m t --author -a", "board post results -m t --author a", INIT),

@@ -40,6 +40,8 @@ _READ_ONLY = (
 # The output of these commands is that of another program.
 _WITHOUT_FORMAT = (
     "log --graph s1",
+    "report s1",
+    "report s1 --format=md",
     "diff s1 1",
     "diff --uncommitted s1 1 2",
     "open s1 1",

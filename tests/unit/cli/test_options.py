@@ -157,6 +157,7 @@ usage: git hub-session <command> [<options>]
     status     show a session with its branches and worktrees
     log        show the state changes of a session
     show       show an attempt on one page
+    report     show a session on one page, as HTML or Markdown
     diff       show the changes of an attempt
     board      read and write AgentHub's message board
     path       print the path of an agent's worktree

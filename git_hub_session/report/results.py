@@ -1,0 +1,188 @@
+"""The results of a session: the facts at the top, the ranking and all evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.cli.view import format_change
+from git_hub_session.ranking.statistics import half_interval
+from git_hub_session.report.tables import (
+    STYLE,
+    Column,
+    Table,
+    format_iso_time,
+    join_values,
+    short_id,
+)
+from git_hub_session.util.json_values import as_mapping, as_text
+from git_hub_session.util.numbers import format_number, format_values
+from git_hub_session.util.text import describe_pass
+
+if TYPE_CHECKING:
+    from git_hub_session.report.facts import SessionFacts
+    from git_hub_session.session.evaluation_log import EvaluationEntry
+    from git_hub_session.session.model import AgentResult, Session
+
+
+def metric_name(facts: SessionFacts) -> str:
+    """Return the name of the metric with its unit, such as "p50 (ms)"."""
+    evaluation = facts.evaluation
+    unit = f" ({evaluation.unit})" if evaluation.unit else ""
+    return f"{evaluation.metric or 'metric'}{unit}"
+
+
+def ranked_results(facts: SessionFacts) -> list[AgentResult]:
+    """Return the results of the last evaluation, the best first, then those without a rank."""
+    return sorted(facts.session.results, key=lambda result: (not result.rank, result.rank))
+
+
+def ranking_table(facts: SessionFacts) -> Table:
+    """Return the results of the last evaluation."""
+    results = ranked_results(facts)
+    values = format_values(*(result.metric for result in results))
+    rows = [
+        (
+            str(result.rank or "–"),
+            facts.label(result.agent, result.attempt),
+            text or describe_pass(result.passed),
+            _format_interval(result),
+            _format_change(result, facts),
+            join_values(result.values) if len(result.values) > 1 else "",
+            _format_size(result, facts),
+            _describe_remarks(result, facts),
+        )
+        for result, text in zip(results, values, strict=True)
+    ]
+    headers = (
+        Column("Rank", is_number=True),
+        Column("Agent"),
+        Column(metric_name(facts), is_number=True, has_code_header=True),
+        Column("±", is_number=True),
+        Column("Change", is_number=True),
+        Column("Measured values", wraps=True),
+        Column("Lines"),
+        Column("Remarks", is_code=True),
+    )
+    return Table(headers, tuple(rows)).without_empty_columns()
+
+
+def _format_interval(result: AgentResult) -> str:
+    interval = half_interval(result.values)
+    return "" if interval is None else format_number(float(f"{interval:.2g}"))
+
+
+def _format_change(result: AgentResult, facts: SessionFacts) -> str:
+    if result.metric is None:
+        return ""
+    return format_change(result.metric, facts.evaluation.baseline, STYLE).strip(" ()")
+
+
+def _format_size(result: AgentResult, facts: SessionFacts) -> str:
+    summary = facts.find_attempt(result.agent, result.attempt)
+    diff = summary.diff if summary else None
+    return f"+{diff.insertions} −{diff.deletions}" if diff else ""
+
+
+def _describe_remarks(result: AgentResult, facts: SessionFacts) -> str:
+    agent = next((agent for agent in facts.agents if agent.agent == result.agent), None)
+    tie = "tie" if result.is_tie else ""
+    remarks = (result.reason, tie, *(agent.remarks if agent else ()))
+    return ", ".join(filter(None, dict.fromkeys(remarks)))
+
+
+def result_text(facts: SessionFacts) -> str:
+    """Return the result of the winner, such as "p50: 180 → 142 ms (−21.1 %)", or ''."""
+    winner = facts.winner
+    results = (each for each in facts.session.results if winner and each.agent == winner.agent)
+    result = next((each for each in results if winner and each.attempt == winner.attempt), None)
+    if result is None or result.metric is None:
+        return describe_pass(result.passed) if result else ""
+    evaluation = facts.evaluation
+    unit = f" {evaluation.unit}" if evaluation.unit else ""
+    name = evaluation.metric or "metric"
+    if evaluation.baseline is None:
+        return f"{name}: {format_number(result.metric)}{unit}"
+    old, new = format_values(evaluation.baseline, result.metric)
+    change = format_change(result.metric, evaluation.baseline, STYLE)
+    return f"{name}: {old} → {new}{unit}{change}"
+
+
+def overview_rows(facts: SessionFacts) -> list[tuple[str, str]]:
+    """Return the names and the values of the facts at the top of a report."""
+    session, evaluation = facts.session, facts.evaluation
+    config, merge, winner = session.config, session.merge, facts.winner
+    metric = evaluation.metric or config.get("metric")
+    direction = evaluation.direction or config.get("direction")
+    baseline = "" if evaluation.baseline is None else format_number(evaluation.baseline)
+    rows = [
+        ("State", str(session.state)),
+        ("Winner" if merge else "Best", facts.label(*winner[1:]) if winner else ""),
+        ("Result", result_text(facts)),
+        ("Merged into", f"{merge.into} ({short_id(merge.commit)})" if merge else ""),
+        ("Base branch", config.base_branch),
+        ("Agents", str(config.agent_count or "")),
+        ("Evaluation", _command(session) or config.get("eval_cmd")),
+        ("Metric", f"{metric} ({direction} is better)" if metric and direction else metric),
+        ("Baseline", baseline or config.get("baseline")),
+        ("Requirements", ", ".join(config.require)),
+        ("Verdict", evaluation.verdict or ""),
+        ("Created", format_iso_time(session.created)),
+        ("Updated", format_iso_time(session.updated)),
+    ]
+    return [(name, value) for name, value in rows if value]
+
+
+def _command(session: Session) -> str:
+    """Return the command of the last evaluation, or ''."""
+    return as_text(as_mapping(session.document.get("evaluation")).get("command"))
+
+
+def evaluation_groups(facts: SessionFacts) -> list[list[EvaluationEntry]]:
+    """Return the entries of each evaluation in the log, oldest first."""
+    groups: dict[tuple[str, str, str], list[EvaluationEntry]] = {}
+    for entry in facts.log.entries:
+        groups.setdefault((entry.at, entry.by, entry.run), []).append(entry)
+    return list(groups.values())
+
+
+def evaluation_name(group: Sequence[EvaluationEntry]) -> str:
+    """Return the name of an evaluation, such as "eval-1"."""
+    return group[0].run or "ranking"
+
+
+def evaluations_table(facts: SessionFacts) -> Table:
+    """Return all recorded evaluations, oldest first."""
+    headers = (
+        Column("Evaluation"),
+        Column("Time"),
+        Column("Agent"),
+        Column("Commit"),
+        Column("Metric", is_code=True),
+        Column("Value", is_number=True),
+        Column("Baseline", is_number=True),
+        Column("Measured values", wraps=True),
+        Column("Rank", is_number=True),
+        Column("Remarks", is_code=True),
+    )
+    rows = [row for group in evaluation_groups(facts) for row in _entry_rows(group, facts)]
+    return Table(headers, tuple(rows)).without_empty_columns()
+
+
+def _entry_rows(group: Sequence[EvaluationEntry], facts: SessionFacts) -> list[tuple[str, ...]]:
+    values = format_values(*(entry.value for entry in group))
+    return [
+        (
+            evaluation_name(group),
+            format_iso_time(entry.at),
+            facts.label(entry.agent, entry.attempt),
+            short_id(entry.commit),
+            f"{entry.metric} ({entry.unit})" if entry.metric and entry.unit else entry.metric,
+            value or describe_pass(entry.passed),
+            "" if entry.baseline is None else format_number(entry.baseline),
+            join_values(entry.values) if len(entry.values) > 1 else "",
+            str(entry.rank or ""),
+            ", ".join(filter(None, (entry.reason, "tie" if entry.tie else "", entry.verdict))),
+        )
+        for entry, value in zip(group, values, strict=True)
+    ]
