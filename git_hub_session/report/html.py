@@ -9,10 +9,12 @@ from hashlib import sha256
 
 from git_hub_session import __version__
 from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.report.charts import evaluations_chart, ranking_chart, sizes_chart
 from git_hub_session.report.events import events_table
 from git_hub_session.report.markup import Markup, element, join, lines_of, style_sheet
 from git_hub_session.report.results import evaluations_table, overview_rows, ranking_table
 from git_hub_session.report.tables import Column, Table, format_time
+from git_hub_session.report.timeline import graph_chart, time_chart
 from git_hub_session.report.work import (
     commits_table,
     failures_table,
@@ -74,11 +76,18 @@ def _sections(facts: SessionFacts) -> Iterator[Markup]:
         "dl", *(join([element("dt", name), element("dd", value)]) for name, value in rows)
     )
     yield from (element("p", f"Warning: {text}", class_="warning") for text in facts.warnings)
-    yield section("Ranking", table("Ranking", ranking_table(facts)))
-    yield section("Evaluations", table("Evaluations", evaluations_table(facts)))
-    yield section("Lines changed", table("Lines changed", sizes_table(facts)))
-    yield section("Time line", table("Time line", events_table(facts)))
-    yield section("Commits", table("Commits", commits_table(facts)))
+    yield section("Ranking", ranking_chart(facts), table("Ranking", ranking_table(facts)))
+    yield section(
+        "Evaluations", evaluations_chart(facts), table("Evaluations", evaluations_table(facts))
+    )
+    yield section("Lines changed", sizes_chart(facts), table("Lines changed", sizes_table(facts)))
+    yield section("Time line", time_chart(facts), table("Time line", events_table(facts)))
+    yield section(
+        "Commits",
+        graph_chart(facts),
+        *_hidden_commits(facts),
+        table("Commits", commits_table(facts)),
+    )
     yield section("Guarded paths", table("Guarded paths", guarded_table(facts)))
     yield section(
         "Failures and uncommitted files",
@@ -127,6 +136,14 @@ def _column_class(column: Column) -> str:
     if column.is_number:
         return "number"
     return "words" if column.is_code or column.wraps else ""
+
+
+def _hidden_commits(facts: SessionFacts) -> Iterator[Markup]:
+    """Yield the command that shows all commits, if the graph has only the newest ones."""
+    if facts.graph.hidden:
+        text = f"The graph leaves out {count_noun(facts.graph.hidden, 'older commit')}. Show all with: "
+        command = f"git hub-session log --graph {facts.session.id}"
+        yield element("p", text, element("code", command), class_="note")
 
 
 def _logs(facts: SessionFacts) -> Iterator[Markup]:

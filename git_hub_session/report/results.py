@@ -158,12 +158,12 @@ def evaluations_table(facts: SessionFacts) -> Table:
         Column("Time"),
         Column("Agent"),
         Column("Commit"),
-        Column("Metric", is_code=True),
+        Column("Rank", is_number=True),
         Column("Value", is_number=True),
         Column("Baseline", is_number=True),
-        Column("Measured values", wraps=True),
-        Column("Rank", is_number=True),
+        Column("Metric"),
         Column("Remarks", is_code=True),
+        Column("Measured values", wraps=True),
     )
     rows = [row for group in evaluation_groups(facts) for row in _entry_rows(group, facts)]
     return Table(headers, tuple(rows)).without_empty_columns()
@@ -177,12 +177,20 @@ def _entry_rows(group: Sequence[EvaluationEntry], facts: SessionFacts) -> list[t
             format_iso_time(entry.at),
             facts.label(entry.agent, entry.attempt),
             short_id(entry.commit),
-            f"{entry.metric} ({entry.unit})" if entry.metric and entry.unit else entry.metric,
+            str(entry.rank or ""),
             value or describe_pass(entry.passed),
             "" if entry.baseline is None else format_number(entry.baseline),
-            join_values(entry.values) if len(entry.values) > 1 else "",
-            str(entry.rank or ""),
+            _other_metric(entry, facts),
             ", ".join(filter(None, (entry.reason, "tie" if entry.tie else "", entry.verdict))),
+            join_values(entry.values) if len(entry.values) > 1 else "",
         )
         for entry, value in zip(group, values, strict=True)
     ]
+
+
+def _other_metric(entry: EvaluationEntry, facts: SessionFacts) -> str:
+    """Return the metric and the unit of an entry if they differ from the last evaluation."""
+    evaluation = facts.evaluation
+    if (entry.metric, entry.unit) == (evaluation.metric, evaluation.unit):
+        return ""
+    return f"{entry.metric} ({entry.unit})" if entry.metric and entry.unit else entry.metric

@@ -100,10 +100,10 @@ def test_tables_of_the_page(evaluated: Hub) -> None:
     ]
     at = "2026-03-17 14:30:22Z"
     assert rows(section(page, "Evaluations")) == [
-        ["Evaluation", "Time", "Agent", "Commit", "Metric", "Value", "Baseline", "Rank", "Remarks"],
-        ["eval-1", at, "agent-1", tips[0], "ms", "11", "20", "1", ""],
-        ["eval-1", at, "agent-2", tips[1], "ms", "12", "20", "2", ""],
-        ["eval-1", at, "agent-3", tips[2], "ms", "", "20", "", "failed with exit code 3"],
+        ["Evaluation", "Time", "Agent", "Commit", "Rank", "Value", "Baseline", "Remarks"],
+        ["eval-1", at, "agent-1", tips[0], "1", "11", "20", ""],
+        ["eval-1", at, "agent-2", tips[1], "2", "12", "20", ""],
+        ["eval-1", at, "agent-3", tips[2], "", "", "20", "failed with exit code 3"],
     ]
     assert rows(section(page, "Lines changed")) == [
         ["Agent", "Commits", "Files", "Lines added", "Lines deleted"],
