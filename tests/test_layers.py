@@ -108,6 +108,7 @@ LATE_IMPORTS = {
     ("commands.init", "merge.next_session"),
     ("commands.init", "temporary.holdout"),
     ("completion.complete", "board.board"),
+    ("commands.list", "cleanup.archive_limit"),
     ("commands.list", "git.ref_names"),
     ("commands.list", "git.refs"),
     ("commands.list", "lineage.parent"),

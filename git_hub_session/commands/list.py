@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.cli.options import FORMAT, QUIET, Arguments, Option, Usage
+from git_hub_session.cli.output import is_stdout_a_terminal
 from git_hub_session.cli.view import (
     STATE_COLORS,
     Record,
@@ -14,7 +15,7 @@ from git_hub_session.cli.view import (
     View,
     make_record,
 )
-from git_hub_session.errors import UsageError
+from git_hub_session.errors import HubError, UsageError
 from git_hub_session.session.layout import find_other_hub
 from git_hub_session.session.model import Config, Session
 from git_hub_session.session.state import State, parse_state
@@ -80,10 +81,25 @@ def run(context: Context, args: Arguments) -> ListView:
     if other_hub is not None:
         context.reporter.note(f"warning: {other_hub.message}")
         context.reporter.note(f"hint: {other_hub.hint.splitlines()[0]}")
+    if rows and is_stdout_a_terminal():  # a script does not wait for the count
+        _note_many_archives(context)
     shown = tuple(rows[:max_count])
     commands = _bring_back_commands(missing[:_MAX_HINTS], context.project)
     now = context.project.now()
     return ListView(shown, now, filtered=filtered, missing=missing, commands=commands)
+
+
+def _note_many_archives(context: Context) -> None:
+    """Warn if there are more archives than hubsession.archiveLimit."""
+    from git_hub_session.cleanup.archive_limit import PRUNE_COMMAND, describe_excess
+
+    try:
+        text, hint = describe_excess(context.project), PRUNE_COMMAND
+    except HubError as error:
+        text, hint = error.message, error.hint
+    if text:
+        context.reporter.note(f"warning: {text}")
+        context.reporter.note(f"hint: {hint}")
 
 
 def _bring_back_commands(missing: Sequence[SessionId], project: Project) -> tuple[str, ...]:

@@ -6,7 +6,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.doctor.checks.archives import archive_findings, exposed_findings
+from git_hub_session.doctor.checks.archives import (
+    archive_findings,
+    archive_limit_findings,
+    exposed_findings,
+)
 from git_hub_session.doctor.checks.eval_worktrees import eval_worktree_findings
 from git_hub_session.doctor.checks.hub import hidden_hub_findings, hub_findings
 from git_hub_session.doctor.checks.interrupted import trash_findings
@@ -41,6 +45,7 @@ CHECKS = (
     ref_findings,
     archive_findings,
     exposed_findings,
+    archive_limit_findings,
 )
 """The groups of checks, in the order in which their findings are printed."""
 

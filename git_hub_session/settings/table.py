@@ -157,6 +157,13 @@ KEEP_IGNORED = Setting(
     default=(".env*", "*.db", "*.sqlite*"),
     is_list=True,
 )
+ARCHIVE_LIMIT = Setting(
+    "archiveLimit",
+    NUMBER,
+    "largest number of archives without a warning",
+    ("list", "doctor"),
+    default=("1000",),
+)
 EDITOR = Setting("editor", COMMAND, "command that opens the worktree of an agent", ("open",))
 HOOK_SPAWNED = Setting(
     "hook.spawned", COMMAND, "command to run after agents were created", ("spawn", "run")
@@ -179,7 +186,7 @@ ADVICE = Setting("advice", BOOLEAN, "whether to show hints", (), default=("true"
 
 SETTINGS = (
     *(AGENT_CMD, AGENTS, EVAL, METRIC, METRIC_REGEX, DIRECTION, REQUIRE, GUARD, STRATEGY),
-    *(WORKTREE_PATH, SETUP, HOLDOUT, RESCUE_LIMIT, KEEP_IGNORED, EDITOR),
+    *(WORKTREE_PATH, SETUP, HOLDOUT, RESCUE_LIMIT, KEEP_IGNORED, ARCHIVE_LIMIT, EDITOR),
     *(HOOK_SPAWNED, HOOK_AGENT_DONE, HOOK_EVALUATED, HOOK_MERGED, HOOK_ARCHIVED, HOOK_CLEANED),
     ADVICE,
 )

@@ -176,6 +176,7 @@ def test_completion(hub: Hub) -> None:
     assert result == Result(
         0,
         "words\nagentCmd\tshell command of the agents\n"
-        "agents\tnumber of agents of a new session\nadvice\twhether to show hints\n",
+        "agents\tnumber of agents of a new session\n"
+        "archiveLimit\tlargest number of archives without a warning\nadvice\twhether to show hints\n",
     )
     assert hub.run("completion", "--words", "--", "config", "agents", "").out == "words\n"

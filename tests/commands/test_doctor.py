@@ -654,6 +654,7 @@ def test_every_code_has_a_test() -> None:
         *("config-changed", "posts-in-worktree", "hub-hidden"),
         "temporary-worktree",
         "refs-exposed",
+        "archives-many",  # in test_prune.py
     }
     tested = {item.code for item in INCONSISTENCIES.values()} | tested_below | tested_elsewhere
     assert tested == FINDING_CODES

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pexpect
 import pytest
 
-from tests.support.hints import find_hint, type_hint
+from tests.support.hints import find_hint, type_hint, types
 from tests.support.hub import NOW, Hub, Result
+from tests.support.terminal import run_in_terminal
 
 DAY = 24 * 3600
 LATER = NOW + 100 * DAY
@@ -159,3 +160,34 @@ def test_wrong_options(hub: Hub) -> None:
         129, "", f"error: not an age: 'old'\n{hint}"
     )
     assert hub.run("prune", "--older-than", "0s") == NOTHING
+
+
+@types("git hub-session prune --older-than 90d --dry-run")
+def test_more_archives_than_the_limit(merged: Hub) -> None:
+    """`doctor` reports it, and `list` does so on a terminal."""
+    warning = "3 archives exceed hubsession.archiveLimit (2)"
+    merged.git("config", "hubsession.archiveLimit", "3")
+    assert merged.run("doctor").code == 0
+    merged.git("config", "hubsession.archiveLimit", "2")
+    assert "warning" not in merged.run("list").err
+    listed = run_in_terminal(merged, "list").splitlines()
+    assert listed[:2] == [
+        f"warning: {warning}",
+        "hint: git hub-session prune --older-than 90d --dry-run",
+    ]
+    [finding] = merged.json("doctor", code=1)["findings"]
+    assert (finding["code"], finding["evidence"]) == ("archives-many", warning)
+    deleted = type_hint(merged, finding["advice"])
+    assert deleted == NOTHING
+    merged.git("pack-refs", "--all")
+    assert merged.json("doctor", code=1)["findings"] == [finding]
+    assert merged.run("prune", "--older-than", "0s", "--rescued", "--yes", now=LATER).code == 0
+    assert merged.run("doctor").code == 0
+
+
+def test_limit_that_is_no_number(merged: Hub) -> None:
+    merged.git("config", "hubsession.archiveLimit", "many")
+    message = "bad value for hubsession.archivelimit: 'many'"
+    [finding] = merged.json("doctor", code=1)["findings"]
+    assert finding["evidence"].lower() == message
+    assert f"warning: {message}" in run_in_terminal(merged, "list").lower()

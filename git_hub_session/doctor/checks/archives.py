@@ -1,4 +1,4 @@
-"""Checks of archived branches, and of settings of remotes that cover refs of the hub."""
+"""Checks of archives, and of settings of remotes that cover refs of the hub."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cleanup.archive_branches import ArchiveContext, choose_tag
+from git_hub_session.cleanup.archive_limit import PRUNE_COMMAND, describe_excess
 from git_hub_session.cleanup.exposed_refs import find_exposed_refs
 from git_hub_session.doctor.finding import Finding, Problem, check
 from git_hub_session.errors import HubError
@@ -24,6 +25,12 @@ def exposed_findings(hub: HubSnapshot) -> Iterator[Finding]:
         yield from check_exposed_refs(hub)
 
 
+def archive_limit_findings(hub: HubSnapshot) -> Iterator[Finding]:
+    """Check the number of archives."""
+    if hub.hub_error is None and hub.project.store.hub_exists():
+        yield from check_archive_limit(hub)
+
+
 def archive_findings(hub: HubSnapshot) -> Iterator[Finding]:
     """Check the archives of each session."""
     if hub.open_error is None:
@@ -40,6 +47,17 @@ def check_exposed_refs(hub: HubSnapshot) -> Iterator[Problem]:
         return  # check_git_exists and check_repository report an unusable git
     for refs in exposed:
         yield Problem(refs.setting, refs.effect, advice=refs.command)
+
+
+@check("archives-many", "there are more archives than hubsession.archiveLimit")
+def check_archive_limit(hub: HubSnapshot) -> Iterator[Problem]:
+    """Find too many archive tags, archive refs and rescue refs: each of them slows git down."""
+    try:
+        evidence, advice = describe_excess(hub.project), PRUNE_COMMAND
+    except HubError as error:
+        evidence, advice = error.message, error.hint
+    if evidence:
+        yield Problem("archives", evidence, advice=advice)
 
 
 def create_archive_ref(finding: Finding, hub: HubSnapshot, locked: LockedSession) -> list[str]:
