@@ -23,6 +23,7 @@ from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.branches_in_use import branches_in_use
 from git_hub_session.worktree.locks import RESTORE_LOCK
 from git_hub_session.worktree.off_branch import (
+    has_detached_commits,
     has_other_branch,
     off_branch_command,
     off_branch_reason,
@@ -188,7 +189,10 @@ def _agent_worktree(
             hint=_hint(session, options, "<branch>"),
         )
     left = [
-        worktree for branch, worktree in owned.items() if has_other_branch(worktree, branch.ref)
+        worktree
+        for branch, worktree in owned.items()
+        if has_other_branch(worktree, branch.ref)
+        or has_detached_commits(worktree, branch.ref, project.repo)
     ]
     return (left or [*owned.values()])[-1]
 

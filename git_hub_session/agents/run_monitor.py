@@ -20,8 +20,7 @@ from git_hub_session.system.directory import LOCK_TIMEOUT
 from git_hub_session.system.leftovers import describe_leftovers
 from git_hub_session.system.tasks import TIMED_OUT, TaskCallbacks, TaskResult
 from git_hub_session.util.clock import format_iso, format_span
-from git_hub_session.worktree.off_branch import has_other_branch, off_branch_reason
-from git_hub_session.worktree.reattach import reattach_command
+from git_hub_session.worktree.off_branch import wrong_branch_reason
 
 if TYPE_CHECKING:
     from git_hub_session.agents.exec import ExecOptions
@@ -110,12 +109,8 @@ def status_fields(status: str, run: runs.Run, **fields: object) -> dict[str, Any
 def _with_other_branch(agent_run: AgentRun, project: Project) -> AgentRun:
     """Return the agent with the reason that its command has left the branch, if it has."""
     worktree = read_worktree(os.path.basename(agent_run.git_dir), agent_run.git_dir)
-    if not has_other_branch(worktree, agent_run.branch.ref):
-        return agent_run
-    return agent_run._replace(
-        reason=off_branch_reason(worktree, agent_run.branch.ref),
-        hint=reattach_command(worktree, agent_run.branch, project),
-    )
+    reason, hint = wrong_branch_reason(worktree, agent_run.branch, project.repo) or ("", "")
+    return agent_run._replace(reason=reason, hint=hint)
 
 
 class RunMonitor:

@@ -15,8 +15,8 @@ from git_hub_session.session.attempts import find_counting_attempt, grouped_atte
 from git_hub_session.session.state import State
 from git_hub_session.util.text import count_noun
 from git_hub_session.worktree.agent_progress import read_last_run_of
+from git_hub_session.worktree.off_branch import wrong_branch_reason
 from git_hub_session.worktree.owner import attempt_worktrees
-from git_hub_session.worktree.reattach import wrong_branch_reason
 from git_hub_session.worktree.uncommitted import (
     describe_files,
     has_own_commit,
@@ -277,7 +277,7 @@ def _make_candidate(
         off_branch = lost_reason(branch, session, repo)
     else:
         # The commits of the attempt's branch are then not all of the agent's work.
-        off_branch = wrong_branch_reason(worktree, branch, project)
+        off_branch = wrong_branch_reason(worktree, branch, project.repo)
     return Candidate(
         branch,
         tip,

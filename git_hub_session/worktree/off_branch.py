@@ -81,6 +81,13 @@ def has_other_branch(worktree: Worktree, ref: str) -> bool:
     return bool(worktree.branches) and ref not in worktree.branches
 
 
+def has_detached_commits(worktree: Worktree, ref: str, repo: GitRepo) -> bool:
+    """Return True if HEAD is detached at a commit that the branch `ref` does not contain."""
+    if worktree.branches or not worktree.detached:
+        return False
+    return not repo.is_ancestor(repo.tip(ref), worktree.detached)
+
+
 def off_branch_reason(worktree: Worktree, ref: str) -> str:
     """Return why a commit in the worktree would not be on the branch `ref` (a full ref), or ''."""
     reason = detached_reason(worktree)
@@ -102,6 +109,19 @@ def off_branch_command(worktree: Worktree, branch: AgentBranch) -> str:
         create = "" if ref_exists(worktree.common_dir, branch.ref) else "-c "
         return f"{git} switch {create}{short_name(branch.ref)}"
     return f"git hub-session adopt {branch.session} {agent_name(branch.agent)}"
+
+
+def wrong_branch_reason(
+    worktree: Worktree, branch: AgentBranch, repo: GitRepo
+) -> tuple[str, str] | None:
+    """Return why the commits of the agent are not on the branch of its attempt, or None.
+
+    Another branch is checked out in the worktree, HEAD is detached at other commits, or the branch
+    was deleted. The hint is the command that adopts the work, or recreates the deleted branch.
+    """
+    if has_other_branch(worktree, branch.ref) or has_detached_commits(worktree, branch.ref, repo):
+        return off_branch_reason(worktree, branch.ref), off_branch_command(worktree, branch)
+    return missing_branch(worktree, branch.ref, repo)
 
 
 def is_same_agent(branch: AgentBranch, other: AgentBranch) -> bool:

@@ -33,6 +33,7 @@ from git_hub_session.worktree.off_branch import (
     off_branch_command,
     off_branch_reason,
     original_attempt,
+    wrong_branch_reason,
 )
 from git_hub_session.worktree.owner import session_worktrees
 from git_hub_session.worktree.paths import CHOOSE_PATH_HINT
@@ -81,19 +82,6 @@ def unusable_reason(
     return missing_branch(worktree, branch.ref, project.repo)
 
 
-def wrong_branch_reason(
-    worktree: Worktree, branch: AgentBranch, project: Project
-) -> tuple[str, str] | None:
-    """Return why the commits of the agent are not on the branch of its attempt, or None.
-
-    Another branch is checked out in the worktree, or the branch was deleted. The hint is the command
-    that adopts the other branch, or recreates the deleted branch.
-    """
-    if not has_other_branch(worktree, branch.ref):
-        return missing_branch(worktree, branch.ref, project.repo)
-    return off_branch_reason(worktree, branch.ref), reattach_command(worktree, branch, project)
-
-
 def refuse_other_branches(session: Session, project: Project) -> None:
     """Raise Refused if the commits of an agent are not on its branch.
 
@@ -102,7 +90,7 @@ def refuse_other_branches(session: Session, project: Project) -> None:
     worktrees = linked_worktrees(project.paths.common_dir)
     for worktree, ref in session_worktrees(session.id, project, worktrees):
         branch = parse_agent_branch(ref)
-        reason = wrong_branch_reason(worktree, branch, project) if branch else None
+        reason = wrong_branch_reason(worktree, branch, project.repo) if branch else None
         if branch is not None and reason is not None:
             raise OffBranch(f"{describe_attempt(session, branch)}: {reason[0]}", hint=reason[1])
 

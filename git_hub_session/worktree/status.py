@@ -28,12 +28,7 @@ from git_hub_session.system import procfs
 from git_hub_session.util.text import natural_key
 from git_hub_session.worktree.changes import WorktreeChanges, read_changes
 from git_hub_session.worktree.git_settings import settings_warning
-from git_hub_session.worktree.off_branch import (
-    has_other_branch,
-    missing_branch,
-    off_branch_command,
-    off_branch_reason,
-)
+from git_hub_session.worktree.off_branch import off_branch_reason, wrong_branch_reason
 from git_hub_session.worktree.owner import session_worktrees
 from git_hub_session.worktree.tracked_files import FileReader
 
@@ -73,8 +68,8 @@ class WorktreeStatus(NamedTuple):
     untracked: int | None
     pids: tuple[int, ...]
     """The ids of the processes whose current directory is in the worktree."""
-    missing_branch: tuple[str, str] | None = None
-    """The reason that the branch does not exist, with a hint, or None."""
+    wrong_branch: tuple[str, str] | None = None
+    """The reason that the agent's commits are not on the branch, with a hint, or None."""
 
     @property
     def uncommitted(self) -> int | None:
@@ -84,19 +79,14 @@ class WorktreeStatus(NamedTuple):
     @property
     def off_branch(self) -> str:
         """The reason why commits in the worktree are not on the agent's branch, or ''."""
-        if self.missing_branch:
-            return self.missing_branch[0]
+        if self.wrong_branch:
+            return self.wrong_branch[0]
         return off_branch_reason(self.worktree, self.branch)
 
     @property
     def hint(self) -> str:
         """The command that adopts the other branch or recreates the deleted branch, or ''."""
-        if self.missing_branch:
-            return self.missing_branch[1]
-        branch = parse_agent_branch(self.branch)
-        if branch is None or not has_other_branch(self.worktree, self.branch):
-            return ""
-        return off_branch_command(self.worktree, branch)
+        return self.wrong_branch[1] if self.wrong_branch else ""
 
 
 class Divergence(NamedTuple):
@@ -246,5 +236,6 @@ def read_worktree_status(
         changed = changes.change_count
         untracked = _untracked_count(changes)
     pids = tuple(procfs.processes_in(worktree.path, processes))
-    missing = missing_branch(worktree, branch, project.repo)
-    return WorktreeStatus(worktree, branch, changed, untracked, pids, missing)
+    attempt = parse_agent_branch(branch)
+    wrong = wrong_branch_reason(worktree, attempt, project.repo) if attempt else None
+    return WorktreeStatus(worktree, branch, changed, untracked, pids, wrong)

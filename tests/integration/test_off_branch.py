@@ -133,6 +133,38 @@ def test_adopt_makes_every_command_work_again(session: Hub, way: str) -> None:
     assert session.git("rev-parse", "fix") == tip
 
 
+def test_commits_on_a_detached_head(session: Hub) -> None:
+    """They are work of the agent, as on another branch. Without new commits, HEAD may be detached."""
+    worktree = agent_worktree(session, 1)
+    script = "test $HUB_AGENT != agent-1 || git switch -q --detach"
+    assert session.run("exec", "-q", "s1", "--", "sh", "-c", script) == Result(0)
+    assert session.run("eval", "-q", *MEASURE, "s1").code == 0
+    assert session.run("merge", "-n", "s1").code == 0
+    session.git("switch", "-q", FIRST, cwd=worktree)
+
+    script = "test $HUB_AGENT != agent-1 || { git switch -q --detach; echo ms: 1 >ms; git commit -qam x; }"
+    reason = f"its HEAD is detached from '{FIRST}'"
+    executed = session.run("exec", "s1", "--", "sh", "-c", script)
+    assert (executed.code, executed.err) == (
+        *(1, f"error: agent-1: '{worktree}': {reason}\nhint: {ADOPT}\n"),
+    )
+    assert f"agent-1.log ({reason})\n" in executed.out
+    status = session.run("status", "s1")
+    assert (f"  {reason}  " in status.out, status.err) == (True, f"hint: {ADOPT}\n")
+    evaluated = session.run("eval", *MEASURE, "s1")
+    assert re.search(f"   3  agent-1 .*  {re.escape(reason)}, not measured", evaluated.out)
+    assert f"hint: {ADOPT}\n" in evaluated.err
+    refused = Result(1, "", f"error: agent-1: {reason}\nhint: {ADOPT}\n")
+    assert session.run("merge", "--yes", "s1") == refused
+    after = session.run("init", "--after", "s1")
+    assert (after.code, after.err) == (1, refused.err)
+    assert session.call("sh", "-c", ADOPT).code == 0
+    assert session.run("eval", "-q", *MEASURE, "s1") == Result(0)
+    assert recorded_ranks(session)["agent-1"] == (1, 1.0, "")
+    assert session.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert session.git("show", "main:ms") == "ms: 1"
+
+
 def test_command_that_leaves_its_branch(session: Hub) -> None:
     """`exec` names the agent after the command, although the command succeeds."""
     script = "test $HUB_AGENT != agent-1 || git switch -q -c fix"
