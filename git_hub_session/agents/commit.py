@@ -18,6 +18,7 @@ from git_hub_session.util.text import escape_control
 if TYPE_CHECKING:
     from git_hub_session.git.command import GitAt
     from git_hub_session.git.ref_names import AgentBranch
+    from git_hub_session.git.repository import GitRepo
     from git_hub_session.session.project import Project
 
 _HUB = f":(top){HUB_DIRECTORY}"
@@ -50,7 +51,7 @@ def commit_changes(branch: AgentBranch, git_dir: str, title: str, project: Proje
     try:
         if not git.run(["status", "--porcelain", "-z", "--", *_ALL_BUT_HUB]):
             return CommitResult()
-        reason = _blocking_reason(worktree, branch)
+        reason = _blocking_reason(worktree, branch, project.repo)
         if reason:
             return CommitResult(reason=reason)
         subject = f"{agent_name(branch.agent)}: {title}"
@@ -60,7 +61,7 @@ def commit_changes(branch: AgentBranch, git_dir: str, title: str, project: Proje
         return CommitResult(reason=escape_control(lines[-1]) if lines else error.message)
 
 
-def _blocking_reason(worktree: Worktree, branch: AgentBranch) -> str:
+def _blocking_reason(worktree: Worktree, branch: AgentBranch, repo: GitRepo) -> str:
     """Return why nothing may be committed in the worktree, or ''."""
     if worktree.lock_reason is not None:
         return "its worktree is locked"
@@ -70,6 +71,8 @@ def _blocking_reason(worktree: Worktree, branch: AgentBranch) -> str:
         return "its HEAD is detached"
     if worktree.head != branch.ref:
         return f"'{short_name(worktree.head)}' is checked out in its worktree"
+    if not repo.find_ref_target(branch.ref):
+        return "its branch does not exist"
     if worktree.is_index_locked:
         return "the index is locked: a git command is running or was killed"
     return ""

@@ -106,9 +106,12 @@ def status_fields(status: str, run: runs.Run, **fields: object) -> dict[str, Any
     return {"status": status, "exec": {"run": run.name, **fields}}
 
 
-def _with_other_branch(agent_run: AgentRun, project: Project) -> AgentRun:
-    """Return the agent with the reason that its command has left the branch, if it has."""
+def _with_reason(agent_run: AgentRun, project: Project) -> AgentRun:
+    """Return the agent with the reason that its command has left the branch or the worktree."""
     worktree = read_worktree(os.path.basename(agent_run.git_dir), agent_run.git_dir)
+    if worktree.is_missing:
+        hint = f"git hub-session doctor --fix {agent_run.branch.session}"
+        return agent_run._replace(reason="its worktree is missing", hint=hint)
     reason, hint = wrong_branch_reason(worktree, agent_run.branch, project.repo) or ("", "")
     return agent_run._replace(reason=reason, hint=hint)
 
@@ -221,7 +224,7 @@ class RunMonitor:
         repo = self._project.repo
         old_tip, new_tip = self._old_tips[index], repo.tip(agent_run.branch.ref)
         commits = repo.ahead_behind(new_tip, old_tip)[0] if old_tip and new_tip else 0
-        agent_run = _with_other_branch(agent_run._replace(commits=commits), self._project)
+        agent_run = _with_reason(agent_run._replace(commits=commits), self._project)
         self.agent_runs[index] = agent_run
         fields: dict[str, Any] = {
             "exit_code": result.status,

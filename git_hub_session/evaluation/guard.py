@@ -127,12 +127,24 @@ def mark_guarded(
     marked = []
     for candidate in candidates:
         changed = repo.changed_paths(candidate.commit, base) if candidate.commit else set()
+        if fixed_paths.select_changed(changed):
+            changed = _different_paths(changed, candidate.commit, base, repo)
         candidate = candidate._replace(guarded=fixed_paths.select_changed(changed))
         if candidate.directory and candidate.guarded:
             reason = describe_guarded(candidate.guarded)
             candidate = candidate._replace(directory="", not_in_place_reason=reason)
         marked.append(candidate)
     return marked
+
+
+def _different_paths(paths: set[bytes], commit: str, base: str, repo: GitRepo) -> set[bytes]:
+    """Return the paths that differ between two commits.
+
+    After `git commit --amend` of a commit that the agent did not make, the merge base is an earlier
+    commit. The agent has not changed the files of the amended commit that it kept.
+    """
+    entries, base_entries = repo.tree_entries(commit), repo.tree_entries(base)
+    return {path for path in paths if entries.get(path) != base_entries.get(path)}
 
 
 def refuse_holdout_in_place(fixed_paths: FixedPaths, *, in_place: bool) -> None:

@@ -84,7 +84,7 @@ class TargetRunner:
             on_end()
 
         def find_processes(index: int) -> Sequence[int]:
-            return procfs.pids_with_environment(self._identifying_variables(targets[index]))
+            return self._find_processes(targets[index])
 
         callbacks = TaskCallbacks(lambda _index: None, keep_output, keep_result, find_processes)
         self._project.run_tasks(
@@ -95,6 +95,11 @@ class TargetRunner:
             separate_stderr=True,
         )
         return results
+
+    def _find_processes(self, target: MeasureTarget) -> Sequence[int]:
+        pids = procfs.pids_with_environment(self._identifying_variables(target))
+        # Nobody else works in a temporary worktree.
+        return [*pids, *procfs.daemons_in(target.directory)] if target.worktree else pids
 
     def _keep_leftovers(self, name: str, result: TaskResult) -> None:
         if result.left:

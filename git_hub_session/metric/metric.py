@@ -21,6 +21,7 @@ from git_hub_session.errors import UsageError
 from git_hub_session.metric.quantity import (
     LARGEST,
     Quantity,
+    is_not_zero,
     parse_leading_quantity,
     parse_quantity,
 )
@@ -139,7 +140,7 @@ def _find_in_documents(text: str, name: str) -> tuple[_Occurrence | None, int]:
 def parse_documents(text: str) -> Iterator[tuple[Any, int]]:
     """Yield each JSON object and array in the text with its end. Arrays start a line."""
     # An integer may have more digits than `int` accepts.
-    decoder = json.JSONDecoder(parse_int=float)
+    decoder = json.JSONDecoder(parse_int=float, parse_float=_parse_float)
     position = failed = 0
     while failed <= _MAX_FAILED:
         match = _DOCUMENT_START.search(text, position)
@@ -155,6 +156,12 @@ def parse_documents(text: str) -> Iterator[tuple[Any, int]]:
         except RecursionError:
             return
         yield document, position
+
+
+def _parse_float(text: str) -> float | str:
+    """Return the number, or the text of a number that is too small for a float."""
+    value = float(text)
+    return value if value or not is_not_zero(text) else text
 
 
 def _value_at(document: Any, path: str) -> Any:

@@ -123,8 +123,19 @@ def _match_quantity(text: str) -> tuple[Quantity | None, int]:
     match = _number.match(text)
     if not match:
         return None, -1
-    value = float(re.sub("[,_']", "", match[1]).replace("\u2212", "-"))
-    return _match_unit(text, match.end(), value)
+    digits = re.sub("[,_']", "", match[1]).replace("\u2212", "-")
+    value = float(digits)
+    if not value and is_not_zero(digits):
+        return None, -1
+    return _match_unit(text, match.end(), value + 0.0)  # -0.0 becomes 0.0
+
+
+def is_not_zero(number: str) -> bool:
+    """Return True if the text of a number has a digit other than 0 before its exponent.
+
+    A float cannot hold a number such as 1e-400: it becomes 0.
+    """
+    return re.match(r"[^eE]*[1-9]", number) is not None
 
 
 def _match_unit(text: str, position: int, value: float) -> tuple[Quantity | None, int]:

@@ -268,7 +268,7 @@ def _check_existing(
     if worktree.is_missing:
         if read_journal(worktree).step == STEP_TRASH:
             return ExistingWorktree(branch, worktree)
-        hint = f"git hub-session cleanup {session.id}"
+        hint = f"git hub-session doctor --fix {session.id}"
         missing = f"its worktree '{worktree.path}' is missing, but registered"
         return RestoreFailure(branch, missing, hint)
     reason, hint = unusable_reason(worktree, branch, project) or ("", "")

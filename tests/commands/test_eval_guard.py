@@ -187,6 +187,19 @@ def test_newer_base_branch_changes_no_mark(hub: Hub) -> None:
     assert guarded(hub) == {"agent-1": [], "agent-2": []}
 
 
+def test_amended_commit_of_the_base_branch(hub: Hub) -> None:
+    """`git commit --amend` copies the commit that added the benchmark, but does not change it."""
+    create_guarded_session(hub, "echo more >notes")
+    hub.git("reset", "-q", "--soft", "HEAD~2", cwd=agent_worktree(hub, 2))
+    hub.git("commit", "-q", "--amend", "-m", "faster", cwd=agent_worktree(hub, 2))
+    assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)
+    assert guarded(hub) == {"agent-1": [], "agent-2": []}
+    (agent_worktree(hub, 2) / "bench/run.sh").write_text(CHEAT)
+    hub.git("commit", "-q", "--amend", "-a", "-m", "faster", cwd=agent_worktree(hub, 2))
+    assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
+    assert guarded(hub) == {"agent-1": [], "agent-2": ["bench/run.sh"]}
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

@@ -68,6 +68,22 @@ def test_server_of_one_agent_does_not_answer_for_others(hub: Hub) -> None:
     assert [rank[1] for rank in recorded_ranks(hub).values()] == [90, 50, 70]
 
 
+def test_server_without_the_variables_of_its_command(hub: Hub) -> None:
+    """PostgreSQL overwrites its environment. The server is found by its current directory."""
+    create_measurable_session(hub, "ms: 90\n", "ms: 50\n")
+    pids = hub.top.parent / "pids"
+    daemon = f"sleep 600 >/dev/null 2>&1 & echo $! >>{pids}"
+    command = f"env -i PATH=$PATH setsid sh -c '{daemon}'; cat ms"
+    result = hub.run("eval", *MEASURE, "--eval", command, "s1")
+    assert (result.code, result.err) == (
+        0,
+        "".join(
+            f"warning: agent-{agent} left 1 process running: sleep (ended)\n" for agent in (1, 2)
+        ),
+    )
+    assert [is_alive(int(pid)) for pid in pids.read_text().split()] == [False, False]
+
+
 def test_process_that_ignores_the_first_signal_is_killed(hub: Hub) -> None:
     create_measurable_session(hub, "ms: 1\n")
     pids = hub.top.parent / "pids"

@@ -163,6 +163,14 @@ def test_nothing_is_committed_elsewhere(
         assert exec_commit(hub, "true", "--commit", "--only=1") == Result(0)
 
 
+def test_changes_of_an_agent_that_deleted_its_branch(hub: Hub, worktrees: list[Path]) -> None:
+    result = exec_commit(hub, f"git update-ref -d HEAD; {CHANGE}", "--commit", "--only=1")
+    assert (result.code, result.err.splitlines()[0]) == (
+        *(1, "warning: the changes of agent-1 are not committed: its branch does not exist"),
+    )
+    assert f"error: agent-1: '{worktrees[0]}': its branch does not exist\n" in result.err
+
+
 @pytest.mark.parametrize("staged", [False, True])
 def test_files_of_the_hub_are_left_out(hub: Hub, worktrees: list[Path], staged: bool) -> None:
     script = f"{CHANGE}; mkdir -p .agenthub/board; echo x >.agenthub/board/post"

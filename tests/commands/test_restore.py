@@ -602,7 +602,7 @@ def test_existing_worktree_is_not_changed(hub: Hub) -> None:
 
 
 def test_missing_directory(hub: Hub) -> None:
-    """The index is still in the git dir, so `cleanup` must save the staged changes first."""
+    """The index is still in the git dir, so `doctor` must save the staged changes first."""
     worktree = spawn_session(hub)
     (worktree / "added").write_text("added\n")
     hub.git("add", "added", cwd=worktree)
@@ -612,10 +612,10 @@ def test_missing_directory(hub: Hub) -> None:
         1,
         "",
         f"error: agent-1: its worktree '{worktree}' is missing, but registered\n"
-        "hint: git hub-session cleanup s1\n",
+        "hint: git hub-session doctor --fix s1\n",
     )
     assert everything(hub) == before
-    assert hub.run("cleanup", "-q", "s1") == Result(0)
+    assert hub.run("doctor", "-q", "--fix", "s1").code == 0
     assert hub.run("restore", "s1") == restored("../project.hub/s1/agent-1", WORK)
     assert hub.git("show", ":added", cwd=worktree) == "added"
 

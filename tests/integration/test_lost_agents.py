@@ -41,6 +41,27 @@ def test_exec(hub: Hub, commit: str) -> None:
     assert hub.run("exec", "-q", "s1", "--", "true") == Result(0)
 
 
+@pytest.mark.parametrize("commit_option", [(), ("--commit",)])
+def test_exec_of_a_command_that_deletes_its_worktree(
+    hub: Hub, commit_option: tuple[str, ...]
+) -> None:
+    """The printed commands bring it back, one after the other."""
+    create_evaluated_session(hub, agents=2)
+    worktree = agent_worktree(hub, 2)
+    script = 'test $HUB_AGENT = agent-1 || rm -rf "$PWD"'
+    result = hub.run("exec", *commit_option, "s1", "--", "sh", "-c", script)
+    hint = "git hub-session doctor --fix s1"
+    error = f"error: agent-2: '{worktree}': its worktree is missing\nhint: {hint}\n"
+    assert (result.code, result.err.endswith(error)) == (1, True), result
+    assert hub.call("sh", "-c", hint).code == 0
+    again = hub.run("exec", "s1", "--", "true")
+    assert (again.code, again.err) == (
+        *(1, "error: agent-2: no worktree\nhint: git hub-session restore s1\n"),
+    )
+    assert hub.run("restore", "-q", "s1") == Result(0)
+    assert hub.run("exec", "-q", "s1", "--", "true") == Result(0)
+
+
 def test_eval(hub: Hub, commit: str) -> None:
     """The row stays, without a rank. Its commit stays in state.json."""
     result = hub.run("eval", "s1", "--eval", "true")

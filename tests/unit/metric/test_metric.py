@@ -98,6 +98,8 @@ def test_last_value_counts(text: str, value: float, unit: str) -> None:
         ("m: -inf", "'m' is -inf"),
         ("m: Infinity", "'m' is inf"),
         ("m: 1e999", "'m' is inf"),
+        ("m: -1e-400", "'m' is not a number: 'm: -1e-400'"),
+        ('{"m": 1e-400}', "'m' is not a number: '\"1e-400\"'"),
         ('{"m": NaN}', "'m' is nan"),
         ('{"m": 1e999}', "'m' is inf"),
         ('{"m": ' + "9" * 400 + "}", "'m' is inf"),
