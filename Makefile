@@ -46,15 +46,17 @@ $(READY): pyproject.toml requirements-dev.txt
 demo: $(READY)
 	@$(BIN)/git-hub-session demo
 
+# The tests to run before each commit: of the modules, the commands and the rules of the code.
+# `make check` runs all tests.
 test: $(READY)
-	$(BIN)/python -m pytest -n 3 tests
+	$(BIN)/python -m pytest -n 3 -m 'not slow' tests/unit tests/commands tests/test_*.py
 
 # The tests that are too slow for every day: a kill at each system call, twenty rounds of each race.
 long: $(READY)
 	HUB_TEST_LONG=1 $(BIN)/python -m pytest -n 2 tests -k 'killed or at_once or random or security or integration or compat or crash or concurrency'
 
 # Fuzz each harness for SECONDS, guided by coverage, in a separate venv. A finding is a file
-# crash-*. Put it into tests/security/fuzz/corpus, so that `make test` runs it from then on.
+# crash-*. Put it into tests/security/fuzz/corpus, so that `make check` runs it from then on.
 FUZZ := build/fuzz
 $(FUZZ)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(FUZZ)/venv

@@ -69,6 +69,9 @@ def sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marks."""
+    config.addinivalue_line(
+        "markers", "slow: `make test` leaves the test out, `make check` runs it"
+    )
     config.addinivalue_line("markers", "types(*templates): the hints that the test types")
 
 

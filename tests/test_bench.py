@@ -53,6 +53,7 @@ def rows(hub: Hub, *words: str | Path) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
 
 
+@pytest.mark.slow
 def test_every_row_is_measured(hub: Hub) -> None:
     script = peer()
     if script is None:

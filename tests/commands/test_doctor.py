@@ -621,6 +621,7 @@ def test_inconsistency_is_reported_and_fixed_or_explained(
     assert {ref: oid for ref, oid in hub.refs().items() if ref in refs} == refs
 
 
+@pytest.mark.slow
 def test_all_inconsistencies_together(hub: Hub) -> None:
     expected = set()
     sids = [f"s{number}" for number in range(len(INCONSISTENCIES))]
@@ -921,6 +922,7 @@ def test_hub_that_is_a_symbolic_link(hub: Hub) -> None:
     assert snapshot(hub.top.parent / "elsewhere") == before
 
 
+@pytest.mark.slow
 def test_next_run_finishes_a_killed_run(hub: Hub) -> None:
     inconsistencies = (
         truncate_state,

@@ -33,6 +33,7 @@ def count_reads(hub: Hub, sessions: int) -> tuple[int, int]:
     return counts[0], counts[1]
 
 
+@pytest.mark.slow
 def test_fix_reads_only_its_own_session_and_worktree(hub: Hub) -> None:
     """Otherwise the time to fix all sessions would grow with the square of their number."""
     hub.session("s1", agents=1)

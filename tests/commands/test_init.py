@@ -316,6 +316,7 @@ def test_valid_ids(hub: Hub) -> None:
     assert snapshot(hub.top) == before
 
 
+@pytest.mark.slow
 def test_200_parallel_calls_create_200_sessions(hub: Hub) -> None:
     results = run_at_once(
         hub, [["init", "-q", "--task", f"task {number}"] for number in range(200)]

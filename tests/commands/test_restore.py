@@ -639,6 +639,7 @@ def test_restore_after_a_killed_cleanup(hub: Hub, step: str) -> None:
     assert sorted(worktree.parent.iterdir()) == [worktree]
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment(hub: Hub) -> None:
     """The next call has the result of an uninterrupted call."""
     hub.git("config", "filter.f.smudge", "tr a-z A-Z")
@@ -779,6 +780,7 @@ def test_commits_in_a_partial_worktree(hub: Hub) -> None:
     assert (kept / "file").exists()
 
 
+@pytest.mark.slow
 def test_killed_while_a_partial_worktree_is_removed(hub: Hub) -> None:
     """The removal is killed at each change. The next call finishes it."""
     worktree, _ = kill_restore(hub)

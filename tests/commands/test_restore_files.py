@@ -23,6 +23,7 @@ def read_worktree(hub: Hub, worktree: Path) -> tuple[WorktreeContent, str]:
     return read_content(hub, worktree), hub.git("ls-files", "--stage", "-z", cwd=worktree)
 
 
+@pytest.mark.slow
 def test_each_kind_of_change(hub: Hub) -> None:
     """Status, bytes, modes and index are equal. Each kind has its own worktree."""
     worktrees = [create_worktree_with_files(hub)]
@@ -187,6 +188,7 @@ def commit_every_kind(hub: Hub) -> None:
 WORKTREES = 50 if LONG else 12
 
 
+@pytest.mark.slow
 def test_random_worktrees(hub: Hub) -> None:
     """The worktrees are equal after a cleanup, a garbage collection and a restore."""
     commit_every_kind(hub)

@@ -126,6 +126,7 @@ def test_round_with_an_agent_on_another_branch(project: Hub, metric: str) -> Non
     assert project.git("show", "main:ms") == "ms: -1"
 
 
+@pytest.mark.slow
 def test_failed_and_interrupted_rounds(project: Hub) -> None:
     """All agents of the second round fail, and a signal ends the third one."""
     place = project.top.parent

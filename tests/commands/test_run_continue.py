@@ -290,6 +290,7 @@ def test_signal_while_agents_run(project: Hub, number: signal.Signals) -> None:
     assert_merged(project, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["baseline", "spawn", "eval"])
 def test_signal_in_another_step(project: Hub, step: str) -> None:
     place = project.top.parent

@@ -641,6 +641,7 @@ def test_copy_does_not_replace_a_sparse_file(hub: Hub) -> None:
     assert (hub.top / "conf" / "a.env").read_text() == "secret\n"
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment(hub: Hub) -> None:
     """The next call has the result of an uninterrupted call.
 
@@ -677,6 +678,7 @@ def test_killed_at_any_moment(hub: Hub) -> None:
         assert hub.call("git", "fsck", "--no-dangling", "--no-progress") == Result(0), moment
 
 
+@pytest.mark.slow
 def test_retry_killed_at_any_change(hub: Hub) -> None:
     """The next call creates one attempt, with or without --retry. The first attempt is kept."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
@@ -881,6 +883,7 @@ def test_git_of_a_killed_spawn_is_still_running(hub: Hub) -> None:
 ROUNDS = 20 if LONG else 2
 
 
+@pytest.mark.slow
 def test_eight_parallel_spawns(hub: Hub) -> None:
     """Parallel calls for eight sessions of one repository succeed."""
     for number in range(ROUNDS):
