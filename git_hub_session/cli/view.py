@@ -75,6 +75,8 @@ _NEXT_COMMANDS = {
     "init": "spawn {}",
     "running": "exec {} -- <command>",
     "evaluating": "merge {}",
+    "merged": "report {}",
+    "archived": "report {}",
 }
 
 Record = list[tuple[str, str]]

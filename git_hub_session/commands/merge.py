@@ -17,6 +17,7 @@ from git_hub_session.cli.view import (
     TextOutput,
     View,
     agent_fields,
+    command_after,
     make_record,
     metric_text,
     warning_lines,
@@ -175,6 +176,10 @@ class MergeView(View):
         if self.report is not None:
             return [*self.report.warnings, *self.ancestors.diagnostics]
         return warning_lines(self.plan.remarks)
+
+    @property
+    def next_command(self) -> str:
+        return command_after(self.plan.session.id, str(self._state))
 
     @property
     def _state(self) -> State:

@@ -134,4 +134,10 @@ def test_the_next_command(hub: Hub) -> None:
     assert hints("eval", "s1", "--ranking", "1") == []
     hub.git("config", "--unset", "hubsession.advice")
     assert "hint" not in hub.run("eval", "s1", "--ranking", "1").err
-    assert hints("update", "s1", "--state", "archived") == []
+    assert hints("merge", "s1", "-n") == []
+    assert hints("merge", "s1", "--yes") == ["report s1"]
+    hub.session("s2")
+    assert hints("archive", "s2", "-n") == []
+    assert hints("archive", "s2") == ["report s2"]
+    hub.session("s3")
+    assert hints("update", "s3", "--state", "running") == ["exec s3 -- <command>"]

@@ -10,6 +10,7 @@ from git_hub_session.cli.view import (
     TerminalStyle,
     TextOutput,
     View,
+    command_after,
     make_record,
     warning_lines,
 )
@@ -38,6 +39,10 @@ class ArchiveView(View):
     @property
     def diagnostics(self) -> list[str]:
         return self.report.warnings
+
+    @property
+    def next_command(self) -> str:
+        return command_after(self.result.report.session, str(self.result.state))
 
     @property
     def is_archived(self) -> bool:
