@@ -55,7 +55,7 @@ LAYERS = {
     "review": f"{WORKTREES} board review",
     "events": f"{SESSION} events",
     "cli": f"{SESSION} metric events cli",
-    "report": f"{WORKTREES} board review ranking events cli report",
+    "report": f"{WORKTREES} board lineage review ranking events cli report",
     "completion": f"{SESSION} metric board events cli completion",
     "commands": f"{WORKTREES} board lineage agents metric ranking evaluation cleanup restore merge doctor review events cli "
     "completion report commands",

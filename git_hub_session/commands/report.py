@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.options import QUIET, Arguments, Option, Usage
 from git_hub_session.cli.output import is_stdout_a_terminal
 from git_hub_session.cli.view import TerminalStyle, TextOutput, View
+from git_hub_session.errors import UsageError
 from git_hub_session.report.facts import read_facts
 from git_hub_session.report.file import write_report_file
 from git_hub_session.report.html import render_page
 from git_hub_session.report.markdown import render_markdown
+from git_hub_session.report.overview import newest_first, overview_lines, render_overview
+from git_hub_session.session.read import UnreadableSession
 from git_hub_session.util.text import escape_control
 
 if TYPE_CHECKING:
@@ -22,8 +26,9 @@ HTML, MARKDOWN = "html", "md"
 _STDOUT = "-"
 
 USAGE = Usage(
-    ("report [<options>] [<id>]",),
+    ("report [<options>] [<id>]", "report [<options>] --all"),
     (
+        Option("--all", "show an overview of all sessions"),
         Option("-o, --output", "write to this file ('-': standard output)", "<file>"),
         Option(
             "--format", "format of the page (default: html)", "<format>", choices=(HTML, MARKDOWN)
@@ -35,41 +40,80 @@ USAGE = Usage(
 
 
 def run(context: Context, args: Arguments) -> ReportView:
-    """Return the report of a session, or write it to a file."""
+    """Return a report, or write it to a file."""
     is_html = args.value("format") != MARKDOWN
+    if args.is_set("all"):
+        return _report_all(context, args, is_html=is_html)
     sid = context.find_session(args.argument)
     facts = read_facts(context.project.store.read(sid), context.project)
     lines = render_page(facts).splitlines() if is_html else render_markdown(facts)
-    return write_report(lines, f"hub-report-{sid}.html" if is_html else "", args, context)
+    return _write_report(lines, f"hub-report-{sid}.html" if is_html else "", args, context)
 
 
-def write_report(lines: list[str], name: str, args: Arguments, context: Context) -> ReportView:
+def _report_all(context: Context, args: Arguments, *, is_html: bool) -> ReportView:
+    """Return an overview of all sessions, or write it to a file."""
+    if args.argument:
+        raise UsageError("--all takes no id")
+    project = context.project
+    sessions = newest_first(project.store.read_all())
+    lines = overview_lines(sessions)
+    if is_html:
+        lines = render_overview(sessions, project.now()).splitlines()
+    broken = [each for each in sessions if isinstance(each, UnreadableSession)]
+    name = "hub-report.html" if is_html else ""
+    return _write_report(lines, name, args, context, broken=broken)
+
+
+def _write_report(
+    lines: list[str],
+    name: str,
+    args: Arguments,
+    context: Context,
+    *,
+    broken: Sequence[UnreadableSession] = (),
+) -> ReportView:
     """Write the lines to the file that the user names, or return them.
 
     Args:
         name: the name of the file on a terminal, or '' to show the lines there.
+        broken: the sessions that cannot be read.
     """
     given = args.value("output")
     if given is None and name and is_stdout_a_terminal():
         file = name
     elif given in (None, _STDOUT):
-        return ReportView(lines)
+        return ReportView(lines, broken)
     else:
         file = given or ""
     text = "".join(f"{line}\n" for line in lines)
     write_report_file(os.path.join(context.project.cwd, file), text.encode())
-    return ReportView([] if given else [escape_control(file)], is_written=True, is_file=not given)
+    return ReportView([] if given else [escape_control(file)], broken, is_written=True)
 
 
 class ReportView(View):
     """A report, or the name of the file with it."""
 
     def __init__(
-        self, output: list[str], *, is_written: bool = False, is_file: bool = False
+        self,
+        output: list[str],
+        broken: Sequence[UnreadableSession],
+        *,
+        is_written: bool = False,
     ) -> None:
         self.output = output
+        self.broken = broken
         self.is_written = is_written
-        self.is_file = is_file
+
+    @property
+    def exit_code(self) -> int:
+        return 1 if self.broken else 0
+
+    @property
+    def diagnostics(self) -> list[str]:
+        return [
+            f"error: session '{escape_control(each.id)}': {escape_control(each.reason)}"
+            for each in self.broken
+        ]
 
     @property
     def changed(self) -> bool:
@@ -83,4 +127,4 @@ class ReportView(View):
         return {"lines": self.output}
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
-        return TextOutput([] if quiet and self.is_file else self.output)
+        return TextOutput([] if quiet and self.is_written else self.output)

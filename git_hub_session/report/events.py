@@ -51,7 +51,12 @@ def list_events(facts: SessionFacts) -> list[Event]:
 
 def events_table(facts: SessionFacts) -> Table:
     """Return the time line as a table."""
-    headers = (Column("Time"), Column("By"), Column("Kind"), Column("Event", is_code=True))
+    headers = (
+        Column("Time"),
+        Column("By"),
+        Column("Kind"),
+        Column("Event", is_code=True, wraps=True),
+    )
     rows = [
         (
             format_time(event.at),

@@ -10,6 +10,7 @@ from git_hub_session.board.board import Board
 from git_hub_session.board.unlabeled import UnlabeledPosts
 from git_hub_session.errors import Damaged
 from git_hub_session.git.ref_names import AgentBranch, agent_name, attempt_name
+from git_hub_session.report.winner import find_winner
 from git_hub_session.review.attempt import EMPTY_TREE, Attempt
 from git_hub_session.review.commits import parse_commit
 from git_hub_session.review.summary import summarize_attempts
@@ -97,12 +98,6 @@ class SessionFacts(NamedTuple):
         if agent in self.several or attempt > 1:
             return attempt_name(AgentBranch(self.session.id, agent, attempt))
         return agent_name(agent)
-
-
-def find_winner(session: Session) -> AgentBranch | None:
-    """Return the merged attempt, or the attempt with the first rank, or None."""
-    best = session.merge or next(iter(session.ranking), None)
-    return AgentBranch(session.id, best.agent, best.attempt) if best else None
 
 
 def read_facts(session: Session, project: Project) -> SessionFacts:

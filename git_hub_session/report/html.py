@@ -135,7 +135,7 @@ def table(caption: str, rows: Table) -> Markup:
 def _column_class(column: Column) -> str:
     if column.is_number:
         return "number"
-    return "words" if column.is_code or column.wraps else ""
+    return "words" if column.wraps else ""
 
 
 def _hidden_commits(facts: SessionFacts) -> Iterator[Markup]:

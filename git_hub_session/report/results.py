@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.view import format_change
+from git_hub_session.lineage.parent import read_parent
 from git_hub_session.ranking.statistics import half_interval
 from git_hub_session.report.tables import (
     STYLE,
@@ -15,6 +16,7 @@ from git_hub_session.report.tables import (
     join_values,
     short_id,
 )
+from git_hub_session.report.winner import describe_result
 from git_hub_session.util.json_values import as_mapping, as_text
 from git_hub_session.util.numbers import format_number, format_values
 from git_hub_session.util.text import describe_pass
@@ -62,7 +64,7 @@ def ranking_table(facts: SessionFacts) -> Table:
         Column("Change", is_number=True),
         Column("Measured values", wraps=True),
         Column("Lines"),
-        Column("Remarks", is_code=True),
+        Column("Remarks", is_code=True, wraps=True),
     )
     return Table(headers, tuple(rows)).without_empty_columns()
 
@@ -91,46 +93,39 @@ def _describe_remarks(result: AgentResult, facts: SessionFacts) -> str:
     return ", ".join(filter(None, dict.fromkeys(remarks)))
 
 
-def result_text(facts: SessionFacts) -> str:
-    """Return the result of the winner, such as "p50: 180 → 142 ms (−21.1 %)", or ''."""
-    winner = facts.winner
-    results = (each for each in facts.session.results if winner and each.agent == winner.agent)
-    result = next((each for each in results if winner and each.attempt == winner.attempt), None)
-    if result is None or result.metric is None:
-        return describe_pass(result.passed) if result else ""
-    evaluation = facts.evaluation
-    unit = f" {evaluation.unit}" if evaluation.unit else ""
-    name = evaluation.metric or "metric"
-    if evaluation.baseline is None:
-        return f"{name}: {format_number(result.metric)}{unit}"
-    old, new = format_values(evaluation.baseline, result.metric)
-    change = format_change(result.metric, evaluation.baseline, STYLE)
-    return f"{name}: {old} → {new}{unit}{change}"
-
-
 def overview_rows(facts: SessionFacts) -> list[tuple[str, str]]:
     """Return the names and the values of the facts at the top of a report."""
-    session, evaluation = facts.session, facts.evaluation
+    session = facts.session
     config, merge, winner = session.config, session.merge, facts.winner
-    metric = evaluation.metric or config.get("metric")
-    direction = evaluation.direction or config.get("direction")
-    baseline = "" if evaluation.baseline is None else format_number(evaluation.baseline)
+    parent = read_parent(session)
     rows = [
         ("State", str(session.state)),
         ("Winner" if merge else "Best", facts.label(*winner[1:]) if winner else ""),
-        ("Result", result_text(facts)),
+        ("Result", describe_result(session)),
         ("Merged into", f"{merge.into} ({short_id(merge.commit)})" if merge else ""),
+        ("After", parent.text if parent else ""),
         ("Base branch", config.base_branch),
         ("Agents", str(config.agent_count or "")),
-        ("Evaluation", _command(session) or config.get("eval_cmd")),
-        ("Metric", f"{metric} ({direction} is better)" if metric and direction else metric),
-        ("Baseline", baseline or config.get("baseline")),
-        ("Requirements", ", ".join(config.require)),
-        ("Verdict", evaluation.verdict or ""),
+        *_evaluation_rows(facts),
         ("Created", format_iso_time(session.created)),
         ("Updated", format_iso_time(session.updated)),
     ]
     return [(name, value) for name, value in rows if value]
+
+
+def _evaluation_rows(facts: SessionFacts) -> list[tuple[str, str]]:
+    """Return the settings of the last evaluation, or those of the session."""
+    evaluation, config = facts.evaluation, facts.session.config
+    metric = evaluation.metric or config.get("metric")
+    direction = evaluation.direction or config.get("direction")
+    baseline = "" if evaluation.baseline is None else format_number(evaluation.baseline)
+    return [
+        ("Evaluation", _command(facts.session) or config.get("eval_cmd")),
+        ("Metric", f"{metric} ({direction} is better)" if metric and direction else metric),
+        ("Baseline", baseline or config.get("baseline")),
+        ("Requirements", ", ".join(config.require)),
+        ("Verdict", evaluation.verdict or ""),
+    ]
 
 
 def _command(session: Session) -> str:
@@ -162,7 +157,7 @@ def evaluations_table(facts: SessionFacts) -> Table:
         Column("Value", is_number=True),
         Column("Baseline", is_number=True),
         Column("Metric"),
-        Column("Remarks", is_code=True),
+        Column("Remarks", is_code=True, wraps=True),
         Column("Measured values", wraps=True),
     )
     rows = [row for group in evaluation_groups(facts) for row in _entry_rows(group, facts)]

@@ -19,7 +19,7 @@ def sizes_table(facts: SessionFacts) -> Table:
     """Return the size of the changes of each attempt."""
     headers = (
         Column("Agent"),
-        Column("Strategy", is_code=True),
+        Column("Strategy", is_code=True, wraps=True),
         Column("Commits", is_number=True),
         Column("Files", is_number=True),
         Column("Lines added", is_number=True),
@@ -40,7 +40,7 @@ def commits_table(facts: SessionFacts) -> Table:
         Column("Agent"),
         Column("Commit"),
         Column("Time"),
-        Column("Subject", is_code=True),
+        Column("Subject", is_code=True, wraps=True),
     )
     rows = [
         (
@@ -71,9 +71,9 @@ def failures_table(facts: SessionFacts) -> Table:
     headers = (
         Column("Agent"),
         Column("State"),
-        Column("Failure", is_code=True),
+        Column("Failure", is_code=True, wraps=True),
         Column("Uncommitted"),
-        Column("Remarks", is_code=True),
+        Column("Remarks", is_code=True, wraps=True),
     )
     return Table(headers, tuple(rows)).without_empty_columns()
 
@@ -90,4 +90,4 @@ def _describe_uncommitted(agent: AgentProgress) -> str:
 def guarded_table(facts: SessionFacts) -> Table:
     """Return the guarded paths that the measured attempts changed."""
     rows = [(agent_name(agent.agent), path) for agent in facts.agents for path in agent.guarded]
-    return Table((Column("Agent"), Column("Changed path", is_code=True)), tuple(rows))
+    return Table((Column("Agent"), Column("Changed path", is_code=True, wraps=True)), tuple(rows))

@@ -250,6 +250,50 @@ def test_hostile_texts_are_code_in_markdown(hub: Hub) -> None:
     assert not any("alert" in spans.sub("", line) for line in lines[6:])
 
 
+# --- All sessions ---------------------------------------------------------------------------------
+
+
+def test_all_sessions(evaluated: Hub) -> None:
+    next_session = ("init", "-q", "--id", "s2", "--after", "s1")
+    assert evaluated.run(*next_session, now=1773757900) == Result(0, "s2\n")
+    assert evaluated.run("merge", "-q", "s1", "--yes", "--force").code == 0
+    hostile = ("init", "-q", "--id", "s0", "-F", "-")
+    assert evaluated.run(*hostile, stdin=HOSTILE, now=1773757800) == Result(0, "s0\n")
+    page = read_page(evaluated, "--all")
+    result, at = "ms: 20 → 11 (−45.0 %)", "2026-03-17 14:30:22Z"
+    before, after = "2026-03-17 14:30:00Z", "2026-03-17 14:31:40Z"
+    task = "Make it fast"
+    expected = [
+        ["Session", "State", "Task", "Agents", "Winner", "Result", "After", "Updated"],
+        ["s2", "init", task, "3", "", "", "agent-1 of session s1", after],
+        ["s1", "merged", task, "3", "agent-1", result, "", at],
+        ["s0", "init", SHOWN, "3", "", "", "", before],
+    ]
+    assert rows(page) == expected
+    assert "<p>3 sessions: 2 init, 1 merged</p>" in page
+    assert page.count("<svg") == 1
+    assert "&#8722;45.0 %" in page
+    lines = evaluated.run("report", "--all", "--format=md").out.splitlines()
+    assert lines[2] == "3 sessions: 2 init, 1 merged"
+    assert lines[7] == f"| `s1` | merged | `{task}` | 3 | agent-1 | `{result}` |  | {at} |"
+
+
+def test_all_sessions_with_an_unreadable_one(hub: Hub) -> None:
+    hub.session()
+    hub.session("s2")
+    (hub.directory("s2") / "state.json").write_text("{")
+    result = hub.run("report", "--all")
+    assert result.code == 1
+    assert result.err.startswith("error: session 's2': state.json")
+    assert [row[:2] for row in rows(result.out)[1:]] == [["s1", "init"], ["s2", "broken"]]
+
+
+def test_all_sessions_of_an_empty_hub(hub: Hub) -> None:
+    assert "The hub has no sessions." in read_page(hub, "--all")
+    expected = Result(129, "", "error: --all takes no id\n")
+    assert hub.run("report", "--all", "s1") == expected
+
+
 # --- The file -------------------------------------------------------------------------------------
 
 
@@ -308,6 +352,7 @@ def test_on_a_terminal(evaluated: Hub) -> None:
     assert run_in_terminal(evaluated, "report", "s1") == "hub-report-s1.html\r\n"
     page = (evaluated.top / "hub-report-s1.html").read_text()
     assert section(page, "Ranking") == section(evaluated.run("report", "s1").out, "Ranking") != ""
+    assert run_in_terminal(evaluated, "report", "--all") == "hub-report.html\r\n"
     assert run_in_terminal(evaluated, "report", "-q", "s1") == ""
     assert run_in_terminal(evaluated, "report", "s1", "-o", "other.html") == ""
     assert run_in_terminal(evaluated, "report", "s1", "--format=md").startswith("## Session `s1`")

@@ -42,6 +42,7 @@ _WITHOUT_FORMAT = (
     "log --graph s1",
     "report s1",
     "report s1 --format=md",
+    "report --all",
     "diff s1 1",
     "diff --uncommitted s1 1 2",
     "open s1 1",
