@@ -1,1 +1,1 @@
-"""Look at one attempt: its commits, its files, its last run and its result."""
+"""Start the commands that the user has configured for events."""
