@@ -80,6 +80,8 @@ lint: $(READY)
 	sh -n bin/git-hub-session
 	sh -n git_hub_session/merge/move_branch.sh
 	sh -n git_hub_session/programs/hubcd.sh
+	sh -n git_hub_session/hooks/reference_transaction.sh
+	sh -n git_hub_session/hooks/pre_commit.sh
 
 # Lint, types and all tests. Fail if the tests run less than COVERAGE percent of the branches
 # (tests/support/coverage.py).

@@ -52,12 +52,13 @@ LAYERS = {
     "restore": f"{WORKTREES} board restore",
     "merge": f"{WORKTREES} board lineage cleanup merge",
     "doctor": f"{WORKTREES} board cleanup doctor",
+    "hooks": f"{SESSION} hooks",
     "review": f"{WORKTREES} board review",
     "events": f"{SESSION} events",
     "cli": f"{SESSION} metric events cli",
     "report": f"{WORKTREES} board lineage review ranking events cli report",
     "completion": f"{SESSION} metric board events cli completion",
-    "commands": f"{WORKTREES} board lineage agents metric ranking evaluation cleanup restore merge doctor review events cli "
+    "commands": f"{WORKTREES} board lineage agents metric ranking evaluation cleanup restore merge doctor review events hooks cli "
     "completion report commands",
     "main": f"{SYSTEM} cli commands main",
     "__main__": "_typing main",
@@ -157,8 +158,8 @@ CALLERS = {
     "eval": "_typing",  # as in collections.namedtuple; the source has only numbered names
     "exec": "",
     "os.rename": "session.layout session.store removal.discard removal.recover removal.remove removal.trash "
-    "doctor.registration",
-    "os.replace": "system.directory removal.journal temporary.objects",
+    "doctor.registration hooks.files",
+    "os.replace": "system.directory removal.journal temporary.objects hooks.files",
     "os.system": "",
     "os.fork": "system.parallel",
     "sys.exit": "__main__",

@@ -202,7 +202,8 @@ def test_the_environment_is_what_the_source_reads() -> None:
     names -= {name for name in names if name.startswith("GIT_TEST_")}
     names -= {"PATH"}
     put_together = {"GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"}
-    passed_on = {"GIT_QUARANTINE_PATH"}  # git itself obeys it
+    # git itself obeys the first one, and a script of hooks/ the second one.
+    passed_on = {"GIT_QUARANTINE_PATH", "GIT_HUB_SESSION_GUARD"}
     told = set(words_of("Ev", list(items(_macros("ENVIRONMENT")))))
     assert told == names | put_together | passed_on
 
@@ -365,14 +366,17 @@ def test_the_examples_work(hub: Hub) -> None:
     assert hub.call("sh", "-e", "-c", notify) == Result(0)
     assert "has finished" in hub.git("config", "hubsession.hook.agentDone")
 
-    path = hub.top / ".git" / "hooks" / "pre-commit"
-    path.write_text(hook)
-    path.chmod(0o755)
+    assert hub.call("sh", "-e", "-c", hook).code == 0
     assert hub.call("sh", "-e", "-c", back).code == 0
     worktree = hub.top.parent / "project.hub" / "fast" / "agent-1"
     assert (worktree / "notes").read_text() == "todo\n"
     commit = ("git", "commit", "-q", "--allow-empty", "-m", "more")
-    assert hub.call(*commit, cwd=worktree) == Result(1, "", "this session is merged\n")
+    assert hub.call(*commit, cwd=worktree) == Result(
+        1,
+        "",
+        "error: session 'fast' is finished, and gets no more commits\n"
+        "hint: git hub-session init --task <text>\n",
+    )
     assert hub.call(*commit) == Result(0)
 
     hub.git("hub-session", "init", "-q", "--id", "next", "--task", "more")

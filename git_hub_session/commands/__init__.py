@@ -55,6 +55,9 @@ COMMANDS: dict[str, Command] = {
     "doctor": Command(
         "git_hub_session.commands.doctor", "report problems in the hub, or fix them with --fix"
     ),
+    "hooks": Command(
+        "git_hub_session.commands.hooks", "guard the branches of sessions with hooks of git"
+    ),
     "config": Command(
         "git_hub_session.commands.config", "show the settings, their defaults and their origins"
     ),

@@ -32,7 +32,8 @@ from git_hub_session.git.ref_names import update_command
 from git_hub_session.git.worktrees import linked_git_dir
 
 # git does not translate its messages, and the programs that it starts keep the user's language.
-_ENGLISH_MESSAGES = {"GIT_TEXTDOMAINDIR": os.devnull}
+# The guard of this program (hooks/) does not check the changes of its own commands.
+_CHANGING_REFS = {"GIT_TEXTDOMAINDIR": os.devnull, "GIT_HUB_SESSION_GUARD": "off"}
 # By default, git does not flush refs to the disk.
 _FLUSH_REFS = {"core.fsync": "all"}
 
@@ -185,7 +186,7 @@ class Git:
         stdin = b"\0".join([b"start", *lines, b"prepare", end, b""])
         settings = {} if dry_run else _FLUSH_REFS
         command = _update_refs_command(reason)
-        self._here.run(command, stdin=stdin, settings=settings, environ=_ENGLISH_MESSAGES)
+        self._here.run(command, stdin=stdin, settings=settings, environ=_CHANGING_REFS)
         sys.audit("git_hub_session.refs", [] if dry_run else changes)
         for section in [] if dry_run else sections_to_remove(self.common_dir, changes):
             try:
@@ -310,7 +311,7 @@ class GitAt:
         shell_command = ["/bin/sh", *script, ref, new, old]
         update_refs = _update_refs_command(reason)
         directory, environ = self._surroundings
-        surroundings = Surroundings(directory, {**environ, **_ENGLISH_MESSAGES})
+        surroundings = Surroundings(directory, {**environ, **_CHANGING_REFS})
         try:
             messages = run_with_locked_ref(shell_command, update_refs, updates, surroundings)
         except GitFailed as error:

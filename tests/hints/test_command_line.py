@@ -132,6 +132,7 @@ ID = "use at most 64 letters, digits, '.', '_' and '-', and start with a letter 
     corrected("use a number with s, m, h, d or w, such as 90s", "exec s1 --timeout x -- true",
               "exec s1 --timeout 90s -- true", S1),
     corrected("use one of {}", "completion x", "completion bash"),
+    corrected("use one of install, uninstall, status", "hooks", "hooks status"),
     corrected("use {}", "board x", "board list", POSTS),
 )  # fmt: skip
 def test_corrected_command(hub: Hub, case: Case) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tests.support.hints import (
     Case,
     cases,
@@ -12,7 +14,7 @@ from tests.support.hints import (
     type_hint,
     types,
 )
-from tests.support.hub import Hub
+from tests.support.hub import Hub, Result
 
 DONE = "status s1"
 INIT = "git hub-session init -q --id s1 --task t --agents 2"
@@ -38,6 +40,10 @@ BYTES = "printf '[hubsession]\\n\\tworktreePath = \\377\\n' >>.git/config"
     Case("git -C {} rm -r -q --cached {}", "doctor", "{0}",
          f"{S1}\ncd ../project.hub/s1/agent-1 && mkdir .agenthub && touch .agenthub/x &&"
          " git add -f .agenthub", DONE),
+    Case("git config core.hooksPath {}", "hooks install", "{0}", "git config core.hooksPath x"),
+    Case("mv {} {}.old", "hooks install", "{0}",
+         "git hub-session hooks install\necho >.git/hooks/pre-commit\n"
+         "touch .git/hooks/pre-commit.before-hub-session"),
     Case("remove it: git would wait for it forever", "status s1", "rm .git/info/exclude",
          f"{S1}\nmkdir -p .git/info; rm -f .git/info/exclude; mkfifo .git/info/exclude"),
 )  # fmt: skip
@@ -78,3 +84,13 @@ def test_two_hubs(hub: Hub) -> None:
     command = hint.removeprefix("use it: ")
     assert "s1" in type_hint(hub, f"{command}; git hub-session list").out
     follow_hint(hint)
+
+
+@types("git hub-session hooks install")
+def test_outdated_hook(hub: Hub) -> None:
+    assert hub.run("hooks", "-q", "install") == Result(0)
+    paths = [Path(row["path"]) for row in hub.json("hooks", "status")["hooks"]]
+    paths[0].chmod(0o644)
+    template = "git hub-session hooks install"
+    type_hint(hub, find_hint(hub.run("hooks", "status"), template))
+    assert hub.run("hooks", "status").err == ""

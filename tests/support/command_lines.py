@@ -30,6 +30,7 @@ _READ_ONLY = (
     "show s1 1",
     "config",
     "config agentCmd",
+    "hooks status",
     "completion bash",
     "completion --words -- path s1 a",
     "completion --words -- board reply r",
@@ -81,6 +82,8 @@ _CHANGING = (
     "restore s3",
     "board post results -m text",
     "board reply results/001 -m text",
+    "hooks install",
+    "hooks uninstall",
     "doctor --fix",
 )
 _FORMATS = ("--format=json", "--format=porcelain", "-z", "--color=always")

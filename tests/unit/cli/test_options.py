@@ -170,6 +170,7 @@ usage: git hub-session <command> [<options>]
     archive    end a session without a winner
     delete     delete a session that has no work
     doctor     report problems in the hub, or fix them with --fix
+    hooks      guard the branches of sessions with hooks of git
     config     show the settings, their defaults and their origins
     completion print the completion script of a shell
     shell-init print a shell function that changes to a worktree
