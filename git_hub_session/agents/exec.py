@@ -7,6 +7,7 @@ is not locked, the run was killed.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import partial
 
@@ -16,6 +17,7 @@ from git_hub_session.agents.exec_plan import merge_runs, plan_exec
 from git_hub_session.agents.run_monitor import AgentRun, RunMonitor, RunObserver, status_fields
 from git_hub_session.errors import Refused
 from git_hub_session.git.ref_names import AgentBranch, SessionId
+from git_hub_session.git.worktrees import read_worktree
 from git_hub_session.session import runs
 from git_hub_session.session.agent_environment import (
     run_environment,
@@ -32,6 +34,7 @@ from git_hub_session.session.state import AgentStatus
 from git_hub_session.system.tasks import Task
 from git_hub_session.util.clock import format_iso
 from git_hub_session.util.shell import quote_word
+from git_hub_session.worktree.uncommitted import uncommitted_files
 
 if TYPE_CHECKING:
     from git_hub_session.session.model import Session
@@ -124,13 +127,24 @@ def run_for_agents(
             monitor.run(tasks)
         finally:
             notes = monitor.close()
-    all_runs = merge_runs(monitor.agent_runs, plan.skipped)
+    all_runs = merge_runs(_with_uncommitted(monitor.agent_runs, project), plan.skipped)
     return ExecResult(
         sid,
         run.name,
         all_runs,
         (*warnings, *variable_warnings(session, [task.environ for task in tasks]), *notes),
     )
+
+
+def _with_uncommitted(agent_runs: Sequence[AgentRun], project: Project) -> list[AgentRun]:
+    """Return the agents with the numbers of uncommitted files that their commands have left."""
+    counted = []
+    for agent_run in agent_runs:
+        worktree = read_worktree(os.path.basename(agent_run.git_dir), agent_run.git_dir)
+        has_run = agent_run.result is not None and not worktree.is_missing
+        files = uncommitted_files(worktree, project) if has_run else ()
+        counted.append(agent_run._replace(uncommitted=len(files or ())))
+    return counted
 
 
 def _find_command(agent_run: AgentRun, options: ExecOptions) -> Sequence[str]:

@@ -65,6 +65,8 @@ class AgentRun(NamedTuple):
     """The reason why the command cannot run, or why later commits are not on the branch, or ''."""
     hint: str = ""
     """The command that removes the reason, or ''."""
+    uncommitted: int = 0
+    """The number of uncommitted files after the run."""
 
     @property
     def agent(self) -> str:

@@ -54,12 +54,13 @@ def read_log(hub: Hub, number: int, run: str = "exec-1") -> str:
 def test_command_for_each_agent(running_session: Hub) -> None:
     result = run_script(running_session, 'echo "$HUB_AGENT here"; echo oops >&2; pwd >where', "-j1")
     output = ".agenthub/sessions/s1/output/exec-1"
+    remark = "(1 file uncommitted, not measured)"
     assert without_durations(result) == Result(
         0,
         "agent-1 | agent-1 here\nagent-1 | oops\nagent-2 | agent-2 here\nagent-2 | oops\n"
         "AGENT    EXIT  TIME  COMMITS  OUTPUT\n"
-        f"agent-1  0  0.0s        0  {output}/agent-1.log\n"
-        f"agent-2  0  0.0s        0  {output}/agent-2.log\n",
+        f"agent-1  0  0.0s        0  {output}/agent-1.log {remark}\n"
+        f"agent-2  0  0.0s        0  {output}/agent-2.log {remark}\n",
     ), result
     for number in (1, 2):
         assert read_log(running_session, number) == f"agent-{number} here\noops\n"
@@ -434,6 +435,7 @@ def test_formats(running_session: Hub) -> None:
                 "reason": None,
                 "hint": None,
                 "command": "echo hello",
+                "uncommitted": 0,
             }
         ],
     }
@@ -444,7 +446,7 @@ def test_formats(running_session: Hub) -> None:
         "session s1\nagent 2\nattempt 1\nbranch hub/s1/agent-2/attempt-1\n"
         f"path {running_session.worktree(2)}\nexit_code 0\nseconds 0\ncommits 0\n"
         f"output {running_session.directory()}/output/exec-2/agent-2.log\ntries 1\n"
-        "command echo hello\n\n"
+        "command echo hello\nuncommitted 0\n\n"
     )
     assert run_script(running_session, "echo hello", "-q") == Result(0)
     assert read_log(running_session, 1, "exec-3") == "hello\n"

@@ -8,6 +8,7 @@ from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.cli.table import Column, table_lines
 from git_hub_session.cli.view import TerminalStyle, agent_fields, relative_path
 from git_hub_session.util.text import escape_control
+from git_hub_session.worktree.uncommitted import uncommitted_text
 
 if TYPE_CHECKING:
     from git_hub_session.agents.run_monitor import AgentRun
@@ -34,7 +35,8 @@ def run_table(agent_runs: Sequence[AgentRun], cwd: str, style: TerminalStyle) ->
 
 def _row(agent_run: AgentRun, cwd: str) -> tuple[str, str, str, str, str]:
     result = agent_run.result
-    reason = escape_control(agent_run.reason)
+    uncommitted = uncommitted_text(agent_run.uncommitted) if agent_run.uncommitted else ""
+    reason = escape_control(", ".join(filter(None, (agent_run.reason, uncommitted))))
     if result is None:
         return (agent_run.agent, "-", "-", "-", reason or "-")
     log = escape_control(relative_path(agent_run.log, cwd))
@@ -68,4 +70,5 @@ def run_fields(agent_run: AgentRun) -> dict[str, Any]:
         "reason": agent_run.reason or None,
         "hint": agent_run.hint or None,
         "command": agent_run.command or None,
+        "uncommitted": agent_run.uncommitted if result else None,
     }
