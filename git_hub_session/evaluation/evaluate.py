@@ -39,7 +39,6 @@ from git_hub_session.session import runs
 from git_hub_session.session.agent_environment import variable_warnings
 from git_hub_session.session.agents import (
     base_now,
-    find_base_commit,
     refuse_if_evaluated,
     running_agents,
 )
@@ -207,32 +206,15 @@ def _prepare_candidates(
 def _candidate_notes(
     candidates: Sequence[Candidate], fixed_paths: FixedPaths, session: Session, repo: GitRepo
 ) -> list[str]:
-    """Return the notes about conflicts, merged commits, files of the hub, and guarded paths."""
+    """Return the notes about conflicts, files of the hub, and default guarded paths."""
     mergeable = [candidate for candidate in candidates if not candidate.merge_problem]
     changed = {path for candidate in mergeable for path in candidate.guarded}
-    notes = [
-        *conflict_notes(candidates, session),
-        *_merged_notes(candidates, session, repo),
-        *_hub_file_notes(candidates, session, repo),
-    ]
-    return notes + [
+    return [*conflict_notes(candidates, session), *_hub_file_notes(candidates, session, repo)] + [
         f"'{path}' was measured as in the base branch, because the eval command names it"
         " (use --no-guard to measure the agents' own)"
         for path in sorted(changed)
         if fixed_paths.is_default and path in fixed_paths.names
     ]
-
-
-def _merged_notes(
-    candidates: Sequence[Candidate], session: Session, repo: GitRepo
-) -> Iterator[str]:
-    """Yield a note about each candidate with commits that the base branch contains already."""
-    for candidate in candidates:
-        start = find_base_commit(session, repo, candidate.branch)
-        is_merged = bool(candidate.commit) and not candidate.has_own_commit
-        if is_merged and start and not repo.is_ancestor(start, candidate.commit):
-            branch = session.config.base_branch
-            yield f"'{branch}' already contains the commits of {candidate.name}"
 
 
 def _hub_file_notes(

@@ -21,6 +21,7 @@ from git_hub_session.worktree.git_settings import settings_warning
 from git_hub_session.worktree.off_branch import detached_reason
 from git_hub_session.worktree.owner import attempt_worktrees
 from git_hub_session.worktree.status import read_worktree_status
+from git_hub_session.worktree.uncommitted import UNCOMMITTED
 
 if TYPE_CHECKING:
     from git_hub_session.git.ref_names import AgentBranch
@@ -39,6 +40,7 @@ def plan_warnings(plan: MergePlan, project: Project) -> Iterator[str]:
         yield changed_settings
     yield from _evaluation_warnings(session, project, winner, plan.result, plan.into)
     yield from _worktree_warnings(session, project, winner)
+    yield from _unmeasured_agents(session)
     yield from _lost_agents(session, project)
 
 
@@ -61,6 +63,13 @@ def _evaluation_warnings(
         yield f"{name} could not be measured: {result.reason}"
     if last_evaluation(session).is_regression(result):
         yield f"{name} does not improve on the baseline"
+
+
+def _unmeasured_agents(session: Session) -> Iterator[str]:
+    """Yield a warning for each agent whose work was uncommitted at the last evaluation."""
+    for result in session.results:
+        if result.reason.endswith(UNCOMMITTED):
+            yield f"{agent_name(result.agent)}: {result.reason}"
 
 
 def _lost_agents(session: Session, project: Project) -> list[str]:

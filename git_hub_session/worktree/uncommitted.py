@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _HUB = HUB_DIRECTORY.encode()
 _MAX_AGENTS = 5
+UNCOMMITTED = " uncommitted, not measured"
+"""The end of the reason that an agent was not measured."""
 
 
 class NoCommits(Refused):
@@ -63,7 +65,7 @@ def uncommitted_files_of(branch: AgentBranch, project: Project) -> tuple[str, ..
 
 def uncommitted_text(count: int) -> str:
     """Return the remark about uncommitted files, such as "3 files uncommitted, not measured"."""
-    return f"{count_noun(count, 'file')} uncommitted, not measured"
+    return f"{count_noun(count, 'file')}{UNCOMMITTED}"
 
 
 def no_commit_error(

@@ -50,16 +50,6 @@ def test_merge_with_the_moved_base_branch_is_measured(hub: Hub) -> None:
     assert hub.git("rev-parse", "main^{tree}", "main^1") == f"{tree}\n{moved}"
 
 
-def test_agent_that_merged_its_branch_itself(hub: Hub) -> None:
-    """Its row says that it has no commit of its own. A warning gives the reason."""
-    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
-    hub.git("merge", "-q", "hub/s1/agent-1/attempt-1")
-    hub.commit(agent_worktree(hub, 2), "more", "x\n")
-    result = hub.run("eval", "--eval", "cat more", "s1")
-    note = "warning: 'main' already contains the commits of agent-1\n"
-    assert (note in result.err, "no commit of its own, not measured" in result.out) == (True, True)
-
-
 def test_conflict_with_the_base_branch(hub: Hub) -> None:
     """The agent is not measured. The command in the note lets the user resolve the conflict."""
     create_measurable_session(hub, "ms: 1\n", "ms: 2\n")

@@ -69,6 +69,11 @@ def test_agents_without_a_commit_rank_last(mixed: Hub) -> None:
     assert recorded_ranks(mixed)["agent-1"] == (3, None, "3 files uncommitted, not measured")
     logs = sorted(path.name for path in (mixed.directory() / "output" / "eval-1").iterdir())
     assert logs == ["agent-3.log", "agent-4.log"]
+    preview = mixed.run("merge", "-n", "s1")
+    assert (preview.code, preview.err) == (
+        0,
+        "warning: agent-1: 3 files uncommitted, not measured\n",
+    )
     assert mixed.run("merge", "-q", "--yes", "s1") == Result(0)
     assert mixed.state()["merge"]["agent"] == 3
 
