@@ -46,9 +46,10 @@ printf -- '-----BEGIN PGP SIGNATURE-----\\n\\nsigned\\n-----END PGP SIGNATURE---
 # - The author's variables have the time of the commit.
 # - New objects are in a temporary directory until a pack keeps them.
 # - git does not translate its messages while it changes refs and files.
+# - The guard of this program does not check its own changes of refs.
 IGNORED_VARIABLES = (
     *("GIT_INDEX_FILE=", "GIT_CONFIG_PARAMETERS=", "GIT_OBJECT_DIRECTORY="),
-    *("GIT_EXEC_PATH=", "GIT_TEST_", "GIT_TEXTDOMAINDIR="),
+    *("GIT_EXEC_PATH=", "GIT_TEST_", "GIT_TEXTDOMAINDIR=", "GIT_HUB_SESSION_GUARD="),
 )
 # - These hooks run for each of git's internal steps, so their number and arguments differ.
 INTERNAL_HOOKS = ("post-index-change", "reference-transaction")
