@@ -41,6 +41,7 @@ from git_hub_session.session.layout import CHANNELS, create_board
 from git_hub_session.system.directory import LOCK_TIMEOUT, SafeDirectory, write_error
 from git_hub_session.system.json_file import TooLarge, encode_json, read_json
 from git_hub_session.util.clock import format_iso_seconds
+from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
     from git_hub_session._typing import Any
@@ -190,7 +191,7 @@ class Board:
         draft = Post(
             channel, "", 0, parse_author(author), format_iso_seconds(now), parent, session, text
         )
-        _check_size(draft)
+        self._check_size(draft)
         return self._preview_post(draft) if dry_run else self._write_posts(channel, [draft])[0]
 
     def add_posts(
@@ -205,8 +206,21 @@ class Board:
             Post(channel, "", 0, parse_author(author), time, "", session, text) for text in texts
         ]
         for draft in drafts:
-            _check_size(draft)
+            self._check_size(draft)
         return self._write_posts(channel, drafts)
+
+    def _check_size(self, draft: Post) -> None:
+        """Raise Refused for an invalid parent, HubError for invalid text, or TooLarge."""
+        parent = draft.parent
+        if parent and not is_valid_parent(parent):
+            rename = f"rename {quote_word(f'{self._hub}/board/{draft.channel}/{parent}.md')}"
+            raise Refused(f"invalid post id for a reply: '{parent}'", hint=rename)
+        try:
+            size = len(render_post(with_number(draft, MAX_POSTS)))
+        except UnicodeEncodeError:
+            raise HubError("the text is not UTF-8") from None
+        if size > MAX_POST_BYTES:
+            raise TooLarge(f"the post is larger than {MAX_POST_BYTES} bytes")
 
     def rebuild_index(self) -> None:
         """Write the index again. Count the files if it is damaged. Raise what add_post() raises."""
@@ -321,18 +335,6 @@ class Board:
             self._add_warning(f"{_INDEX} cannot be written: {error.message}")
         except OSError as error:
             self._add_warning(f"{_INDEX} cannot be written: {error.strerror}")
-
-
-def _check_size(draft: Post) -> None:
-    """Raise Refused for an invalid parent, HubError for invalid text, or TooLarge."""
-    if draft.parent and not is_valid_parent(draft.parent):
-        raise Refused(f"invalid post id for a reply: '{draft.parent}'", hint="rename that file")
-    try:
-        size = len(render_post(with_number(draft, MAX_POSTS)))
-    except UnicodeEncodeError:
-        raise HubError("the text is not UTF-8") from None
-    if size > MAX_POST_BYTES:
-        raise TooLarge(f"the post is larger than {MAX_POST_BYTES} bytes")
 
 
 def _with_next_number(board: SafeDirectory, index: dict[str, Any], draft: Post) -> Post:

@@ -143,7 +143,7 @@ def _may_be_forced(state: WorktreeState) -> bool:
 
 def _missing_branch_hint(state: WorktreeState) -> str:
     worktree = state.worktree
-    if worktree.is_missing:
+    if worktree.is_missing or parse_agent_branch(worktree.head) is not None:
         return restore_branch_command(worktree) or doctor_command(state)
     return restore_branch_command(worktree) or f"git -C {quote_word(worktree.path)} status"
 

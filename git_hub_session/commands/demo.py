@@ -88,11 +88,14 @@ def run(context: Context, args: Arguments) -> DemoView:
     """Run the demo. Delete its repository afterwards, also after ^C, unless --keep is given."""
     top = os.path.realpath(mkdtemp(prefix="git-hub-session-demo-"))
     project_path = os.path.join(top, "project")
+    is_kept = args.is_set("keep")
     try:
         environ = _create_project(top, context.project.environ)
-        _run_demo(_DemoRunner(context, project_path, environ))
+        runner = _DemoRunner(context, project_path, environ)
+        runner.hint = "" if is_kept else "git hub-session demo --keep"
+        _run_demo(runner)
     finally:
-        if args.is_set("keep"):
+        if is_kept:
             context.reporter.note(f"kept: {project_path}")
         else:
             rmtree(top, ignore_errors=True)
@@ -106,6 +109,8 @@ class _DemoRunner:
         self._reporter = context.reporter
         self._shell = context.project.shell(directory, environ)
         self._separator = ""
+        self.hint = ""
+        """The hint of an error."""
 
     def explain(self, *lines: str) -> None:
         """Print a paragraph."""
@@ -119,7 +124,7 @@ class _DemoRunner:
         if result.status:
             raise DemoStepFailed(
                 f"the demo stopped: '{command}' exited with status {result.status}",
-                hint="git hub-session demo --keep",
+                hint=self.hint,
             )
 
 

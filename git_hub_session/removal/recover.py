@@ -19,7 +19,7 @@ from git_hub_session.removal.journal import (
 )
 from git_hub_session.removal.trash import empty_trash
 from git_hub_session.system import tree
-from git_hub_session.util.shell import quote_word
+from git_hub_session.util.move_aside import move_aside_command
 from git_hub_session.worktree.owner import session_worktrees
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def recover_removal(worktree: Worktree) -> TrashedDirectory | None:
         raise RemovalFailed(
             f"an interrupted removal moved the directory to '{journal.trash}',"
             f" and '{worktree.path}' exists again",
-            hint=f"move '{worktree.path}' to another path",
+            hint=move_aside_command(worktree.path),
         )
     if journal.step == STEP_TRASH and os.path.lexists(journal.trash):
         restore_directory(worktree, journal.trash)
@@ -93,7 +93,7 @@ def restore_directory(worktree: Worktree, trash: str) -> None:
         path = worktree.path
         raise RemovalFailed(
             f"the directory is in '{trash}' and cannot be renamed back: {error.strerror}",
-            f"mv {quote_word(path)} {quote_word(f'{path}.other')}" if is_occupied else "",
+            move_aside_command(path) if is_occupied else "",
         ) from None
     clear_journal(worktree)
 

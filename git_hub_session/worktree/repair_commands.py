@@ -11,6 +11,7 @@ import os
 import stat
 
 from git_hub_session.git.worktrees import Worktree, linked_git_dir, read_worktree
+from git_hub_session.util.move_aside import move_aside_command
 from git_hub_session.util.paths import first_free, is_same_path
 from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.relocation import find_moved_with_repository, is_parent_missing
@@ -46,12 +47,6 @@ def move_back_command(path: str, worktree: Worktree) -> str:
     parent = os.path.dirname(worktree.path)
     move = f"mv {quote_word(path)} {quote_word(worktree.path)}"
     return move if os.path.isdir(parent) else f"mkdir -p {quote_word(parent)} && {move}"
-
-
-def move_aside_command(path: str) -> str:
-    """Return the command that renames the file or directory at `path` to a free name."""
-    # `mv` would move it into an existing directory.
-    return f"mv {quote_word(path)} {quote_word(first_free(f'{path}.other', os.path.lexists))}"
 
 
 def unknown_location_hint(worktree: Worktree) -> str:

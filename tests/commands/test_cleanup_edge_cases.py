@@ -11,6 +11,7 @@ import pytest
 
 from git_hub_session.git.index import parse_index
 from tests.support.cleanup import BRANCH, RESCUE, assert_restored_as_printed, kept, removed, saved
+from tests.support.hints import type_hint, types
 from tests.support.hub import Hub, Result, snapshot
 
 
@@ -209,12 +210,15 @@ def test_setting_that_is_not_utf8(hub: Hub, worktree: Path, name: str) -> None:
     assert worktree.exists()
 
 
+@types("git fsck")
 def test_missing_tree_object(hub: Hub, worktree: Path) -> None:
     """The worktree cannot be compared with its commit, and is kept."""
     hub.commit(worktree, "sub/other", "third\n")
     hub.git("update-index", "--add", "--cacheinfo", f"100644,{'1' * 40},x", cwd=worktree)
     oid = hub.git("rev-parse", "HEAD:sub", cwd=worktree)
-    (hub.top / ".git" / "objects" / oid[:2] / oid[2:]).unlink()
+    missing = hub.top / ".git" / "objects" / oid[:2] / oid[2:]
+    content = missing.read_bytes()
+    missing.unlink()
     before = snapshot(worktree)
     result = hub.run("cleanup", "s1")
     assert result == kept(
@@ -224,6 +228,10 @@ def test_missing_tree_object(hub: Hub, worktree: Path) -> None:
         "git fsck\nin a partial clone: git fetch --refetch --no-filter",
     )
     assert snapshot(worktree) == before
+    assert f"missing tree {oid}\n" in type_hint(hub, "git fsck", code=2).out
+    missing.write_bytes(content)  # from a backup
+    hub.git("update-index", "--force-remove", "x", cwd=worktree)
+    assert hub.run("cleanup", "-q", "s1") == Result(0)
 
 
 def test_ignored_files_are_removed(hub: Hub, worktree: Path, excludes: Path) -> None:

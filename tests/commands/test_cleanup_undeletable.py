@@ -16,6 +16,7 @@ from tests.support.cleanup import everything, kept, removed, saved
 from tests.support.crash_scenarios import COMMAND
 from tests.support.hints import follow_hint, hints, type_hint, types
 from tests.support.hub import PYTHON, Hub, Result, new_hub
+from tests.support.interrupt import run_with_injected_code
 
 USER, OTHER_USER = 65534, 65533
 
@@ -145,6 +146,23 @@ def test_parent_directory_that_is_not_writable(hub: Hub, worktree: Path) -> None
 
 
 @needs_root
+@types("get write permission for {}")
+def test_parent_directory_of_another_user(hub: Hub, worktree: Path) -> None:
+    """Only its owner can follow the hint."""
+    give_to_user(hub)
+    os.chown(worktree.parent, OTHER_USER, OTHER_USER)
+    before = everything(hub)
+    result = run_as_user(hub, "cleanup", "s1")
+    message = f"cannot rename or delete anything in '{worktree.parent}': no write permission"
+    hint = f"get write permission for {worktree.parent}"
+    assert result == kept(worktree, message, hint)
+    assert everything(hub) == before
+    worktree.parent.chmod(0o777)
+    follow_hint(hint)
+    assert run_as_user(hub, "cleanup", "s1") == removed(worktree)
+
+
+@needs_root
 def test_own_directory_that_is_not_writable(hub: Hub, worktree: Path) -> None:
     """Its owner can make it writable, so the worktree is removed."""
     (worktree / "build").chmod(0o500)
@@ -167,6 +185,27 @@ def test_immutable(hub: Hub, worktree: Path, name: str) -> None:
         assert everything(hub) == before
         type_hint(hub, f"chattr -i {path}")
         assert hub.run("cleanup", "s1") == removed(worktree)
+
+
+@needs_root
+@types("delete {} and run the command again")
+def test_immutable_during_the_deletion(hub: Hub, worktree: Path) -> None:
+    """The directory was checked and renamed before. After the hint, the removal is finished."""
+    directory = worktree.with_name(".agent-1.hub-trash") / "sub"
+    with immutable(hub.top):
+        pass  # the file system has chattr +i
+    code = f"subprocess.run(['chattr', '+i', {str(directory)!r}])"
+    try:
+        result = run_with_injected_code(hub, "cleanup", "s1", code=code, only="os.remove")
+        hint = f"delete {directory / 'other'} and run the command again"
+        message = f"cannot delete '{directory / 'other'}': Operation not permitted"
+        assert result == kept(worktree, message, hint)
+    finally:
+        subprocess.run(["chattr", "-i", directory])
+    (directory / "other").unlink()
+    follow_hint(hint)
+    assert hub.run("cleanup", "s1") == removed(worktree)
+    assert not directory.parent.exists()
 
 
 @needs_root

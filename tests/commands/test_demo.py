@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.hints import follow_hint, types
 from tests.support.hub import CHECKOUT, COMMAND, PYTHON, Hub, Result, new_hub, sealed_environment
 
 TIME = r"[0-9T:.-]+\+00:00"
@@ -225,6 +226,7 @@ def test_option_keep(hub: Hub, temporary_directory: Path) -> None:
     )
 
 
+@types("git hub-session demo --keep")
 def test_failing_step(hub: Hub, temporary_directory: Path) -> None:
     """The demonstration stops, names the failed step and leaves no files."""
     git_path = hub.call("sh", "-c", "command -v git").out.strip()
@@ -242,6 +244,14 @@ def test_failing_step(hub: Hub, temporary_directory: Path) -> None:
     )
     assert result.out.endswith(f"$ {command}\nnot today\n")
     assert list(temporary_directory.iterdir()) == []
+    again = hub.call("git-hub-session", "demo", "--keep", cwd=temporary_directory)
+    assert again.code == 128
+    [kept] = temporary_directory.iterdir()
+    assert again.err == (
+        f"kept: {kept}/project\nfatal: the demo stopped: '{command}' exited with status 3\n"
+    )
+    assert (kept / "project" / "bench.py").exists()
+    follow_hint("git hub-session demo --keep")
 
 
 def test_without_git(hub: Hub, temporary_directory: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from tests.support.doctor import list_findings
+from tests.support.hints import find_hint, follow_hint, type_hint, types
 from tests.support.hub import Hub, Result
 from tests.support.measured_sessions import (
     MEASURE,
@@ -58,6 +59,20 @@ def test_worktrees_of_a_killed_evaluation(hub: Hub) -> None:
     assert os.listdir(agent_worktree(hub, 1).parent) == []
 
 
+@types("end the process")
+def test_process_of_a_killed_evaluation(hub: Hub) -> None:
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+    with running_evaluation(hub) as (process, pid):
+        process.kill()
+        process.wait()
+        result = hub.run("doctor", "--fix", "s1")
+        hint = find_hint(result, "end the process")
+        assert f"in use by process {pid} " in result.out
+    follow_hint(hint)
+    assert hub.run("doctor", "--fix", "s1").code == 0
+    assert not temporary(hub, 1).exists()
+
+
 def test_in_place_evaluation_keeps_the_worktrees(hub: Hub) -> None:
     """The evaluation uses also a worktree in which no process runs at the moment."""
     create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
@@ -69,6 +84,7 @@ def test_in_place_evaluation_keeps_the_worktrees(hub: Hub) -> None:
     assert count_worktrees(hub) == 1
 
 
+@types("git worktree remove -f -f {}", "mv {} {}.old && {}")
 def test_directory_of_a_user_is_kept(hub: Hub) -> None:
     """It is in the place of a temporary worktree, or is one that the user moved."""
     create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
@@ -93,7 +109,7 @@ def test_directory_of_a_user_is_kept(hub: Hub) -> None:
         f"mv {path} {path}.old && git worktree remove -f -f {path}",
     ]
     for finding in findings[1:]:
-        assert hub.call("sh", "-c", finding["advice"]).code == 0
+        type_hint(hub, finding["advice"])
     assert (hub.top.parent / "away").is_dir()
     hub.git("worktree", "move", "-f", "-f", moved, temporary(hub, 1))
     hub.git("worktree", "unlock", temporary(hub, 1))
@@ -101,5 +117,5 @@ def test_directory_of_a_user_is_kept(hub: Hub) -> None:
     assert hub.run("eval", *MEASURE, "s1") == Result(
         *(128, "", f"fatal: '{temporary(hub, 1)}' exists already\nhint: {command}\n")
     )
-    assert hub.call("sh", "-c", command).code == 0
+    type_hint(hub, command)
     assert hub.run("eval", "-q", *MEASURE, "s1").code == 0

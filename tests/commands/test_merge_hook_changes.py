@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.evaluated_sessions import create_evaluated_session, write_hook
+from tests.support.hints import find_hint, follow_hint, types
 from tests.support.hub import Hub, Result
 
 
@@ -56,6 +57,7 @@ def test_hub_that_the_hook_removes(hub: Hub, script: str, hint: str) -> None:
     assert hub.run("status", "s1").code == 0
 
 
+@types("correct the post-merge hook, then: git hub-session merge {}")
 def test_hook_that_takes_the_merge_back(hub: Hub) -> None:
     """Nothing is archived. After a correction of the hook, the hint merges."""
     create_evaluated_session(hub)
@@ -71,4 +73,6 @@ def test_hook_that_takes_the_merge_back(hub: Hub) -> None:
     )
     assert (hub.refs(), hub.state()) == (refs, state)
     write_hook(hub, "post-merge", "true")
-    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    hint = find_hint(result, "correct the post-merge hook, then: git hub-session merge {}")
+    assert hub.call("sh", "-c", f"{hint.partition(': ')[2]} -q --yes") == Result(0)
+    follow_hint(hint)

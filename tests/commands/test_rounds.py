@@ -17,7 +17,7 @@ from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import SessionId
 from tests.support.continued_runs import start, type_commands
 from tests.support.evaluated_sessions import protected_state
-from tests.support.hints import follow_hint, types
+from tests.support.hints import follow_hint, hints, type_hint, types
 from tests.support.hub import Hub, Result, wait_for
 
 IMPROVE = 'echo "ms: $(($(cut -c5- ms) - 4 * ${HUB_AGENT#agent-}))" >ms'
@@ -214,6 +214,18 @@ def test_ancestor_that_cannot_be_archived(project: Hub) -> None:
     again = project.run("merge", "--yes", "s1-r2", "--format=porcelain")
     assert again.code == 0
     assert "\n\nsession s1\nstate archived\n\nsession s1\noutcome removed\n" in again.out
+    assert states(project) == {"s1": "archived", "s1-r2": "merged"}
+
+
+@types("then: git hub-session archive {}")
+def test_hints_archive_the_ancestor(project: Hub) -> None:
+    """The hint of its worktree comes first."""
+    project.run(*RUN, "--agent-cmd", IMPROVE, *MEASURE, "--rounds", "2")
+    project.git("worktree", "lock", project.run("path", "s1", "1").out.strip())
+    unlock, then = hints(project.run("merge", "--yes", "s1-r2"))
+    type_hint(project, unlock)
+    type_hint(project, then.removeprefix("then: "))
+    follow_hint(then)
     assert states(project) == {"s1": "archived", "s1-r2": "merged"}
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cleanup import shown_path
+from tests.support.hints import follow_hint, types
 from tests.support.hub import Hub, Result, snapshot
 
 MISSING = "fatal: cannot find 'git'\nhint: put git on PATH\n"
@@ -149,6 +150,7 @@ def version_error(command: str, since: str) -> str:
     return f"'git {command}' needs git {since} or later (this is git 2.30.2)"
 
 
+@types("put a newer git on PATH")
 def test_git_that_is_too_old(session: Hub) -> None:
     """The error names the required version, and nothing is changed. Other commands work."""
     environ = old_git_environment(session)
@@ -173,6 +175,7 @@ def test_git_that_is_too_old(session: Hub) -> None:
     )
     assert session.refs() == refs
     assert session.run("restore", "-q", "s1") == Result(0)
+    follow_hint("put a newer git on PATH")
     assert (worktree_path(session, 1) / "new").read_text() == "new\n"
 
 

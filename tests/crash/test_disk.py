@@ -23,6 +23,7 @@ from tests.support.crash_scenarios import (
     worktree_path,
 )
 from tests.support.evaluated_sessions import agent_worktree, create_evaluated_session
+from tests.support.hints import follow_hint, types
 from tests.support.hub import PYTHON, Hub, Result, new_hub, snapshot
 from tests.support.interrupt import LONG
 
@@ -78,6 +79,7 @@ def _write_error(path: str, hint: str = "nothing was changed") -> str:
     return f"fatal: cannot write '{path}': Read-only file system\nhint: {hint}\n"
 
 
+@types("mount the file system for writing")
 def test_read_only_file_system(disk: Hub) -> None:
     """Each command prints the error and changes nothing. The merge works once the disk is writable."""
     runner = ScenarioRunner(disk, SCENARIOS["merge"])
@@ -111,6 +113,8 @@ def test_read_only_file_system(disk: Hub) -> None:
         "  hint: mount the file system for writing\n",
     )
     runner.finish()
+    assert runner.call("cleanup", "-q", "s1") == Result(0)
+    follow_hint("mount the file system for writing")
 
 
 @pytest.mark.parametrize("name", SCENARIOS if LONG else ["merge", "archive"])

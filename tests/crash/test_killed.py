@@ -23,6 +23,7 @@ from tests.support.crash_scenarios import (
     can_trace,
     check_result,
 )
+from tests.support.hints import follow_hint, types
 from tests.support.hub import PYTHON, Hub, Result
 from tests.support.interrupt import LONG
 
@@ -204,6 +205,22 @@ def test_killed_merge_is_not_undone_over_a_changed_file(hub: Hub) -> None:
     assert (hub.top / "file").read_bytes() == b"mine\n"
     (hub.top / "file").write_bytes(updated)
     runner.finish()
+
+
+@types("if no other git process is running, remove the file manually to continue")
+def test_lock_of_a_killed_merge(hub: Hub) -> None:
+    """The kill leaves index.lock. Without it, the next merge undoes the update and merges."""
+    runner = ScenarioRunner(hub, SCENARIOS["merge"])
+    killed = runner.run_traced("all", "rename project/.git/refs/heads/main")
+    assert killed == Result(137), killed
+    lock = hub.top / ".git" / "index.lock"
+    lock.touch()
+    refused = runner.call(*runner.scenario.arguments)
+    hint = "if no other git process is running, remove the file manually to continue"
+    assert refused == Result(1, "", f"error: '{lock}': File exists\nhint: {hint}\n")
+    remove_git_locks(hub)
+    runner.finish()
+    follow_hint(hint)
 
 
 def remove_git_locks(hub: Hub) -> None:

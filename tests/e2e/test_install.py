@@ -6,11 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from tests.support.hints import follow_hint, types
 from tests.support.hub import CHECKOUT, COMMAND, PYTHON, Hub, Result, snapshot
 from tests.support.interrupt import LONG
 
@@ -26,6 +28,7 @@ _OFFLINE = (
     "No solution found",
 )
 _PYENV = Path.home() / ".pyenv" / "versions"
+INSTALL_HINT = "install git hub-session and its libraries with 'make install' or pip"
 
 
 # `bin/git-hub-session` runs the python3 on PATH if the checkout has no .venv.
@@ -136,6 +139,7 @@ def read_only_checkout(tmp_path: Path) -> Path:
     return copy
 
 
+@types(INSTALL_HINT)
 def test_read_only_checkout_without_libraries(hub: Hub, read_only_checkout: Path) -> None:
     """A command without libraries works, another names the missing one. Nothing is written."""
     hub.session("s1")
@@ -152,9 +156,12 @@ def test_read_only_checkout_without_libraries(hub: Hub, read_only_checkout: Path
     assert run("status", "s1") == Result(
         128,
         "",
-        f"fatal: cannot load 'pygit2' with '{programs}/bin/python3'\n"
-        "hint: install git hub-session and its libraries with 'make install' or pip\n",
+        f"fatal: cannot load 'pygit2' with '{programs}/bin/python3'\nhint: {INSTALL_HINT}\n",
     )
+    [own_libraries] = (programs / "lib").glob("python3*/site-packages")
+    (own_libraries / "libraries.pth").write_text(sysconfig.get_path("purelib"))
+    assert run("status", "s1").code == 0
+    follow_hint(INSTALL_HINT)
     if os.geteuid() != 0:  # root may write, so that Python caches its bytecode
         assert snapshot(read_only_checkout) == before
 

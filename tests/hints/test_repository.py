@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.support.hints import (
     Case,
     cases,
@@ -94,3 +96,35 @@ def test_outdated_hook(hub: Hub) -> None:
     template = "git hub-session hooks install"
     type_hint(hub, find_hint(hub.run("hooks", "status"), template))
     assert hub.run("hooks", "status").err == ""
+
+
+@types("run the command in the main worktree, or set GIT_HUB_SESSION_DIR to its .agenthub")
+def test_separate_git_dir(hub: Hub) -> None:
+    """git records no main worktree there. Each half of the hint helps."""
+    main, linked = hub.top.parent / "separate", hub.top.parent / "linked"
+    hub.git("clone", "-q", f"--separate-git-dir={hub.top.parent / 'store'}", hub.top, main)
+    hub.git("worktree", "add", "-q", "-b", "linked", linked, cwd=main)
+    assert hub.run("init", "-q", "--id", "s1", "--task", "t", cwd=main).code == 0
+    [hint] = hints(hub.run("list", cwd=linked))
+    rows = hub.run("list", cwd=main)
+    assert rows.code == 0
+    assert hub.run("list", cwd=linked, environ={"GIT_HUB_SESSION_DIR": f"{main}/.agenthub"}) == rows
+    follow_hint(hint)
+
+
+@types("set GIT_DISCOVERY_ACROSS_FILESYSTEM=1 to search above the mount point")
+def test_mount_point_in_a_repository(hub: Hub) -> None:
+    hub.session("s1")
+    mount_point = hub.top / "disk"
+    mount_point.mkdir()
+    mount = hub.call("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", mount_point)
+    if mount.code:
+        pytest.skip("needs the right to mount a tmpfs")
+    try:
+        [hint] = hints(hub.run("list", cwd=mount_point))
+        variable, value = hint.split()[1].split("=")
+        result = hub.run("list", cwd=mount_point, environ={variable: value})
+    finally:
+        hub.call("umount", "-l", mount_point)
+    assert result == hub.run("list")
+    follow_hint(hint)

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.doctor import list_findings
 from tests.support.evaluated_sessions import agent_worktree, create_evaluated_session
+from tests.support.hints import type_hint, types
 from tests.support.hub import Hub, Result, snapshot
 
 BRANCH = "hub/s1/agent-1/attempt-1"
@@ -95,6 +96,7 @@ def test_hints_lead_to_the_fix(hub: Hub, worktree: Path, command: tuple[str, ...
     assert hub.run("exec", "-q", "--only", "1", "s1", "--", "true").code == 0
 
 
+@types("git -C {} checkout --detach")
 def test_branch_that_another_worktree_uses(hub: Hub, worktree: Path) -> None:
     """The printed command frees the branch. Then --fix works."""
     delete_git_dir(hub, worktree)
@@ -102,11 +104,12 @@ def test_branch_that_another_worktree_uses(hub: Hub, worktree: Path) -> None:
     hub.git("worktree", "add", "-q", other, BRANCH)
     [finding] = hub.json("doctor", code=1)["findings"]
     assert finding["advice"] == f"git -C {other} checkout --detach"
-    assert hub.call("sh", "-c", finding["advice"]).code == 0
+    type_hint(hub, finding["advice"])
     assert hub.run("doctor", "--fix", "s1").code == 0
     assert hub.git("symbolic-ref", "--short", "HEAD", cwd=worktree) == BRANCH
 
 
+@types("{}git branch {} {}")
 def test_branch_that_is_missing(hub: Hub, worktree: Path) -> None:
     """The printed command creates the branch. Then --fix works."""
     delete_git_dir(hub, worktree)
@@ -117,7 +120,7 @@ def test_branch_that_is_missing(hub: Hub, worktree: Path) -> None:
         finding["advice"] for finding in found if finding["code"] == "worktree-unregistered"
     }
     assert advice == f"git branch {BRANCH} {tip}"
-    assert hub.call("sh", "-c", advice, cwd=hub.top).code == 0
+    type_hint(hub, advice)
     assert hub.run("doctor", "--fix", "s1").code == 0
     assert (worktree / "untracked").read_text() == "new\n"
 

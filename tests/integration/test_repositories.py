@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cleanup import shown_path
+from tests.support.hints import follow_hint, hints, type_hint, types
 from tests.support.hub import Hub, Result, snapshot
 from tests.support.interrupt import LONG
 from tests.support.whole_session import run_session
@@ -278,6 +279,47 @@ def test_repository_that_libgit2_cannot_open(hub: Hub, kind: str) -> None:
         assert run("doctor").code == 0
 
 
+@types(
+    "use a repository whose object format is SHA-1",
+    "use a newer pygit2, or a repository without that extension",
+    COMMANDS_HINT,
+)
+def test_hints_of_a_repository_that_libgit2_cannot_open(hub: Hub) -> None:
+    """The four commands work. Without the extension, and with SHA-1, all commands work."""
+    assert hub.run("init", "-q", "--id", "s1", "--task", "t").code == 0
+    shutil.copytree(hub.top, hub.top.parent / "sha1")
+    sha256(hub)
+    assert REFUSALS["sha256"][1] in hints(hub.run("status", "s1"))
+    assert Hub(hub.top.parent / "sha1", hub.environ).run("status", "s1").code == 0
+    follow_hint(REFUSALS["sha256"][1])
+    hub = Hub(hub.top.parent / "sha1", hub.environ)
+    set_extension(hub, "fromTheFuture", "true")
+    result = hub.call("git-hub-session", "status", "s1")
+    assert hints(result) == [REFUSALS["fromTheFuture"][1], COMMANDS_HINT]
+    for command in ("list", "update s1 --state running", "log s1", "board"):
+        assert hub.call("git-hub-session", *command.split()).code == 0
+    follow_hint(COMMANDS_HINT)
+    hub.git("config", "-f", ".git/config", "--unset", "extensions.fromTheFuture")
+    assert hub.run("status", "s1").code == 0
+    follow_hint(REFUSALS["fromTheFuture"][1])
+
+
+@types(MIGRATE_COMMAND, REMOVE_HINT)
+def test_hints_of_a_reftable(hub: Hub) -> None:
+    """Some versions of git migrate no repository with worktrees."""
+    reftable_by_git(hub)
+    hub.git("worktree", "add", "-q", "-b", "aside", "../aside")
+    lines = hints(hub.run("init", "--task", "t"))
+    assert lines == [MIGRATE_COMMAND, REMOVE_HINT]
+    if hub.call("sh", "-c", MIGRATE_COMMAND).code:
+        hub.git("worktree", "remove", "../aside")
+        type_hint(hub, MIGRATE_COMMAND)
+    follow_hint(MIGRATE_COMMAND)
+    follow_hint(REMOVE_HINT)
+    assert hub.run("init", "--task", "t").code == 0
+    assert "aside" in hub.git("branch")
+
+
 def test_relative_links_of_a_newer_git(hub: Hub) -> None:
     """Commands that need no git work also if git is too old to open the repository."""
     hub.session(agents=2)
@@ -303,6 +345,7 @@ def test_relative_links_of_a_newer_git(hub: Hub) -> None:
         assert hub.git("show", "refs/hub/rescue/s1/agent-2/attempt-1/1^3:new") == "new"
 
 
+@types("in a partial clone: git fetch --refetch --no-filter")
 def test_missing_objects_of_a_partial_clone(hub: Hub) -> None:
     """Read-only commands fetch no objects and report the missing ones. The hint fetches them."""
     (hub.top / "sub" / ".gitignore").write_text("*.o\n")
@@ -340,7 +383,8 @@ def test_missing_objects_of_a_partial_clone(hub: Hub) -> None:
     fix = "git fetch --refetch --no-filter"
     for message in (status.err, preview.out):
         assert f"hint: in a partial clone: {fix}\n" in message
-    clone.git(*fix.split()[1:])
+    type_hint(clone, fix)
+    follow_hint(f"in a partial clone: {fix}")
     assert count_missing_objects() == 0
     assert clone.run("status", "s1").code == 0
     assert clone.run("cleanup", "-q", "s1") == Result(0)

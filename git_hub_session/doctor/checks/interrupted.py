@@ -17,9 +17,9 @@ from git_hub_session.removal.journal import is_marked_for_deletion, is_trash_blo
 from git_hub_session.removal.partial_add import refuse_if_git_running, remove_or_keep
 from git_hub_session.removal.recover import has_stale_lock, recover_removal, remove_stale_lock
 from git_hub_session.session.attempts import recorded_paths
+from git_hub_session.util.move_aside import move_aside_command
 from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.relocation import expected_paths
-from git_hub_session.worktree.repair_commands import move_aside_command
 
 if TYPE_CHECKING:
     from git_hub_session.doctor.snapshot import HubSnapshot

@@ -220,16 +220,22 @@ def _recreate_branch_command(agent: int, last: int, session: Session, hub: HubSn
         last: the last attempt that has a branch or an archive tag, or 0.
     """
     sid = session.id
+    checked_out = ""
     for worktree in hub.worktrees_of(sid):
         attempt = parse_agent_branch(worktree.head)
-        command = restore_branch_command(worktree)
-        if attempt is not None and attempt.agent == agent and attempt.attempt > last and command:
-            return command
+        if attempt is not None and attempt.agent == agent and attempt.attempt > last:
+            command = restore_branch_command(worktree)
+            if command:
+                return command
+            if not worktree.is_missing:
+                checked_out = short_name(attempt.ref)
     for result in session.results:
         is_lost = result.agent == agent and result.attempt > last
         if is_lost and hub.project.repo.has_commit(result.commit):
             name = short_name(AgentBranch(sid, agent, result.attempt).ref)
             return f"git branch {name} {result.commit}"
+    if checked_out:  # `spawn` would refuse
+        return f"find its commit: git fsck --lost-found; then: git branch {checked_out} <commit>"
     command = f"git hub-session spawn {sid}"
     if last:
         branch = short_name(AgentBranch(sid, agent, last).ref)
