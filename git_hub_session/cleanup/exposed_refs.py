@@ -32,7 +32,7 @@ class ExposedRefs(NamedTuple):
     """The name of the setting, such as "remote.origin.mirror"."""
     effect: str
     """A sentence that names the git command and the refs."""
-    command: str
+    hint: str
     """The command that protects the refs."""
 
 
@@ -60,7 +60,7 @@ def exposed_ref_warnings(read_entries: Callable[[], Iterable[ConfigEntry]]) -> l
         exposed = find_exposed_refs(read_entries())
     except HubError as error:
         return [f"cannot read the settings of remotes: {error.message}"]
-    return [f"{refs.effect} ({refs.setting}); exclude them: {refs.command}" for refs in exposed]
+    return [f"{refs.effect} ({refs.setting}); exclude them: {refs.hint}" for refs in exposed]
 
 
 def _exposed_by_fetch(remote: str, settings: Mapping[str, Sequence[str]]) -> Iterator[ExposedRefs]:
@@ -94,9 +94,11 @@ def _exposed_by_push(remote: str, settings: Mapping[str, Sequence[str]]) -> Iter
     effect = f"'git push' publishes {ALL_HUB}*"
     # A mirror accepts no refspec that excludes a ref.
     if is_true(settings.get(mirror, [""])[-1]):
-        unset = f"git config --unset-all {quote_word(mirror)}"
-        add = f"git config --add {quote_word(push)} '+{REFS}*:{REFS}*'"
-        command = f"{unset} && {add} && {_exclude_command(push, f'{ALL_HUB}*')}"
+        exclude = _exclude_command(push, f"{ALL_HUB}*")
+        command = (
+            f"git config --unset-all {quote_word(mirror)}"
+            f" && git config --add {quote_word(push)} '+{REFS}*:{REFS}*' && {exclude}"
+        )
         yield ExposedRefs(mirror, effect, command)
     elif _publishes(settings.get(push, ())):
         yield ExposedRefs(push, effect, _exclude_command(push, f"{ALL_HUB}*"))

@@ -35,6 +35,9 @@ from git_hub_session.worktree.paths import (
 )
 from git_hub_session.worktree.reattach import occupied_reason, unusable_reason, unwritable_reason
 
+_FIND_COMMAND = "git fsck --no-reflogs --lost-found"
+"""The command that finds the commit of a deleted rescue ref."""
+
 if TYPE_CHECKING:
     from git_hub_session.git.repository import GitRepo
     from git_hub_session.git.worktrees import Worktree
@@ -155,7 +158,7 @@ def _missing_work(item: RestoreItem, session: Session, repo: GitRepo) -> str:
         return ""
     return (
         f"{item.agent}: its saved changes are not restored, because '{recorded}' was deleted "
-        "(find them: git fsck --no-reflogs --lost-found)"
+        f"(find them: {_FIND_COMMAND})"
     )
 
 

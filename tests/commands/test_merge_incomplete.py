@@ -160,6 +160,7 @@ def test_branch_that_another_process_moves(hub: Hub, switch: tuple[str, ...]) ->
     assert hub.git("log", "-1", "--format=%s", "main^1") == "other"
 
 
+@types("git -C {} read-tree -m -u {} {}")
 def test_branch_that_is_checked_out_while_it_moves(hub: Hub) -> None:
     """HEAD arrives at `main` after the merge, with the old files. The warning names the command."""
     create_evaluated_session(hub)
@@ -180,7 +181,8 @@ def test_branch_that_is_checked_out_while_it_moves(hub: Hub) -> None:
     )
     assert git_status(hub) == "## main\nM  file\nD  new"
     (hub.top / "sub" / "other").write_text("changed here\n")
-    hub.git(*command.split()[1:])
+    type_hint(hub, f"cd / && {command}")
+    follow_hint(command)
     assert git_status(hub) == "## main\n M sub/other"
 
 

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.hints import type_hint, types
 from tests.support.hub import Hub, Result
 
 ARCHIVE = "refs/hub/archive/s1/agent-{}/attempt-1/1"
 FETCH_DELETES = "'git fetch --prune' deletes"
+PUSH_WITHOUT_MIRROR = "git config --unset-all {} && git config --add {} '+{}*:{}*' && {}"
 PUBLISHES = "'git push' publishes refs/hub/*"
 
 
@@ -46,6 +48,7 @@ def exposed(hub: Hub) -> dict[str, tuple[str, str]]:
     }
 
 
+@types("git config --add {} {}")
 def test_fetch_prunes_the_archive_tags(losers: Hub) -> None:
     """The commits of the losers stay, `restore` uses them, and the doctor creates the tags again."""
     tips = [losers.git("rev-parse", f"hub/s1/agent-{agent}/attempt-1") for agent in (1, 2)]
@@ -73,12 +76,13 @@ def test_fetch_prunes_the_archive_tags(losers: Hub) -> None:
             for agent in (1, 2)
         ),
     )
-    assert losers.call("sh", "-c", command).code == 0
+    type_hint(losers, command)
     losers.git("tag", "hub/archive/s1/agent-1", tips[0])
     losers.git("fetch", "-q", "up")
     assert losers.refs("refs/tags") == {"refs/tags/hub/archive/s1/agent-1": tips[0]}
 
 
+@types("git config --add {} {}")
 def test_mirror_that_prunes(losers: Hub) -> None:
     """`archive` prints the commands. After them, `git fetch --prune` deletes nothing of the hub."""
     add_remote(losers, fetch="+refs/*:refs/*")
@@ -92,7 +96,7 @@ def test_mirror_that_prunes(losers: Hub) -> None:
     refs = {**losers.refs("refs/hub"), **losers.refs("refs/tags")}
     assert len(refs) == 5
     for command in commands:
-        assert losers.call("sh", "-c", command).code == 0
+        type_hint(losers, command)
     losers.git("switch", "-q", "--detach")
     losers.git("fetch", "-q", "--prune", "up")
     assert {**losers.refs("refs/hub"), **losers.refs("refs/tags")} == refs
@@ -101,7 +105,10 @@ def test_mirror_that_prunes(losers: Hub) -> None:
 
 @pytest.mark.parametrize(
     ("settings", "setting"),
-    [({"mirror": "true"}, "remote.up.mirror"), ({"push": "+refs/*:refs/*"}, "remote.up.push")],
+    [
+        pytest.param({"mirror": "true"}, "remote.up.mirror", marks=types(PUSH_WITHOUT_MIRROR)),
+        ({"push": "+refs/*:refs/*"}, "remote.up.push"),
+    ],
 )
 def test_push_of_all_refs(losers: Hub, settings: dict[str, str], setting: str) -> None:
     remote = add_remote(losers, **settings)
@@ -113,7 +120,7 @@ def test_push_of_all_refs(losers: Hub, settings: dict[str, str], setting: str) -
     warning = f"warning: {PUBLISHES} ({setting}); exclude them: {command}\n"
     assert result == Result(0, "", warning)
     assert exposed(losers) == {setting: (PUBLISHES, command)}
-    assert losers.call("sh", "-c", command).code == 0
+    type_hint(losers, command)
     losers.git("push", "-q", "up")
     pushed = losers.git("-C", str(remote), "for-each-ref", "--format=%(refname)").splitlines()
     assert "refs/heads/hub/s1/agent-1/attempt-1" in pushed
@@ -139,7 +146,7 @@ def test_refspec_of_some_refs(losers: Hub, fetch: str, refs: str, excluded: str)
     command = f"git config --add remote.up.fetch '^{excluded}'"
     assert exposed(losers) == {"remote.up.fetch": (f"{FETCH_DELETES} {refs}", command)}
     before = losers.refs("refs")
-    assert losers.call("sh", "-c", command).code == 0
+    type_hint(losers, command)
     losers.git("fetch", "-q", "--prune", "up")
     assert losers.refs("refs") == before
     assert losers.run("doctor").code == 0
@@ -169,7 +176,7 @@ def test_name_of_a_remote_is_quoted(losers: Hub) -> None:
     command = "git config --add 'remote.it'\"'\"'s $(x).fetch' '^refs/hub/*'"
     findings = losers.json("doctor", code=1)["findings"]
     assert [finding["advice"] for finding in findings][:1] == [command]
-    assert losers.call("sh", "-c", command).code == 0
+    type_hint(losers, command)
 
 
 def test_describe_finds_no_archive_tag(hub: Hub) -> None:
@@ -208,6 +215,7 @@ def test_each_archive_of_an_attempt_is_kept(hub: Hub) -> None:
     assert hub.run("doctor").code == 0
 
 
+@types("git fsck --no-reflogs --lost-found")
 def test_rescue_ref_that_a_mirror_deletes(losers: Hub) -> None:
     """`restore` says that the changes are missing, and names the command that finds them."""
     assert losers.run("cleanup", "-q", "s1") == Result(0)
@@ -221,6 +229,6 @@ def test_rescue_ref_that_a_mirror_deletes(losers: Hub) -> None:
     for dry_run in (["-n"], []):
         result = losers.run("restore", "-q", *dry_run, "s1")
         assert (result.code, result.err) == (0, f"warning: agent-1: {warning}\n")
-    assert saved in losers.call("sh", "-c", find).out
+    assert saved in type_hint(losers, find).out
     losers.git("stash", "apply", "-q", saved, cwd=losers.top.parent / "project.hub/s1/agent-1")
     assert (losers.top.parent / "project.hub/s1/agent-1/draft").read_text() == "mine\n"

@@ -11,6 +11,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache, cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ _FOLLOWED = re.compile(r"(.*_)?(hints?|advice|command|retry)$")
 _UNCHANGED_BY = {"strip", "lstrip", "rstrip", "splitlines", "filter", "list", "tuple", "sorted"}
 """Calls whose result has the lines of their object or of their last argument."""
 _PREFIX = "hint: "
+_COMMAND_FOLLOWS = r"[(;] ?[a-z]+ (it|them): $"
+"""The text of a warning before a command."""
 
 
 class Scope(NamedTuple):
@@ -93,6 +96,8 @@ class HintTemplates:
             yield from _hint_defaults(node.args)
         elif isinstance(node, ast.JoinedStr) and _text(node).startswith(_PREFIX):
             yield node
+        elif isinstance(node, ast.JoinedStr):
+            yield from _commands_in(node)
 
     @cached_property
     def _positions(self) -> dict[str, int]:
@@ -315,6 +320,13 @@ def _lines(node: ast.JoinedStr) -> list[list[str | ast.expr]]:
             lines[-1].append(first)
             lines += [[text] for text in rest]
     return lines
+
+
+def _commands_in(node: ast.JoinedStr) -> Iterator[ast.expr]:
+    """Yield each command in a warning: an inserted value after "update them: "."""
+    for before, value in pairwise(node.values):
+        if isinstance(value, ast.FormattedValue) and re.search(_COMMAND_FOLLOWS, _constant(before)):
+            yield value.value
 
 
 def _parameter_names(function: ast.FunctionDef) -> list[str]:

@@ -46,7 +46,7 @@ def check_exposed_refs(hub: HubSnapshot) -> Iterator[Problem]:
     except HubError:
         return  # check_git_exists and check_repository report an unusable git
     for refs in exposed:
-        yield Problem(refs.setting, refs.effect, advice=refs.command)
+        yield Problem(refs.setting, refs.effect, advice=refs.hint)
 
 
 @check("archives-many", "there are more archives than hubsession.archiveLimit")
