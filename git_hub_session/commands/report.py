@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.options import QUIET, Arguments, Option, Usage
 from git_hub_session.cli.output import is_stdout_a_terminal
-from git_hub_session.cli.view import TerminalStyle, TextOutput, View
+from git_hub_session.cli.view import TerminalStyle, TextOutput, View, warning_lines
 from git_hub_session.errors import UsageError
 from git_hub_session.report.facts import read_facts
 from git_hub_session.report.file import write_report_file
@@ -47,7 +47,8 @@ def run(context: Context, args: Arguments) -> ReportView:
     sid = context.find_session(args.argument)
     facts = read_facts(context.project.store.read(sid), context.project)
     lines = render_page(facts).splitlines() if is_html else render_markdown(facts)
-    return _write_report(lines, f"hub-report-{sid}.html" if is_html else "", args, context)
+    name = f"hub-report-{sid}.html" if is_html else ""
+    return _write_report(lines, name, args, context, diagnostics=warning_lines(facts.warnings))
 
 
 def _report_all(context: Context, args: Arguments, *, is_html: bool) -> ReportView:
@@ -61,7 +62,14 @@ def _report_all(context: Context, args: Arguments, *, is_html: bool) -> ReportVi
         lines = render_overview(sessions, project.now()).splitlines()
     broken = [each for each in sessions if isinstance(each, UnreadableSession)]
     name = "hub-report.html" if is_html else ""
-    return _write_report(lines, name, args, context, broken=broken)
+    return _write_report(lines, name, args, context, diagnostics=_error_lines(broken))
+
+
+def _error_lines(broken: Sequence[UnreadableSession]) -> list[str]:
+    return [
+        f"error: session '{escape_control(each.id)}': {escape_control(each.reason)}"
+        for each in broken
+    ]
 
 
 def _write_report(
@@ -70,50 +78,43 @@ def _write_report(
     args: Arguments,
     context: Context,
     *,
-    broken: Sequence[UnreadableSession] = (),
+    diagnostics: Sequence[str],
 ) -> ReportView:
     """Write the lines to the file that the user names, or return them.
 
     Args:
         name: the name of the file on a terminal, or '' to show the lines there.
-        broken: the sessions that cannot be read.
+        diagnostics: errors about sessions, or warnings.
     """
     given = args.value("output")
     if given is None and name and is_stdout_a_terminal():
         file = name
     elif given in (None, _STDOUT):
-        return ReportView(lines, broken)
+        return ReportView(lines, diagnostics)
     else:
         file = given or ""
     text = "".join(f"{line}\n" for line in lines)
     write_report_file(os.path.join(context.project.cwd, file), text.encode())
-    return ReportView([] if given else [escape_control(file)], broken, is_written=True)
+    return ReportView([] if given else [escape_control(file)], diagnostics, is_written=True)
 
 
 class ReportView(View):
     """A report, or the name of the file with it."""
 
     def __init__(
-        self,
-        output: list[str],
-        broken: Sequence[UnreadableSession],
-        *,
-        is_written: bool = False,
+        self, output: list[str], diagnostics: Sequence[str], *, is_written: bool = False
     ) -> None:
         self.output = output
-        self.broken = broken
+        self._diagnostics = diagnostics
         self.is_written = is_written
 
     @property
     def exit_code(self) -> int:
-        return 1 if self.broken else 0
+        return 1 if any(line.startswith("error:") for line in self._diagnostics) else 0
 
     @property
-    def diagnostics(self) -> list[str]:
-        return [
-            f"error: session '{escape_control(each.id)}': {escape_control(each.reason)}"
-            for each in self.broken
-        ]
+    def diagnostics(self) -> Sequence[str]:
+        return self._diagnostics
 
     @property
     def changed(self) -> bool:

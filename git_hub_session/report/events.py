@@ -66,7 +66,7 @@ def events_table(facts: SessionFacts) -> Table:
         )
         for event in list_events(facts)
     ]
-    return Table(headers, tuple(rows))
+    return Table(headers, tuple(rows), has_newest_last=True)
 
 
 def _state_events(facts: SessionFacts) -> Iterator[Event]:

@@ -13,7 +13,7 @@ from git_hub_session.report.charts import evaluations_chart, ranking_chart, size
 from git_hub_session.report.events import events_table
 from git_hub_session.report.markup import Markup, element, join, lines_of, style_sheet
 from git_hub_session.report.results import evaluations_table, overview_rows, ranking_table
-from git_hub_session.report.tables import Column, Table, format_time
+from git_hub_session.report.tables import Column, Table, format_time, shorten
 from git_hub_session.report.timeline import graph_chart, time_chart
 from git_hub_session.report.work import (
     commits_table,
@@ -21,6 +21,7 @@ from git_hub_session.report.work import (
     guarded_table,
     sizes_table,
 )
+from git_hub_session.util.shell import quote_word
 from git_hub_session.util.text import count_noun, decode_terminal_line
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 _STYLE_SHEET = os.path.join(os.path.dirname(__file__), "report.css")
 _MAX_DIFF_LINES = 3000
 _MAX_ROWS = 400
+_MAX_TASK = 100_000
+_MAX_POST = 20_000
+_MAX_VALUE = 4_000
 _DIFF_CLASSES = {"+": "add", "-": "del", "@": "hunk"}
 _FILE_LINES = ("diff ", "index ", "--- ", "+++ ")
 
@@ -70,10 +74,16 @@ def document(title: str, body: Iterable[Markup], now: float) -> str:
 
 def _sections(facts: SessionFacts) -> Iterator[Markup]:
     task = facts.session.config.task.strip()
-    yield section("Task", element("pre", lines_of(task), class_="text") if task else "")
+    yield section(
+        "Task", element("pre", lines_of(shorten(task, _MAX_TASK)), class_="text") if task else ""
+    )
     rows = overview_rows(facts)
     yield element(
-        "dl", *(join([element("dt", name), element("dd", value)]) for name, value in rows)
+        "dl",
+        *(
+            join([element("dt", name), element("dd", shorten(value, _MAX_VALUE))])
+            for name, value in rows
+        ),
     )
     yield from (element("p", f"Warning: {text}", class_="warning") for text in facts.warnings)
     yield section("Ranking", ranking_chart(facts), table("Ranking", ranking_table(facts)))
@@ -110,17 +120,21 @@ def table(caption: str, rows: Table) -> Markup:
         return Markup()
     names = [_column_class(column) for column in rows.columns]
     heads = [
-        element("th", column.header, scope="col", class_=name)
+        element("th", shorten(column.header), scope="col", class_=name)
         for column, name in zip(rows.columns, names, strict=True)
     ]
+    shown = rows.rows[-_MAX_ROWS:] if rows.has_newest_last else rows.rows[:_MAX_ROWS]
     body = [
         element(
             "tr",
-            *(element("td", text, class_=name) for text, name in zip(row, names, strict=True)),
+            *(
+                element("td", shorten(text), class_=name)
+                for text, name in zip(row, names, strict=True)
+            ),
         )
-        for row in rows.rows[:_MAX_ROWS]
+        for row in shown
     ]
-    more = len(rows.rows) - len(body)
+    more = len(rows.rows) - len(shown)
     content = element(
         "table",
         element("caption", caption),
@@ -128,7 +142,8 @@ def table(caption: str, rows: Table) -> Markup:
         element("tbody", join(body, "\n")),
     )
     frame = element("div", content, class_="frame", tabindex="0", role="region", aria_label=caption)
-    note = [element("p", f"{count_noun(more, 'more row')}", class_="note")] if more > 0 else []
+    text = f"The table leaves out {count_noun(more, 'row')}."
+    note = [element("p", text, class_="note")] if more else []
     return join([frame, *note])
 
 
@@ -161,8 +176,13 @@ def _post(post: Post) -> Markup:
     heading = element("h3", f"{author} in {post.channel}")
     answer = f", reply to {post.parent}" if post.parent and post.parent != "null" else ""
     note = element("p", f"{post.timestamp} {post.id}{answer}", class_="note")
-    text = element("pre", lines_of((post.reason or post.text).strip()), class_="text")
-    return element("article", heading, note, text)
+    text = (post.reason or post.text).strip()
+    shown = element("pre", lines_of(shorten(text, _MAX_POST)), class_="text")
+    if len(text) <= _MAX_POST:
+        return element("article", heading, note, shown)
+    command = f"git hub-session board read {quote_word(post.channel)}"
+    rest = element("p", "The post is longer. Show all of it with: ", element("code", command))
+    return element("article", heading, note, shown, rest)
 
 
 def _diff(facts: SessionFacts) -> Iterator[Markup]:
@@ -189,8 +209,4 @@ def _diff(facts: SessionFacts) -> Iterator[Markup]:
 
 def _diff_line(line: str) -> Markup:
     name = "file" if line.startswith(_FILE_LINES) else _DIFF_CLASSES.get(line[:1], "")
-    return (
-        element("span", line.expandtabs(), class_=name)
-        if name
-        else element("span", line.expandtabs())
-    )
+    return element("span", line.expandtabs(), class_=name)

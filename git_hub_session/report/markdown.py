@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.report.results import overview_rows, ranking_table
-from git_hub_session.report.tables import Table, short_id
+from git_hub_session.report.tables import Table, short_id, shorten
 from git_hub_session.report.work import failures_table, guarded_table
 from git_hub_session.util.text import count_noun, escape_control
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from git_hub_session.report.facts import SessionFacts
 
 _MAX_LINES = 60
+_MAX_TASK = 10_000
 _MAX_COMMITS = 10
 
 
@@ -71,14 +72,17 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def _cell(text: str, *, is_code: bool) -> str:
-    """Return a cell. In a table, a vertical bar is escaped also in a code span."""
+    """Return a cell. In a table, a vertical bar is escaped also in a code span.
+
+    Some programs take a backslash before the escape as another escape. So separate the two.
+    """
     shown = code_span(text) if is_code else escape_control(text)
-    return shown.replace("|", "\\|")
+    return shown.replace("\\|", "\\ |").replace("|", "\\|")
 
 
 def code_span(text: str) -> str:
     """Return the text as a code span on one line, or '' for ''."""
-    text = escape_control(text)
+    text = escape_control(shorten(text))
     if not text:
         return ""
     fence = "`" * (_longest_run(text) + 1)
@@ -88,7 +92,8 @@ def code_span(text: str) -> str:
 
 def code_block(text: str) -> list[str]:
     """Return the lines of a code block with the first lines of the text."""
-    lines = [escape_control(line.expandtabs()).rstrip() for line in text.strip().split("\n")]
+    shown = shorten(text.strip(), _MAX_TASK)
+    lines = [escape_control(line.expandtabs()).rstrip() for line in shown.split("\n")]
     fence = "`" * max(3, _longest_run(text) + 1)
     more = len(lines) - _MAX_LINES
     rest = [f"... {count_noun(more, 'more line')}"] if more > 0 else []

@@ -161,7 +161,7 @@ def evaluations_table(facts: SessionFacts) -> Table:
         Column("Measured values", wraps=True),
     )
     rows = [row for group in evaluation_groups(facts) for row in _entry_rows(group, facts)]
-    return Table(headers, tuple(rows)).without_empty_columns()
+    return Table(headers, tuple(rows), has_newest_last=True).without_empty_columns()
 
 
 def _entry_rows(group: Sequence[EvaluationEntry], facts: SessionFacts) -> list[tuple[str, ...]]:

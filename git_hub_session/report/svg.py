@@ -7,6 +7,7 @@ from math import floor, log10
 
 from git_hub_session._typing import NamedTuple
 from git_hub_session.report.markup import Markup, element
+from git_hub_session.report.tables import shorten
 from git_hub_session.util.text import truncate
 
 WIDTH = 800
@@ -17,6 +18,7 @@ SERIES = 8
 """The number of colors. Further series have the color of the last one."""
 _STEPS = (1, 2, 2.5, 5, 10)
 _LARGEST = 1e300
+_MAX_TIP = 200
 
 
 class Scale(NamedTuple):
@@ -91,7 +93,7 @@ def label(
     x: float, y: float, text: str, *, anchor: str = "start", class_: str = "", most: int = 0
 ) -> Markup:
     """Return a text, shortened to `most` characters."""
-    shown = truncate(text, most, "…") if most else text
+    shown = truncate(text[: 2 * most], most, "…") if most else text
     return element("text", shown, x=x, y=y, text_anchor=anchor, class_=class_)
 
 
@@ -119,7 +121,7 @@ def diamond(x: float, y: float, radius: float, class_: str, tip: str = "") -> Ma
 
 
 def _tip(text: str) -> list[Markup]:
-    return [element("title", text)] if text else []
+    return [element("title", shorten(text, _MAX_TIP))] if text else []
 
 
 def series_class(index: int) -> str:

@@ -31,6 +31,8 @@ class Table(NamedTuple):
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
+    has_newest_last: bool = False
+    """True if the last rows matter most, if not all can be shown."""
 
     def without_empty_columns(self) -> Table:
         """Return the table without the columns in which all cells are empty."""
@@ -38,7 +40,13 @@ class Table(NamedTuple):
         return Table(
             tuple(self.columns[index] for index in used),
             tuple(tuple(row[index] for index in used) for row in self.rows),
+            self.has_newest_last,
         )
+
+
+def shorten(text: str, most: int = 500) -> str:
+    """Return the first `most` characters. A commit may have a subject of megabytes."""
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def short_id(oid: str) -> str:

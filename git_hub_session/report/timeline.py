@@ -70,7 +70,7 @@ def _states(events: Sequence[Event], scale: Scale, facts: SessionFacts) -> Itera
     y = _TOP + _ROW * 0.5
     yield label(_LEFT - 10, y + 4, "session", anchor="end")
     names = ["init", *(step.target for step in facts.history)]
-    ends = [*(at for at, _ in steps[1:]), scale.high]
+    ends = [*(at for at, _ in steps), scale.high][1:]
     for index, ((at, text), end) in enumerate(zip(steps, ends, strict=True)):
         name = names[index] if len(names) == len(steps) else text
         start, width = scale.place(at), scale.place(end) - scale.place(at)
