@@ -43,12 +43,19 @@ END
 	fi
 }
 
+# Print one of the old commits that the given commits and refs do not reach.
+rev_list() {
+	git --no-replace-objects rev-list --max-count=1 --ignore-missing $old_values \
+		--not $new_values "$@"
+}
+
 # Print one of the old commits that no ref keeps after the transaction. A symbolic ref keeps nothing.
 find_lost_commit() {
+	lost=$(rev_list) || return 1
+	test -n "$lost" || return 0 # the usual case: the branches grow
 	symbolic=$(git for-each-ref --format='%(if)%(symref)%(then)--exclude=%(refname)%(end)') &&
-		git --no-replace-objects rev-list --max-count=1 --ignore-missing $old_values \
-			--not $new_values $changed $symbolic --exclude='refs/bisect/*' \
-			--exclude='refs/rewritten/*' --exclude='refs/worktree/*' --glob='refs/*'
+		rev_list $changed $symbolic --exclude='refs/bisect/*' --exclude='refs/rewritten/*' \
+			--exclude='refs/worktree/*' --glob='refs/*'
 }
 
 check_branches() {
