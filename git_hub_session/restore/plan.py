@@ -36,7 +36,6 @@ from git_hub_session.worktree.paths import (
 from git_hub_session.worktree.reattach import occupied_reason, unusable_reason, unwritable_reason
 
 _FIND_COMMAND = "git fsck --no-reflogs --lost-found"
-"""The command that finds the commit of a deleted rescue ref."""
 
 if TYPE_CHECKING:
     from git_hub_session.git.repository import GitRepo
