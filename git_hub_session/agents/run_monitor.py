@@ -21,6 +21,7 @@ from git_hub_session.system.leftovers import describe_leftovers
 from git_hub_session.system.tasks import TIMED_OUT, TaskCallbacks, TaskResult
 from git_hub_session.util.clock import format_iso, format_span
 from git_hub_session.worktree.off_branch import wrong_branch_reason
+from git_hub_session.worktree.repair_commands import unregister_command
 
 if TYPE_CHECKING:
     from git_hub_session.agents.exec import ExecOptions
@@ -112,7 +113,7 @@ def _with_reason(agent_run: AgentRun, project: Project) -> AgentRun:
     """Return the agent with the reason that its command has left the branch or the worktree."""
     worktree = read_worktree(os.path.basename(agent_run.git_dir), agent_run.git_dir)
     if worktree.is_missing:
-        hint = f"git hub-session doctor --fix {agent_run.branch.session}"
+        hint = unregister_command(worktree, agent_run.branch.session)
         return agent_run._replace(reason="its worktree is missing", hint=hint)
     reason, hint = wrong_branch_reason(worktree, agent_run.branch, project.repo) or ("", "")
     return agent_run._replace(reason=reason, hint=hint)

@@ -156,7 +156,8 @@ def describe_tie(ranks: Sequence[Rank], rounds: int) -> str:
     if rounds < 2 or not ranks or not ranks[0].is_tie:
         return ""
     tied = [rank for rank in ranks if rank.tie == ranks[0].tie]
-    names = " and ".join(agent_name(rank.agent) for rank in tied)
+    *others, last = [agent_name(rank.agent) for rank in tied]
+    names = " and ".join(filter(None, [", ".join(others), last]))
     missing = [rank.missing_rounds for rank in tied if rank.missing_rounds]
     more = f"; about {min(missing)} more are likely to be enough" if missing else ""
     return f"{rounds} repetitions cannot tell {names} apart{more}"

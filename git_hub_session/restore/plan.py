@@ -34,6 +34,7 @@ from git_hub_session.worktree.paths import (
     worktree_path,
 )
 from git_hub_session.worktree.reattach import occupied_reason, unusable_reason, unwritable_reason
+from git_hub_session.worktree.repair_commands import unregister_command
 
 _FIND_COMMAND = "git fsck --no-reflogs --lost-found"
 
@@ -270,7 +271,7 @@ def _check_existing(
     if worktree.is_missing:
         if read_journal(worktree).step == STEP_TRASH:
             return ExistingWorktree(branch, worktree)
-        hint = f"git hub-session doctor --fix {session.id}"
+        hint = unregister_command(worktree, session.id)
         missing = f"its worktree '{worktree.path}' is missing, but registered"
         return RestoreFailure(branch, missing, hint)
     reason, hint = unusable_reason(worktree, branch, project) or ("", "")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import stat
 
+from git_hub_session.git.ref_names import SessionId
 from git_hub_session.git.worktrees import Worktree, linked_git_dir, read_worktree
 from git_hub_session.util.move_aside import move_aside_command
 from git_hub_session.util.paths import first_free, is_same_path
@@ -40,6 +41,16 @@ def repair_command(worktree: Worktree) -> str:
     if os.path.isdir(git_dir):
         return _foreign_directory_command(worktree, git_dir)
     return _write_git_file_command(worktree, path)
+
+
+def unregister_command(worktree: Worktree, sid: SessionId) -> str:
+    """Return the command that saves the staged changes of a missing worktree.
+
+    If the parent directory is missing too, a disk may not be mounted. `doctor` leaves the decision
+    to the user then, and `cleanup` names the option for it.
+    """
+    verb = "cleanup" if is_parent_missing(worktree) else "doctor --fix"
+    return f"git hub-session {verb} {sid}"
 
 
 def move_back_command(path: str, worktree: Worktree) -> str:
