@@ -23,6 +23,7 @@ from tests.support.loaded_modules import PROBE, heavy, loaded
         ("update", "s1", "--state", "running", "-n"),
         ("init", "--task", "Another", "--id", "s2"),
         ("init", "--task", "Another", "-n"),
+        ("guide",),
         ("--version",),
     ],
 )
@@ -34,7 +35,7 @@ def test_what_needs_no_repository_loads_nothing_heavy(hub: Hub, words: tuple[str
 def test_the_same_in_an_agents_worktree(hub: Hub) -> None:
     """Where the session is found by the branch that is checked out."""
     hub.session(agents=1)
-    for words in (("list",), ("log",), ("update", "--state", "running")):
+    for words in (("list",), ("log",), ("guide",), ("update", "--state", "running")):
         assert heavy(loaded(hub, *words, cwd=hub.worktree(1))) == []
 
 

@@ -40,6 +40,9 @@ COMMANDS: dict[str, Command] = {
     "path": Command("git_hub_session.commands.path", "print the path of an agent's worktree"),
     "shell": Command("git_hub_session.commands.shell", "start a shell in the worktree of an agent"),
     "open": Command("git_hub_session.commands.open", "open the worktree of an agent in an editor"),
+    "guide": Command(
+        "git_hub_session.commands.guide", "print instructions for a coding agent in a worktree"
+    ),
     "update": Command("git_hub_session.commands.update", "change the state of a session"),
     "cleanup": Command(
         "git_hub_session.commands.cleanup", "remove a session's worktrees and save their changes"

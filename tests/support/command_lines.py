@@ -28,6 +28,7 @@ _READ_ONLY = (
     "board read results",
     "path s1 1",
     "show s1 1",
+    "guide",
     "config",
     "config agentCmd",
     "hooks status",

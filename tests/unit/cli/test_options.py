@@ -163,6 +163,7 @@ usage: git hub-session <command> [<options>]
     path       print the path of an agent's worktree
     shell      start a shell in the worktree of an agent
     open       open the worktree of an agent in an editor
+    guide      print instructions for a coding agent in a worktree
     update     change the state of a session
     cleanup    remove a session's worktrees and save their changes
     restore    restore removed worktrees with their changes
