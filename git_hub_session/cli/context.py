@@ -76,7 +76,11 @@ class Context:
         Args:
             make_document: returns the JSON of the event. It has the key `session_id`.
         """
-        command = self.settings.value(event)
+        try:
+            command = self.project.settings.value(event)
+        except HubError as error:  # the change is made already
+            self.reporter.warn(error.message)
+            return
         if command:
             from git_hub_session.events.send import SentEvent
 

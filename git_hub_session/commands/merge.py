@@ -75,7 +75,7 @@ def run(context: Context, args: Arguments) -> MergeView:
     dry_run = args.is_set("dry-run")
     # Compute the list of changes only if it is printed: for large changes it takes a long time.
     described = not args.is_set("quiet") or args.value("format") not in (None, "text")
-    described = described or bool(context.settings.value(HOOK_MERGED))
+    described = described or bool(project.settings.value(HOOK_MERGED))
     with NewObjects(project.git) as objects:
         plan = plan_merge(sid, project, options, objects, described=described)
         if plan.conflicts or dry_run:

@@ -179,8 +179,19 @@ def test_a_tracked_file_sets_no_command(hub: Hub) -> None:
     hub.commit(hub.top, ".hubsession", '[hubsession "hook"]\n\tspawned = touch ../made\n')
     hub.session("s1")
     warning = "warning: '.hubsession': only 'git config' can set: 'hubsession.hook.spawned'\n"
-    assert hub.run("spawn", "s1").err == warning
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+    assert hub.run("config", "hook.spawned").err == warning
     assert not (hub.top.parent / "made").exists()
+
+
+def test_a_value_that_is_no_text(hub: Hub) -> None:
+    """The change is made already, so this is a warning."""
+    hub.session("s1")
+    with (hub.top / ".git" / "config").open("ab") as file:
+        file.write(b'[hubsession "hook"]\n\tspawned = \377\n\tagentDone = \377\n')
+    warning = "warning: the value of hubsession.hook.{} is not UTF-8\n"
+    assert hub.run("spawn", "-q", "s1") == Result(0, "", warning.format("spawned"))
+    assert hub.run("exec", "-q", "s1", "--", "true") == Result(0, "", warning.format("agentDone"))
 
 
 def test_a_bare_repository(hub: Hub, tmp_path: Path) -> None:
