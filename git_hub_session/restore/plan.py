@@ -29,10 +29,7 @@ from git_hub_session.session.attempts import (
 from git_hub_session.session.state import AgentStatus
 from git_hub_session.worktree.locks import GIT_ADD_LOCK, RESTORE_LOCK
 from git_hub_session.worktree.owner import session_worktrees
-from git_hub_session.worktree.paths import (
-    can_create_at,
-    worktree_path,
-)
+from git_hub_session.worktree.paths import can_create_at, worktree_path
 from git_hub_session.worktree.reattach import occupied_reason, unusable_reason, unwritable_reason
 from git_hub_session.worktree.repair_commands import unregister_command
 
