@@ -37,7 +37,7 @@ from git_hub_session.worktree.off_branch import (
 )
 from git_hub_session.worktree.owner import session_worktrees
 from git_hub_session.worktree.paths import CHOOSE_PATH_HINT
-from git_hub_session.worktree.repair_commands import repair_command
+from git_hub_session.worktree.repair_commands import repair_command, write_file_command
 
 if TYPE_CHECKING:
     from git_hub_session.session.model import Session
@@ -148,14 +148,14 @@ def _is_taken(attempt: AgentBranch, refs: Collection[str]) -> bool:
 
 def _restore_head_command(worktree: Worktree, branch: AgentBranch, tip: str) -> str:
     """Return the command that rewrites a truncated HEAD, or a hint to inspect it."""
-    head = quote_word(f"{worktree.git_dir}/HEAD")
+    head = f"{worktree.git_dir}/HEAD"
     last_commit = worktree.head_reflog_tip
     if not last_commit:
-        return f"inspect {head}"
+        return f"inspect {quote_word(head)}"
     if tip == last_commit and not worktree.operation:
-        return f"printf 'ref: %s\\n' {branch.ref} >{head}"
+        return write_file_command(branch.ref, head, prefix="ref: ")
     # HEAD was on another branch, or detached: detach it at its last commit.
-    return f"printf '%s\\n' {last_commit} >{head}"
+    return write_file_command(last_commit, head)
 
 
 def unwritable_reason(path: str) -> tuple[str, str] | None:

@@ -62,13 +62,13 @@ def move_back_command(path: str, worktree: Worktree) -> str:
 
 def unknown_location_hint(worktree: Worktree) -> str:
     """Return the hint for a worktree whose directory cannot be found."""
-    record = _write_file_command("<its directory>/.git", f"{worktree.git_dir}/gitdir")
+    record = write_file_command("<its directory>/.git", f"{worktree.git_dir}/gitdir")
     return f"move its directory back, or record its new path: {record}"
 
 
 def relink_command(path: str, worktree: Worktree) -> str:
     """Return the command that links the directory at `path` and the git dir of the worktree."""
-    record = _write_file_command(f"{quote_word(path)}/.git", f"{worktree.git_dir}/gitdir")
+    record = write_file_command(f"{quote_word(path)}/.git", f"{worktree.git_dir}/gitdir")
     if is_same_path(linked_git_dir(path), worktree.git_dir):
         return record
     return f"{_write_git_file_command(worktree, path)} && {record}"
@@ -102,7 +102,7 @@ def _foreign_directory_command(worktree: Worktree, git_dir: str) -> str:
             return relink_command(moved, worktree)
         # Record a path that does not exist. Then git and `cleanup` treat the directory as missing.
         missing = first_free(f"{path}.gone", os.path.lexists)
-        return _write_file_command(f"{quote_word(missing)}/.git", f"{worktree.git_dir}/gitdir")
+        return write_file_command(f"{quote_word(missing)}/.git", f"{worktree.git_dir}/gitdir")
     is_same_repository = is_same_path(os.path.dirname(git_dir), os.path.dirname(worktree.git_dir))
     if is_same_repository and other.is_missing:
         return move_back_command(path, other)
@@ -112,11 +112,18 @@ def _foreign_directory_command(worktree: Worktree, git_dir: str) -> str:
 def _write_git_file_command(worktree: Worktree, path: str) -> str:
     """Return the command that writes the .git file of the worktree into the directory `path`."""
     dot_git = os.path.join(path, ".git")
-    return _write_file_command(quote_word(worktree.git_dir), dot_git, prefix="gitdir: ")
+    return write_file_command(quote_word(worktree.git_dir), dot_git, prefix="gitdir: ")
 
 
-def _write_file_command(text: str, path: str, prefix: str = "") -> str:
+def write_file_command(text: str, path: str, prefix: str = "") -> str:
+    """Return the command that writes a line, with `text` as the shell reads it, into a file.
+
+    It replaces a link, a pipe and a file with a second hard link. It keeps a directory under
+    another name.
+    """
     write = f"printf '{prefix}%s\\n' {text} >{quote_word(path)}"
+    if os.path.isdir(path) and not os.path.islink(path):
+        return f"{move_aside_command(path)} && {write}"
     return write if _can_overwrite(path) else f"rm {quote_word(path)} && {write}"
 
 

@@ -123,3 +123,36 @@ def test_directory_in_the_place_of_a_removed_one(hub: Hub, taken: bool) -> None:
     assert hub.run("cleanup", "-q", "s1") == Result(0)
     kept = worktree.with_name("agent-1.other-2") if taken else other
     assert (kept / "new").read_text() == "new"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("HEAD", "directory"),
+        ("gitdir", "directory"),
+        ("commondir", "directory"),
+        ("HEAD", "hard link"),
+        ("commondir", "hard link"),
+        ("commondir", "link"),
+    ],
+)
+def test_file_of_git_that_was_replaced(hub: Hub, name: str, kind: str) -> None:
+    """The printed command writes the file again, and changes no other file."""
+    spawned()(hub)
+    path, other = hub.top / GIT_DIR / name, hub.top.parent / "other"
+    path.unlink()
+    other.write_text("the user's\n")
+    if kind == "directory":
+        path.mkdir()
+        (path / "inside").write_text("the user's\n")
+        other = path.with_name(f"{name}.other") / "inside"
+    elif kind == "link":
+        path.symlink_to(other)
+    else:
+        path.hardlink_to(other)
+    commands = hints(hub.run("doctor", "--fix", "s1"))
+    for command in commands:
+        type_hint(hub, command)
+    assert hub.run("doctor", "s1").code == 0
+    assert hub.git("rev-parse", "HEAD", cwd=hub.top / W) == hub.git("rev-parse", BRANCH)
+    assert other.read_text() == "the user's\n"

@@ -60,6 +60,7 @@ from git_hub_session.worktree.repair_commands import (
     relink_command,
     repair_command,
     unknown_location_hint,
+    write_file_command,
 )
 
 if TYPE_CHECKING:
@@ -247,7 +248,7 @@ def check_common_dir(worktree: Worktree, _hub: HubSnapshot) -> Iterator[Problem]
     named = os.path.join(worktree.git_dir, read_text(path).strip())
     if not is_same_path(named, worktree.common_dir):
         evidence = "its git dir does not name the repository"
-        advice = f"printf '%s\\n' ../.. >{quote_word(path)}"
+        advice = write_file_command("../..", path)
         yield Problem(worktree.path, evidence, advice=advice)
 
 
