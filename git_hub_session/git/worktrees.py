@@ -179,7 +179,9 @@ def read_worktree(name: str, git_dir: str) -> Worktree:
     head, detached = read_head(git_dir)
     operation = read_operation(git_dir)
     link = read_text(os.path.join(git_dir, "gitdir")).rstrip(" \t\r\n")  # as git does
-    dot_git = os.path.normpath(os.path.join(git_dir, link)) if link and "\0" not in link else ""
+    # git writes a path that ends with .git. Another text was truncated or replaced.
+    is_path = os.path.basename(link) == ".git" and "\0" not in link
+    dot_git = os.path.normpath(os.path.join(git_dir, link)) if is_path else ""
     path = os.path.dirname(dot_git)
     is_missing = False
     link_error = f"its administrative files (worktrees/{name}) do not record its path"

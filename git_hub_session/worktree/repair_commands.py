@@ -124,10 +124,10 @@ def write_file_command(text: str, path: str, prefix: str = "") -> str:
     write = f"printf '{prefix}%s\\n' {text} >{quote_word(path)}"
     if os.path.isdir(path) and not os.path.islink(path):
         return f"{move_aside_command(path)} && {write}"
-    return write if _can_overwrite(path) else f"rm {quote_word(path)} && {write}"
+    return write if can_overwrite(path) else f"rm {quote_word(path)} && {write}"
 
 
-def _can_overwrite(path: str) -> bool:
+def can_overwrite(path: str) -> bool:
     """Return True if the path is free, or a regular file without a second hard link."""
     try:
         status = os.lstat(path)

@@ -125,6 +125,19 @@ def test_directory_in_the_place_of_a_removed_one(hub: Hub, taken: bool) -> None:
     assert (kept / "new").read_text() == "new"
 
 
+@pytest.mark.parametrize("length", [0, 12, -6, -3])
+def test_truncated_path_of_a_worktree(hub: Hub, length: int) -> None:
+    """`--fix` writes the path again, and `cleanup` before it removes nothing."""
+    spawned()(hub)
+    path = hub.top / GIT_DIR / "gitdir"
+    text = path.read_text()
+    path.write_text(text[:length])
+    assert hub.run("cleanup", "s1").code == 1
+    assert hub.run("doctor", "--fix", "s1").code == 0
+    assert path.read_text() == text
+    assert hub.run("cleanup", "-q", "s1") == Result(0)
+
+
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
@@ -134,6 +147,8 @@ def test_directory_in_the_place_of_a_removed_one(hub: Hub, taken: bool) -> None:
         ("HEAD", "hard link"),
         ("commondir", "hard link"),
         ("commondir", "link"),
+        ("gitdir", "hard link"),
+        ("gitdir", "link"),
     ],
 )
 def test_file_of_git_that_was_replaced(hub: Hub, name: str, kind: str) -> None:

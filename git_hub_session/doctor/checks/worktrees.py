@@ -56,6 +56,7 @@ from git_hub_session.worktree.relocation import (
     moved_paths,
 )
 from git_hub_session.worktree.repair_commands import (
+    can_overwrite,
     move_back_command,
     relink_command,
     repair_command,
@@ -131,6 +132,10 @@ def repair_link(finding: Finding, hub: HubSnapshot, _locked: LockedSession) -> l
     """Let git repair the link to the directory."""
     worktree = hub.find_worktree(finding.session, finding.git_dir)
     [path] = _current_paths(worktree, hub)
+    record = os.path.join(worktree.git_dir, "gitdir")
+    if not can_overwrite(record):  # git would write through a link into another file
+        problem = f"'{record}' is a link or not a regular file"
+        raise HubError(problem, relink_command(path, worktree))
     try:
         hub.project.git.run(["worktree", "repair", "--", path])
     except GitFailed as error:
