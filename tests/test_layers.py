@@ -123,6 +123,7 @@ LATE_IMPORTS = {
     ("main", "difflib"),
     ("main", "system.trace"),
     ("main", "traceback"),
+    ("system.leftovers", "ctypes"),
     ("system.temporary", "tempfile"),
     ("session.config_file", "util.yaml_text"),
     ("session.config_file", "yaml"),

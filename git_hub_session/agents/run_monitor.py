@@ -199,7 +199,7 @@ class RunMonitor:
     def _on_output(self, index: int, data: bytes, _is_error: bool) -> None:
         self._logs[index].write(data)
 
-    def _find_escaped(self, index: int) -> Sequence[int]:
+    def _find_escaped(self, index: int, _command_pid: int) -> Sequence[int]:
         """Return the processes of the agent's command, also those outside its process group."""
         agent = self.agent_runs[index].agent
         return procfs.pids_with_environment(run_environment(self._run, agent))

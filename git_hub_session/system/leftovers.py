@@ -9,11 +9,16 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections.abc import Callable, Iterable, Sequence
+import sys
+from collections.abc import Callable, Container, Iterable, Sequence
 from time import monotonic
 
-from git_hub_session.system.procfs import process_name
+from git_hub_session.system.procfs import process_name, processes
+from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
+_SET_CHILD_SUBREAPER = 36  # of prctl(2)
+_STATE, _PARENT, _TERMINAL = 0, 1, 4
+"""The indexes of fields in /proc/<pid>/stat, after the name of the process."""
 _KILL_SECONDS = 2.0  # to wait for the end of killed processes
 
 
@@ -95,6 +100,67 @@ class Leftovers:
             for fd, _ in poll.poll(max(0.0, deadline - monotonic()) * 1000):
                 poll.unregister(fd)
                 self.release(fd)
+
+
+def adopt_orphans() -> list[int]:
+    """Become the parent of each descendant whose parent ends (Linux). Ignore errors.
+
+    Return the ids of the present descendants.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    return descendants(())
+
+
+def descendants(excluded: Container[int]) -> list[int]:
+    """Return the ids of the descendants of this process. Without /proc, return nothing.
+
+    Leave out the processes in `excluded` with their descendants, and those that have ended.
+    """
+    found = _children(os.getpid(), excluded)
+    for pid in found:
+        found += _children(pid, excluded)
+    return found
+
+
+def _children(parent: int, excluded: Container[int]) -> list[int]:
+    try:
+        threads = os.listdir(f"/proc/{parent}/task")
+    except OSError:
+        return []  # the process has ended
+    texts = (_read(f"/proc/{parent}/task/{thread}/children") for thread in threads)
+    pids = (parse_int(number, MAX_COUNT) for text in texts for number in text.split())
+    return [
+        pid
+        for pid in pids
+        if pid is not None and pid not in excluded and _stat_field(pid, _STATE) not in ("", "Z")
+    ]
+
+
+def daemons_in(directory: str) -> list[int]:
+    """Return the ids of the processes without a terminal that run in `directory`.
+
+    A server such as PostgreSQL or Redis overwrites its environment. The shell of a user has a
+    terminal. Without /proc, return nothing.
+    """
+    pids = processes(open_files=False).find_users(directory)
+    return [pid for pid in pids if _stat_field(pid, _TERMINAL) == "0"]
+
+
+def _stat_field(pid: int, index: int) -> str:
+    """Return a field of /proc/<pid>/stat after the name, or '' if the process has ended."""
+    fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return fields[index] if fields else ""
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return os.fsdecode(file.read())
+    except OSError:
+        return ""
 
 
 def describe_leftovers(name: str, left: Sequence[str], remaining: Sequence[str]) -> str:

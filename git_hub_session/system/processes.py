@@ -219,7 +219,7 @@ class _ProcessPool:
             self._callbacks.on_output(index, os.fsencode(message), self._separate_stderr)
             self._end_task(index, TaskResult(_NOT_FOUND, 0.0))
             return True
-        leftovers = Leftovers(partial(self._callbacks.find_escaped, index))
+        leftovers = Leftovers(partial(self._callbacks.find_escaped, index, process.pid))
         running = _RunningTask(index, process, self._timeout, leftovers)
         self.running.append(running)
         for pipe in running.pipes:

@@ -18,9 +18,6 @@ from git_hub_session.util.paths import is_inside
 if TYPE_CHECKING:
     from git_hub_session.system.psutil_processes import PsutilReader
 
-_TERMINAL = 4
-"""The index of the controlling terminal in /proc/<pid>/stat, after the name of the process."""
-
 # A string, not a compiled pattern: most commands never use it.
 _OCTAL = r"\\([0-7]{3})"
 
@@ -215,24 +212,6 @@ def describe_processes(pids: Iterable[int]) -> tuple[str, ...]:
 def pids_with_environment(variables: Mapping[str, str]) -> list[int]:
     """Return the ids of the other processes that were started with all these variables."""
     return [pid for pid, found in environments(variables) if found == dict(variables)]
-
-
-def daemons_in(directory: str) -> list[int]:
-    """Return the ids of the processes without a terminal that run in `directory`.
-
-    A server such as PostgreSQL or Redis overwrites its environment. The shell of a user has a
-    terminal. Without /proc, return nothing.
-    """
-    if _find_psutil():
-        return []
-    top = os.path.realpath(directory)
-    found = [pid for pid in _pids() if is_inside(_read_link(f"/proc/{pid}/cwd"), top)]
-    return [pid for pid in found if pid != os.getpid() and not _has_terminal(pid)]
-
-
-def _has_terminal(pid: int) -> bool:
-    fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
-    return fields[_TERMINAL : _TERMINAL + 1] != ["0"]
 
 
 def environments(names: Container[str]) -> Iterator[tuple[int, dict[str, str]]]:

@@ -49,8 +49,11 @@ class TaskCallbacks(NamedTuple):
     on_output: Callable[[int, bytes, bool], None]
     """Called with each piece of output. True means standard error that is read separately."""
     on_end: Callable[[int, TaskResult], None]
-    find_escaped: Callable[[int], Iterable[int]]
-    """Return the running processes of a task, also those that have left its process group."""
+    find_escaped: Callable[[int, int], Iterable[int]]
+    """Return the running processes of a task, also those that have left its process group.
+
+    The second argument is the id of the command itself.
+    """
     retry_delay: Callable[[int, TaskResult], float | None] = _run_once
     """Return the seconds after which an ended task runs again, or None to end it."""
     on_wait: Callable[[], float | None] = _wait_on

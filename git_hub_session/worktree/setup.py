@@ -88,7 +88,7 @@ def _run_setup_command(task: Task, project: Project) -> str:
     def on_end(_index: int, result: TaskResult) -> None:
         results.append(result)
 
-    callbacks = TaskCallbacks(lambda _index: None, on_output, on_end, lambda _index: ())
+    callbacks = TaskCallbacks(lambda _index: None, on_output, on_end, lambda _index, _pid: ())
     project.run_tasks([task], callbacks, jobs=1)
     status = results[0].status
     if not status:

@@ -6,6 +6,8 @@ import socket
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.support.hub import PYTHON, Hub, is_alive, wait_for
 from tests.support.measured_sessions import (
     MEASURE,
@@ -68,18 +70,23 @@ def test_server_of_one_agent_does_not_answer_for_others(hub: Hub) -> None:
     assert [rank[1] for rank in recorded_ranks(hub).values()] == [90, 50, 70]
 
 
-def test_server_without_the_variables_of_its_command(hub: Hub) -> None:
-    """PostgreSQL overwrites its environment. The server is found by its current directory."""
+@pytest.mark.parametrize(
+    ("jobs", "directory"), [("1", "/"), ("1", "."), ("2", ".")], ids=["elsewhere", "here", "jobs"]
+)
+def test_server_without_the_variables_of_its_command(hub: Hub, jobs: str, directory: str) -> None:
+    """PostgreSQL overwrites its environment.
+
+    The server is a descendant of the command. With several commands at a time, the server is found
+    by its current directory.
+    """
     create_measurable_session(hub, "ms: 90\n", "ms: 50\n")
     pids = hub.top.parent / "pids"
-    daemon = f"sleep 600 >/dev/null 2>&1 & echo $! >>{pids}"
+    daemon = f"exec >/dev/null 2>&1; cd {directory}; {SLEEP}; echo $! >>{pids}"
     command = f"env -i PATH=$PATH setsid sh -c '{daemon}'; cat ms"
-    result = hub.run("eval", *MEASURE, "--eval", command, "s1")
-    assert (result.code, result.err) == (
+    result = hub.run("eval", *MEASURE, "--eval", command, "--jobs", jobs, "s1")
+    assert (result.code, sorted(result.err.splitlines())) == (
         0,
-        "".join(
-            f"warning: agent-{agent} left 1 process running: sleep (ended)\n" for agent in (1, 2)
-        ),
+        [f"warning: agent-{agent} left 1 process running: sleep (ended)" for agent in (1, 2)],
     )
     assert [is_alive(int(pid)) for pid in pids.read_text().split()] == [False, False]
 
