@@ -280,7 +280,7 @@ def test_deleted_branch(hub: Hub, worktree: Path) -> None:
     hint = f"git branch hub/s1/agent-1/attempt-1 {tip}"
     assert_kept(hub, kept(worktree, "HEAD points to no commit", hint), "--force", "--discard")
     (worktree_git_dir(hub) / "logs" / "HEAD").unlink()
-    hint = f"git -C {worktree} status"
+    hint = "git hub-session doctor s1"
     assert_kept(hub, kept(worktree, "HEAD points to no commit", hint), "--force", "--discard")
 
 

@@ -303,7 +303,10 @@ def test_agent_that_fails_once_is_not_measured_again(hub: Hub) -> None:
 
 
 def test_tip_of_the_branch_is_measured(hub: Hub) -> None:
-    """The files in the agents' worktrees do not count."""
+    """The files in the agents' worktrees do not count.
+
+    An agent with commits on a detached HEAD is not measured.
+    """
     create_measurable_session(hub, "ms: 1\n", "ms: 2\n", "ms: 3\n", "ms: 4\n")
     (agent_worktree(hub, 1) / "ms").write_text("ms: 100\n")
     (agent_worktree(hub, 2) / "untracked").write_text("x\n")
@@ -312,8 +315,8 @@ def test_tip_of_the_branch_is_measured(hub: Hub) -> None:
     hub.commit(agent_worktree(hub, 4), "ms", "ms: 100\n")
     before = count_worktrees(hub)
     result = hub.run("eval", *MEASURE, "s1")
-    assert (result.code, result.err) == (0, "")
-    assert [rank[1] for rank in recorded_ranks(hub).values()] == [1, 2, 3, 4]
+    assert (result.code, result.err) == (0, "hint: git hub-session adopt s1 agent-4\n")
+    assert [rank[1] for rank in recorded_ranks(hub).values()] == [1, 2, 3, None]
     assert (agent_worktree(hub, 1) / "ms").read_text() == "ms: 100\n"
     assert count_worktrees(hub) == before
     assert sorted(path.name for path in agent_worktree(hub, 1).parent.iterdir()) == [
