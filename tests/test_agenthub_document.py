@@ -8,8 +8,8 @@ import pytest
 
 from git_hub_session.cli.parser import parse_arguments
 from git_hub_session.commands import COMMANDS
+from tests.support.command_usage import usage_of
 from tests.support.hub import CHECKOUT, Hub
-from tests.test_manual import usage_of
 
 DOCUMENT = (CHECKOUT / "docs" / "agenthub.md").read_text()
 # The options of AgentHub 2.1.2.

@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 from signal import SIGINT, SIGPIPE, SIGTERM
 from typing import Any
@@ -16,10 +15,11 @@ import pytest
 
 from git_hub_session import main
 from git_hub_session.cleanup.rules import DISCARD, FORCE, RULES
-from git_hub_session.cli.options import DRY_RUN, FORMAT, HELP, JOBS, QUIET, TIMEOUT, Option, Usage
+from git_hub_session.cli.options import DRY_RUN, FORMAT, HELP, JOBS, QUIET, TIMEOUT, Option
 from git_hub_session.commands import COMMANDS
 from git_hub_session.errors import HubError, Refused, UsageError
 from git_hub_session.settings.table import SETTINGS
+from tests.support.command_usage import usage_of
 from tests.support.doctor import FINDING_CODES
 from tests.support.hub import CHECKOUT, Hub, Result
 
@@ -90,12 +90,6 @@ def described(lines: list[str]) -> dict[frozenset[Flag], list[str]]:
 
 def spelled(option: Option) -> frozenset[Flag]:
     return frozenset((spelling, option.value) for spelling in option.spellings)
-
-
-def usage_of(command: str) -> Usage:
-    usage = import_module(COMMANDS[command].module).USAGE
-    assert isinstance(usage, Usage)
-    return usage
 
 
 def test_every_command_has_its_place_and_no_other() -> None:

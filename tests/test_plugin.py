@@ -11,8 +11,8 @@ import yaml
 
 from git_hub_session import __version__
 from git_hub_session.cli.parser import parse_arguments
+from tests.support.command_usage import usage_of
 from tests.support.hub import CHECKOUT
-from tests.test_manual import usage_of
 
 PLUGIN = CHECKOUT / "plugin"
 NAMES = ("board", "eval", "init", "merge", "run", "spawn", "status")

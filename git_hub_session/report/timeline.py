@@ -139,7 +139,7 @@ def graph_chart(facts: SessionFacts) -> Markup:
         if name:
             marks.append(label(x, rows[oid] + 4, name, class_=f"name {_lane_class(lane)}"))
             x += 8 * len(name) + 10
-        most = max(10, min(_MAX_SUBJECT, int((WIDTH - x) / 7.2)))
+        most = max(10, min(_MAX_SUBJECT, round((WIDTH - x) / 7.2)))
         marks.append(label(x, rows[oid] + 4, commit.subject, most=most))
     description = (
         "Each row is a commit, the newest first. A line leads to its parent."

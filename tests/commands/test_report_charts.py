@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.commands.test_report import create_hostile_session
+from tests.support.hostile_session import create_hostile_session
 from tests.support.hub import Hub
 from tests.support.pages import Page, rows, section
 
