@@ -10,8 +10,12 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 from tests.support.hub import CHECKOUT, Hub, new_hub
 from tests.support.transcripts import code_blocks, transcript_steps
+
+pytestmark = pytest.mark.slow
 
 PAGE = (CHECKOUT / "docs" / "tournament.md").read_text()
 

@@ -661,6 +661,7 @@ def test_every_code_has_a_test() -> None:
     assert tested == FINDING_CODES
 
 
+@pytest.mark.slow
 def test_healthy_session_has_no_findings(hub: Hub) -> None:
     work = "echo $HUB_AGENT >mine && git add mine && git commit -qm mine && git commit -q --amend -m mine"
     commands = [

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from tests.support.doctor import list_findings
 from tests.support.hints import find_hint, follow_hint, type_hint, types
 from tests.support.hub import Hub, Result
@@ -21,6 +23,7 @@ def temporary(hub: Hub, agent: int) -> Path:
     return agent_worktree(hub, agent).with_name(f".s1-eval-agent-{agent}")
 
 
+@pytest.mark.slow
 def test_worktrees_of_a_killed_evaluation(hub: Hub) -> None:
     """Nothing is removed while a process uses it. Then `doctor` and `merge` remove it."""
     create_measurable_session(hub, "ms: 1\n", "ms: 2\n")

@@ -150,6 +150,7 @@ def test_metric_regex_of_the_session(hub: Hub) -> None:
     assert '  Task: say "hi"\n' in hub.run("status", "s1").out
 
 
+@pytest.mark.slow
 def test_slow_metric_regex(hub: Hub) -> None:
     create_measurable_session(hub, "a" * 40 + "!\n")
     assert hub.run("eval", *MEASURE, "--metric-regex", "((?:a+)+)$", "s1").code == 1

@@ -464,6 +464,7 @@ def test_hook_that_rejects_the_branch(hub: Hub) -> None:
     assert hub.run("restore", "-q", "s1") == Result(0)
 
 
+@pytest.mark.slow
 def test_failing_filter(hub: Hub) -> None:
     """The other agent is restored. The first agent is restored when the filter works again."""
     hub.git("config", "filter.f.smudge", "cat")

@@ -20,6 +20,8 @@ from tests.support.evaluated_sessions import protected_state
 from tests.support.hints import follow_hint, hints, type_hint, types
 from tests.support.hub import Hub, Result, wait_for
 
+pytestmark = pytest.mark.slow
+
 IMPROVE = 'echo "ms: $(($(cut -c5- ms) - 4 * ${HUB_AGENT#agent-}))" >ms'
 RUN = ("run", "--id", "s1", "--task", "Be quick", "--agents", "2")
 MEASURE = ("--eval", "cat ms", "--metric", "ms", "--direction", "lower")

@@ -15,6 +15,8 @@ from tests.support.continued_runs import start, type_commands
 from tests.support.hints import follow_hint, type_hint, types
 from tests.support.hub import Hub, Result, wait_for
 
+pytestmark = pytest.mark.slow
+
 MEASURE = ("--eval", "cat ms", "--metric", "ms", "--direction", "lower")
 RUN = ("run", "--id", "s1", "--task", "t", "--agents", "2")
 OPTIONS = ("-j", "1", "--timeout", "90s", "--repeat", "2", "--yes", "-m", "Be quick", "-m", "x y")

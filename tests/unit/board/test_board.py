@@ -195,6 +195,7 @@ def test_50_parallel_posts_have_unique_numbers(hub: Hub, board: Board) -> None:
     assert read_index(hub)["counters"] == {"dispatch": 0, "progress": 25, "results": 25}
 
 
+@pytest.mark.slow
 def test_a_killed_call_leaves_a_complete_post_or_none(hub: Hub, board: Board) -> None:
     """No number is used twice, even if the index does not have the last number."""
     arguments = ["board", "post", "results", "--author", "killed", "-m", "whole\ntext"]

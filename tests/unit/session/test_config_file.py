@@ -398,6 +398,7 @@ except Damaged as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE_TEXTS)
 def test_the_largest_hostile_file_is_parsed_within_limits(name: str) -> None:
     """The parser needs less than 20 seconds of CPU time and 1 GiB. The C library does not crash."""
