@@ -49,7 +49,7 @@ demo: $(READY)
 # The tests to run before each commit: of the modules, the commands and the rules of the code.
 # `make check` runs all tests.
 test: $(READY)
-	$(BIN)/python -m pytest -n 4 -m 'not slow' tests/unit tests/commands tests/test_*.py
+	$(BIN)/python -m pytest -n 3 -m 'not slow' tests/unit tests/commands tests/test_*.py
 
 # The tests that are too slow for every day: a kill at each system call, twenty rounds of each race.
 long: $(READY)
