@@ -34,6 +34,11 @@ class Reporter:
         """Print a note on standard error."""
         write_stderr_line(line)
 
+    def note_with_hint(self, line: str, hint: str) -> None:
+        """Print a note and a hint on standard error. Leave out the hint if the user wants none."""
+        write_stderr_line(line)
+        write_hints([hint], self._output)
+
     def warn(self, text: str) -> None:
         """Print a warning on standard error, also with `-q`."""
         write_stderr_line(f"warning: {text}")
@@ -74,6 +79,9 @@ class QuietReporter(Reporter):
     """The reporter of the option `-q`: it only asks questions and prints hints."""
 
     def note(self, line: str) -> None:
+        """Print nothing."""
+
+    def note_with_hint(self, line: str, hint: str) -> None:
         """Print nothing."""
 
     def show_view(self, view: View) -> None:

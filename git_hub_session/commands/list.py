@@ -79,8 +79,8 @@ def run(context: Context, args: Arguments) -> ListView:
     missing = () if rows else _missing_sessions(context.project)
     other_hub = None if rows else find_other_hub(context.project)
     if other_hub is not None:
-        context.reporter.note(f"warning: {other_hub.message}")
-        context.reporter.note(f"hint: {other_hub.hint.splitlines()[0]}")
+        hint = other_hub.hint.splitlines()[0]
+        context.reporter.note_with_hint(f"warning: {other_hub.message}", hint)
     if rows and is_stdout_a_terminal():  # a script does not wait for the count
         _note_many_archives(context)
     shown = tuple(rows[:max_count])
@@ -98,8 +98,7 @@ def _note_many_archives(context: Context) -> None:
     except HubError as error:
         text, hint = error.message, error.hint
     if text:
-        context.reporter.note(f"warning: {text}")
-        context.reporter.note(f"hint: {hint}")
+        context.reporter.note_with_hint(f"warning: {text}", hint)
 
 
 def _bring_back_commands(missing: Sequence[SessionId], project: Project) -> tuple[str, ...]:

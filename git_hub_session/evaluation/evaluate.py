@@ -37,11 +37,7 @@ from git_hub_session.git.discovery import HUB_DIRECTORY
 from git_hub_session.git.ref_names import SessionId
 from git_hub_session.session import runs
 from git_hub_session.session.agent_environment import variable_warnings
-from git_hub_session.session.agents import (
-    base_now,
-    refuse_if_evaluated,
-    running_agents,
-)
+from git_hub_session.session.agents import base_now, refuse_if_evaluated, running_agents
 from git_hub_session.session.evaluation_log import check_log
 from git_hub_session.temporary.holdout import choose_holdout
 from git_hub_session.temporary.objects import NewObjects

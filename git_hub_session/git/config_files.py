@@ -23,7 +23,7 @@ from git_hub_session.git.safe_open import MAX_BYTES, read_bytes, read_text
 _MAX_DEPTH = 10
 """The largest number of nested includes, as in git."""
 _CRUD = " .,:;<>\"\\'"
-_LOCAL = "/usr/local/"
+_LOCAL = "/usr/local"
 _UNKNOWN_DIRECTORIES = ("~", "%(")
 COMMAND_LINE = "command line:"
 """git's name for the origin of the settings of `git -c`."""
@@ -69,7 +69,8 @@ def _has_known_system_file(environ: Mapping[str, str]) -> bool:
     directories = environ.get("PATH", "").split(os.pathsep)
     has_git = (name for name in directories if os.access(os.path.join(name, "git"), os.X_OK))
     directory = next(has_git, "")
-    is_of_system = directory.startswith(("/usr/", "/bin")) and not directory.startswith(_LOCAL)
+    is_of_system = f"{directory}/".startswith(("/usr/", "/bin/"))
+    is_of_system &= not directory.startswith(_LOCAL)
     return sys.platform == "linux" and is_of_system
 
 

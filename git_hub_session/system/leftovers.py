@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Container, Iterable, Sequence
 from time import monotonic
 
-from git_hub_session.system.procfs import process_name, processes
+from git_hub_session.system.procfs import process_name, processes, read_proc
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
 _SET_CHILD_SUBREAPER = 36  # of prctl(2)
@@ -130,7 +130,7 @@ def _children(parent: int, excluded: Container[int]) -> list[int]:
         threads = os.listdir(f"/proc/{parent}/task")
     except OSError:
         return []  # the process has ended
-    texts = (_read(f"/proc/{parent}/task/{thread}/children") for thread in threads)
+    texts = (read_proc(f"/proc/{parent}/task/{thread}/children") for thread in threads)
     pids = (parse_int(number, MAX_COUNT) for text in texts for number in text.split())
     return [
         pid
@@ -151,16 +151,8 @@ def daemons_in(directory: str) -> list[int]:
 
 def _stat_field(pid: int, index: int) -> str:
     """Return a field of /proc/<pid>/stat after the name, or '' if the process has ended."""
-    fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    fields = read_proc(f"/proc/{pid}/stat").rpartition(")")[2].split()
     return fields[index] if fields else ""
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, "rb") as file:
-            return os.fsdecode(file.read())
-    except OSError:
-        return ""
 
 
 def describe_leftovers(name: str, left: Sequence[str], remaining: Sequence[str]) -> str:

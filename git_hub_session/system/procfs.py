@@ -155,14 +155,14 @@ class _MountTables:
 
     def __init__(self) -> None:
         # psutil returns paths, not places.
-        self.own = MountTable(_read("/proc/self/mountinfo") if _find_psutil() is None else "")
+        self.own = MountTable(read_proc("/proc/self/mountinfo") if _find_psutil() is None else "")
         self._tables = {_read_link("/proc/self/ns/mnt"): self.own}
 
     def find_table(self, pid: int) -> MountTable:
         """Return the table of the namespace in which a process runs."""
         namespace = _read_link(f"/proc/{pid}/ns/mnt")
         if namespace not in self._tables:
-            self._tables[namespace] = MountTable(_read(f"/proc/{pid}/mountinfo"))
+            self._tables[namespace] = MountTable(read_proc(f"/proc/{pid}/mountinfo"))
         return self._tables[namespace]
 
 
@@ -224,7 +224,7 @@ def environments(names: Container[str]) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _read_environment(pid: int) -> Iterator[tuple[str, str]]:
-    for pair in _read(f"/proc/{pid}/environ").split("\0"):
+    for pair in read_proc(f"/proc/{pid}/environ").split("\0"):
         name, _, value = pair.partition("=")
         yield name, value
 
@@ -232,7 +232,7 @@ def _read_environment(pid: int) -> Iterator[tuple[str, str]]:
 def process_name(pid: int) -> str:
     """Return the name of the command that a process runs, or '?' if the process has ended."""
     psutil = _find_psutil()
-    name = psutil.name(pid) if psutil else _read(f"/proc/{pid}/comm").rstrip("\n")
+    name = psutil.name(pid) if psutil else read_proc(f"/proc/{pid}/comm").rstrip("\n")
     return name or "?"
 
 
@@ -260,7 +260,7 @@ def pids_with_open_directory(directory: str) -> list[int]:
 def mount_points() -> list[str]:
     """Return the directories on which a file system is mounted, bind mounts included."""
     psutil = _find_psutil()
-    return psutil.mount_points() if psutil else MountTable(_read("/proc/self/mountinfo")).points
+    return psutil.mount_points() if psutil else MountTable(read_proc("/proc/self/mountinfo")).points
 
 
 def mounts_in(directory: str, points: Sequence[str] | None = None) -> tuple[str, ...]:
@@ -281,7 +281,7 @@ def lock_holder(directory: str) -> int | None:
     except OSError:
         return None
     inode = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-    for line in _read("/proc/locks").splitlines():
+    for line in read_proc("/proc/locks").splitlines():
         fields = line.split()
         if len(fields) > 5 and fields[1:2] == ["FLOCK"] and fields[5] == inode:
             return parse_int(fields[4], MAX_COUNT) or None
@@ -293,7 +293,7 @@ def has_capability(number: int) -> bool:
 
     Without /proc, root has all of them.
     """
-    match = re.search(r"^CapEff:\s*([0-9a-f]+)$", _read("/proc/self/status"), re.MULTILINE)
+    match = re.search(r"^CapEff:\s*([0-9a-f]+)$", read_proc("/proc/self/status"), re.MULTILINE)
     return bool(int(match[1], 16) >> number & 1) if match else not os.geteuid()
 
 
@@ -306,7 +306,8 @@ def _pids() -> list[int]:
     return [pid for pid in pids if pid is not None]
 
 
-def _read(path: str) -> str:
+def read_proc(path: str) -> str:
+    """Return the content of a file in /proc, or '' if the process has ended."""
     try:
         with open(path, "rb") as file:
             return os.fsdecode(file.read())

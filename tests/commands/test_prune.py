@@ -175,6 +175,10 @@ def test_more_archives_than_the_limit(merged: Hub) -> None:
         f"warning: {warning}",
         "hint: git hub-session prune --older-than 90d --dry-run",
     ]
+    shown = run_in_terminal(merged, "list", environ={"GIT_ADVICE": "0"})
+    assert shown.splitlines()[0] == f"warning: {warning}"
+    assert "hint:" not in shown
+    assert warning not in run_in_terminal(merged, "list", "-q")
     [finding] = merged.json("doctor", code=1)["findings"]
     assert (finding["code"], finding["evidence"]) == ("archives-many", warning)
     deleted = type_hint(merged, finding["advice"])

@@ -167,6 +167,12 @@ def test_doctor_after_a_killed_exec_of_an_earlier_attempt(hub: Hub) -> None:
         assert hub.json("doctor", "s1")["findings"] == []
     with process_in(agent_worktree(hub, 1)):
         assert hub.json("doctor", "s1")["findings"] == []
+    tenth = hub.spawn("s1", 1, attempt=10)  # its branch begins with the name of the first one
+    with process_in(tenth):
+        [finding] = hub.json("doctor", "s1", code=1)["findings"]
+        assert finding["subject"] == "s1 agent-1/attempt-1"
+    hub.git("worktree", "remove", tenth)
+    hub.git("branch", "-q", "-D", "hub/s1/agent-1/attempt-10")
     [finding] = hub.json("doctor", "s1", code=1)["findings"]
     assert (finding["code"], finding["subject"]) == ("agent-cut-off", "s1 agent-1/attempt-1")
     assert hub.run("doctor", "-q", "--fix", "s1").code == 0

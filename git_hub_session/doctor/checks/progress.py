@@ -138,15 +138,19 @@ def _final_status(session: Session, name: str, attempt: int, hub: HubSnapshot) -
 
 
 def _branch_prefix(session: Session, name: str, attempt: int) -> str:
-    """Return the start of the full ref of an earlier attempt, or of all attempts of the agent."""
-    agent = f"{branch_prefix(session.id)}{name}/"
-    return f"{agent}{_ATTEMPT[1:]}{attempt}" if attempt else agent
+    """Return the full ref of an earlier attempt, or the prefix of all attempts of the agent.
+
+    It ends with a slash: attempt-1 is not a prefix of attempt-10.
+    """
+    if attempt:
+        return f"{AgentBranch(session.id, agent_number(name), attempt).ref}/"
+    return f"{branch_prefix(session.id)}{name}/"
 
 
 def _has_complete_worktree(prefix: str, sid: SessionId, hub: HubSnapshot) -> bool:
     """Return True if a branch with this prefix has an unlocked worktree with an intact link."""
     return any(
-        worktree.head.startswith(prefix)
+        f"{worktree.head}/".startswith(prefix)
         and not (worktree.is_missing or worktree.link_error or worktree.lock_reason is not None)
         for worktree in hub.worktrees_of(sid)
     )
@@ -172,7 +176,7 @@ def _has_process_in(sid: SessionId, prefix: str, hub: HubSnapshot) -> bool:
     return any(
         procfs.processes_in(worktree.path, hub.processes)
         for worktree in hub.worktrees_of(sid)
-        if any(ref.startswith(prefix) for ref in worktree.branches)
+        if any(f"{ref}/".startswith(prefix) for ref in worktree.branches)
     )
 
 
