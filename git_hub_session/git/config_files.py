@@ -52,11 +52,17 @@ def read_settings(common_dir: str, git_dir: str, environ: Mapping[str, str]) -> 
 def read_all_settings(
     common_dir: str, git_dir: str, environ: Mapping[str, str]
 ) -> dict[str, str] | None:
-    """Return the same as read_settings(), or None if git may read a file that is not read here."""
+    """Return the same as read_settings(), or None if only git knows all values.
+
+    git may read a file that is not read here, or a value is not UTF-8.
+    """
     if not _has_known_system_file(environ):
         return None
     settings = read_settings(common_dir, git_dir, environ)
-    return None if any(map(_is_include, settings)) else settings
+    is_incomplete = any(
+        _is_include(name) or "\ufffd" in f"{name}{value}" for name, value in settings.items()
+    )
+    return None if is_incomplete else settings
 
 
 def _has_known_system_file(environ: Mapping[str, str]) -> bool:

@@ -304,10 +304,9 @@ def _no_improvement(
 ) -> NoImprovement:
     hint = _no_improvement_hint(session, options)
     if evaluation.has_no_improvement:
-        who = (
-            f"{agent_name(result.agent)} does not improve" if options.agent else "no agent improves"
-        )
-        return NoImprovement(f"{who} on the baseline, according to the judge", hint=hint)
+        chosen = f"{agent_name(result.agent)} does not improve"
+        finding = chosen if options.agent else "no agent improves"
+        return NoImprovement(f"{finding} on the baseline, according to the judge", hint=hint)
     assert evaluation.baseline is not None
     is_chosen = bool(options.agent) or evaluation.verdict is not None
     if not is_chosen:

@@ -33,13 +33,13 @@ from git_hub_session.worktree.paths import can_create_at, worktree_path
 from git_hub_session.worktree.reattach import occupied_reason, unusable_reason, unwritable_reason
 from git_hub_session.worktree.repair_commands import unregister_command
 
-_FIND_COMMAND = "git fsck --no-reflogs --lost-found"
-
 if TYPE_CHECKING:
     from git_hub_session.git.repository import GitRepo
     from git_hub_session.git.worktrees import Worktree
     from git_hub_session.session.model import AgentRecord, Session
     from git_hub_session.session.project import Project
+
+_FIND_COMMAND = "git fsck --no-reflogs --lost-found"
 
 
 class RestoreOptions(NamedTuple):

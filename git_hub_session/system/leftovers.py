@@ -17,7 +17,7 @@ from git_hub_session.system.procfs import process_name, processes, read_proc
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
 _SET_CHILD_SUBREAPER = 36  # of prctl(2)
-_STATE, _PARENT, _TERMINAL = 0, 1, 4
+_STATE, _TERMINAL = 0, 4
 """The indexes of fields in /proc/<pid>/stat, after the name of the process."""
 _KILL_SECONDS = 2.0  # to wait for the end of killed processes
 

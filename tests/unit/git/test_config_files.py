@@ -62,6 +62,14 @@ def test_file_that_only_git_finds(hub: Hub, path: str) -> None:
     assert read_all_settings(git_dir, git_dir, hub.environ) is None
 
 
+def test_value_that_is_not_utf8(hub: Hub) -> None:
+    """A merge driver can be a program whose path is not UTF-8."""
+    git_dir = f"{hub.top}/.git"
+    with open(f"{git_dir}/config", "ab") as file:
+        file.write(b'[merge "x"]\n\tdriver = /opt/caf\xe9 %A\n')
+    assert read_all_settings(git_dir, git_dir, hub.environ) is None
+
+
 def test_file_under_a_condition(hub: Hub) -> None:
     git_dir = f"{hub.top}/.git"
     hub.git("config", "includeIf.onbranch:main.path", "more")
