@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.util.text import count_noun
+
+if TYPE_CHECKING:
+    from datetime import UTC, datetime
+else:
+    try:
+        # The part in C. Until Python 3.12, `datetime` also defines each class in Python: 1 ms.
+        from _datetime import UTC, datetime
+    except ImportError:
+        from datetime import UTC, datetime
+
 
 # git's steps from seconds to days (show_date_relative in date.c). Each row has a unit, its number
 # in the next larger unit, and the count from which git uses the larger unit. git rounds in each
