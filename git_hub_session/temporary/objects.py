@@ -87,7 +87,9 @@ class NewObjects:
         revisions = "".join(f"{oid}\n" for oid in [*tips, *(f"^{oid}" for oid in reached)])
         git = self._git.at(self._git.common_dir, objects=self.directory)
         base = os.path.join(self.directory, "pack", "pack")
-        command = ["pack-objects", "--revs", "--quiet", "--delta-base-offset", base]
+        # git need not flush these files to the disk: their copies in the repository are flushed.
+        command = ["-c", "core.fsync=none", "pack-objects", "--revs", "--quiet"]
+        command += ["--delta-base-offset", base]
         for pack_hash in git.run(command, stdin=revisions.encode()).decode().split():
             try:
                 self._install_pack(f"pack-{pack_hash}")
