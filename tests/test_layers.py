@@ -57,9 +57,10 @@ LAYERS = {
     "events": f"{SESSION} events",
     "cli": f"{SESSION} metric events cli",
     "report": f"{WORKTREES} board lineage review ranking events cli report",
+    "watch": f"{WORKTREES} board review cli watch",
     "completion": f"{SESSION} metric board events cli completion",
     "commands": f"{WORKTREES} board lineage agents metric ranking evaluation cleanup restore merge doctor review events hooks cli "
-    "completion report commands",
+    "completion report watch commands",
     "main": f"{SYSTEM} cli commands main",
     "__main__": "_typing main",
 }
@@ -100,6 +101,7 @@ LATE_IMPORTS = {
     ("cli.context", "events.send"),
     ("cli.context", "settings.table"),
     ("cli.output", "cli.formats"),
+    ("cli.output", "cli.paging.full_screen"),
     ("cli.output", "cli.paging.pager"),
     ("cli.output", "cli.terminal"),
     ("cli.output", "settings.table"),

@@ -40,7 +40,7 @@ def agent_lines(
         Column("AGENT", [agent.name for agent in agents]),
         Column("STATE", [_state_cell(agent, now) for agent in agents]),
         Column("RANK", [str(rank) if rank else "" for rank in ranks], right=True, label="rank "),
-        Column("METRIC", _metric_cells(agents, evaluation, style), label="metric "),
+        Column("METRIC", metric_cells(agents, evaluation, style), label="metric "),
         Column("REMARKS", list(map(_remarks_cell, agents))),
         Column("LOG", [escape_control(relative_path(agent.log, cwd)) for agent in agents]),
     )
@@ -57,10 +57,10 @@ def describe_state(agent: AgentProgress, now: float) -> str:
 def _state_cell(agent: AgentProgress, now: float) -> str:
     if agent.started is not None:
         return f"running for {format_age(max(now - agent.started, 0)).removesuffix(' ago')}"
-    return _short_failure(agent) or escape_control(agent.state)
+    return short_failure(agent) or escape_control(agent.state)
 
 
-def _short_failure(agent: AgentProgress) -> str:
+def short_failure(agent: AgentProgress) -> str:
     """Return the failure for the column STATE, such as "failed (1)", or '' if it is too long."""
     failure = escape_control(agent.failure)
     if failure.startswith(FAILED_WITH):
@@ -69,13 +69,14 @@ def _short_failure(agent: AgentProgress) -> str:
 
 
 def _remarks_cell(agent: AgentProgress) -> str:
-    failure = "" if _short_failure(agent) else escape_control(agent.failure)
+    failure = "" if short_failure(agent) else escape_control(agent.failure)
     return ", ".join(filter(None, [failure, *map(escape_control, agent.remarks)]))
 
 
-def _metric_cells(
+def metric_cells(
     agents: Sequence[AgentProgress], evaluation: Evaluation, style: TerminalStyle
 ) -> list[str]:
+    """Return the metric of each agent with its change since the baseline, or pass or fail."""
     values = [agent.result.metric if agent.result else None for agent in agents]
     unit = f" {escape_control(evaluation.unit)}" if evaluation.unit else ""
     cells = []

@@ -68,6 +68,14 @@ TIMEOUT = Option("--timeout", "time limit for each command: 90s, 2h or none", "<
 NO_TIMEOUT = "none"
 YES = Option("--yes", "do not ask for confirmation", no_abbreviation=True)
 JOBS = Option("-j, --jobs", "number of parallel jobs (default: number of CPUs)", "<number>")
+COLOR = Option(
+    "--color",
+    "when to use color (default: auto)",
+    "<when>",
+    choices=("auto", "always", "never"),
+    value_optional=True,
+    negated_value="never",
+)
 FORMAT = (
     Option(
         "--format",
@@ -76,14 +84,7 @@ FORMAT = (
         choices=("text", "json", "porcelain"),
     ),
     Option("-z", "porcelain output with NUL line ends, without quoting"),
-    Option(
-        "--color",
-        "when to use color (default: auto)",
-        "<when>",
-        choices=("auto", "always", "never"),
-        value_optional=True,
-        negated_value="never",
-    ),
+    COLOR,
 )
 HELP = Option("-h, --help", "show this help")
 

@@ -21,6 +21,7 @@ from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.util.text import display_width, escape_control
 
 if TYPE_CHECKING:
+    from git_hub_session.cli.paging.full_screen import FullScreen
     from git_hub_session.cli.view import TerminalStyle, View
 
 
@@ -107,6 +108,27 @@ def _show_in_pager(text: str | bytes, output: OutputOptions) -> bool:
 def is_stdout_a_terminal() -> bool:
     """Return True if standard output is a terminal."""
     return sys.stdout is not None and sys.stdout.isatty()
+
+
+def can_use_screen() -> bool:
+    """Return True if the streams are a terminal in which the cursor can move."""
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    is_terminal = all(stream is not None and stream.isatty() for stream in streams)
+    return is_terminal and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def open_full_screen(output: OutputOptions) -> FullScreen:
+    """Return the terminal of standard output, to write over it again and again."""
+    from git_hub_session.cli.paging.full_screen import FullScreen
+
+    assert sys.stdout is not None
+    is_dumb = os.environ.get("TERM", "dumb") == "dumb"
+    return FullScreen(sys.stdout, lambda: _style(output), is_dumb=is_dumb)
+
+
+def current_style(output: OutputOptions) -> TerminalStyle:
+    """Return the abilities of standard output as they are now."""
+    return _style(output)
 
 
 def write_lines(lines: Callable[[TerminalStyle], Sequence[str]], output: OutputOptions) -> None:

@@ -9,7 +9,9 @@ from git_hub_session.cli.output import (
     ElapsedLine,
     OutputOptions,
     ask_yes_no,
+    current_style,
     make_progress,
+    open_full_screen,
     write_hints,
     write_lines,
     write_stderr_line,
@@ -18,6 +20,7 @@ from git_hub_session.cli.output import (
 )
 
 if TYPE_CHECKING:
+    from git_hub_session.cli.paging.full_screen import FullScreen
     from git_hub_session.cli.view import TerminalStyle, View
 
 
@@ -61,6 +64,14 @@ class Reporter:
         """Write lines that depend on the terminal. Write nothing if the format is not text."""
         if self._output.format == "text":
             write_lines(lines, self._output)
+
+    def full_screen(self) -> FullScreen:
+        """Return the terminal, to write over it again and again."""
+        return open_full_screen(self._output)
+
+    def style(self) -> TerminalStyle:
+        """Return the abilities of standard output as they are now."""
+        return current_style(self._output)
 
     def progress(self, title: str, total: int) -> Callable[[int], None]:
         """Start a progress display. Call the result with the number of finished items."""

@@ -30,6 +30,7 @@ COMMANDS: dict[str, Command] = {
     "status": Command(
         "git_hub_session.commands.status", "show a session with its branches and worktrees"
     ),
+    "watch": Command("git_hub_session.commands.watch", "show sessions and agents live"),
     "log": Command("git_hub_session.commands.log", "show the state changes of a session"),
     "show": Command("git_hub_session.commands.show", "show an attempt on one page"),
     "report": Command(

@@ -116,6 +116,7 @@ class GitRepo:
         self._recent_trees = RecentTrees(self._repo)
         self._trees: dict[bytes, dict[bytes, tuple[int, bytes]]] = {}
         self._ignore_settings: dict[str, IgnoreSettings | None] = {}
+        self._diff_stats: dict[tuple[str, str], DiffStat] = {}
 
     # --- Refs -------------------------------------------------------------------------------------
 
@@ -288,7 +289,9 @@ class GitRepo:
 
         Without a merge base, count all files of `tip` as new.
         """
-        return diff_stat(self._diff(tip, base))
+        if (tip, base) not in self._diff_stats:  # `watch` asks again and again
+            self._diff_stats[tip, base] = diff_stat(self._diff(tip, base))
+        return self._diff_stats[tip, base]
 
     @_translate_errors()
     def diff_summary(

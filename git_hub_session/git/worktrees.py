@@ -119,7 +119,11 @@ def linked_worktrees(common_dir: str) -> list[Worktree]:
 
     Leave out copied git dirs (see `copied_git_dirs`): they would make a sound worktree unusable.
     """
-    worktrees = _read_all(common_dir)
+    return without_copies(_read_all(common_dir))
+
+
+def without_copies(worktrees: list[Worktree]) -> list[Worktree]:
+    """Return all worktrees of the repository without copied git dirs (see `copied_git_dirs`)."""
     copies = _copies(worktrees)
     return [worktree for worktree in worktrees if worktree not in copies]
 

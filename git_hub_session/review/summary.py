@@ -12,9 +12,9 @@ from git_hub_session.git.ref_names import agent_name
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
 from git_hub_session.review.attempt import EMPTY_TREE, Attempt, find_start
 from git_hub_session.review.commits import Commit, list_commits
+from git_hub_session.review.log_end import read_log_end
 from git_hub_session.session import runs
 from git_hub_session.session.assignment_values import parse_strategies
-from git_hub_session.system.append import read_end
 from git_hub_session.worktree.agent_progress import AgentProgress, run_progress
 from git_hub_session.worktree.off_branch import off_branch_reason
 from git_hub_session.worktree.owner import attempt_worktrees
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
 
-_LOG_BYTES = 1 << 14
 _LOG_LINES = 10
 _MAX_POSTS = 5
 _SEARCHED_POSTS = 200
@@ -97,7 +96,7 @@ def _summarize(
         None if start == EMPTY_TREE else project.repo.diff_stat(attempt.commit, start),
         worktree.path if worktree else "",
         uncommitted,
-        _read_log_end(progress.log, session, project),
+        read_log_end(progress.log, session.id, project)[-_LOG_LINES:],
         tuple(post for post in posts if post.author == author)[:_MAX_POSTS],
         parse_strategies(session.config.get("strategies")).get(author, ""),
     )
@@ -121,24 +120,6 @@ def _read_progress(
         off_branch=off_branch_reason(worktree, branch.ref) if worktree else "",
         guarded=session.agent_record(name).guarded if result else (),
     )
-
-
-def _read_log_end(log: str, session: Session, project: Project) -> tuple[bytes, ...]:
-    """Return the last lines of a log of the session, or () if it cannot be read."""
-    if not log:
-        return ()
-    *_, output, run, name = log.split("/")
-    try:
-        with (
-            project.store.open_directory(session.id) as directory,
-            directory.open_child(output) as outputs,
-            outputs.open_child(run) as files,
-        ):
-            data, has_more = read_end(files, name, limit=_LOG_BYTES)
-    except (Damaged, OSError):
-        return ()
-    lines = data.removesuffix(b"\n").split(b"\n") if data else []
-    return tuple(lines[has_more:][-_LOG_LINES:])
 
 
 def _read_posts(session: Session, project: Project) -> Sequence[Post]:

@@ -110,6 +110,21 @@ class ProcessList:
             if any(f"{place}/".startswith(prefix) for place in process.places)
         )
 
+    def users_of(self, directories: Iterable[str]) -> dict[str, list[int]]:
+        """Return the result of `find_users` for each of many directories, in one pass."""
+        users: dict[str, set[int]] = {directory: set() for directory in directories}
+        by_place: dict[str, list[str]] = {}
+        for directory in filter(None, users):
+            place = self._mounts.find_place(os.path.realpath(directory)).rstrip("/")
+            by_place.setdefault(place, []).append(directory)
+        for process in self._processes:
+            for place in process.places:
+                parts = place.split("/")
+                for count in range(len(parts), 0, -1):
+                    for directory in by_place.get("/".join(parts[:count]), ()):
+                        users[directory].add(process.pid)
+        return {directory: sorted(pids) for directory, pids in users.items()}
+
 
 NO_PROCESSES = ProcessList((), MountTable())
 

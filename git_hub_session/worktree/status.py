@@ -113,17 +113,22 @@ def read_session_status(
 ) -> SessionStatus:
     """Read the branches and the worktrees of a session."""
     repo = project.repo
-    branches = repo.branches(branch_prefix(session.id))
-    tips = {branch.oid for branch in branches if branch.oid}
-    divergences = compare_tips(tips, comparison_base(session, repo), repo)
     return SessionStatus(
         session,
-        tuple(
-            _read_branch_status(branch, divergences.get(branch.oid, _UNKNOWN), session)
-            for branch in sorted(branches, key=lambda branch: natural_key(branch.ref))
-        ),
+        read_branch_statuses(session, comparison_base(session, repo), repo),
         tuple(_read_worktrees(session, project, processes)),
         settings_warning(session, project.paths.common_dir),
+    )
+
+
+def read_branch_statuses(session: Session, base: str, repo: GitRepo) -> tuple[BranchStatus, ...]:
+    """Compare the branches of a session with `base`, the commit of the base branch, or ''."""
+    branches = repo.branches(branch_prefix(session.id))
+    tips = {branch.oid for branch in branches if branch.oid}
+    divergences = compare_tips(tips, base, repo)
+    return tuple(
+        _read_branch_status(branch, divergences.get(branch.oid, _UNKNOWN), session)
+        for branch in sorted(branches, key=lambda branch: natural_key(branch.ref))
     )
 
 

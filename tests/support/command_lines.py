@@ -41,6 +41,8 @@ _READ_ONLY = (
 )
 # The output of these commands is that of another program.
 _WITHOUT_FORMAT = (
+    "watch",
+    "watch s1",
     "log --graph s1",
     "report s1",
     "report s1 --format=md",

@@ -1,0 +1,85 @@
+"""The live view without Textual: the same table, written again at each refresh."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import sleep
+
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.util.text import escape_control
+from git_hub_session.watch.order import NEED, order_snapshot
+from git_hub_session.watch.rows import (
+    GAP,
+    choose_layout,
+    header_cells,
+    make_rows,
+    row_cells,
+    summary_line,
+)
+
+if TYPE_CHECKING:
+    from git_hub_session.cli.paging.full_screen import FullScreen
+    from git_hub_session.cli.view import TerminalStyle
+    from git_hub_session.watch.facts import Snapshot
+    from git_hub_session.watch.rows import Layout, Row
+
+_DEFAULT_WIDTH = 120  # the width of a table that is not for a terminal
+
+
+def snapshot_lines(
+    snapshot: Snapshot, style: TerminalStyle, *, sort: str = NEED, height: int | None = None
+) -> list[str]:
+    """Return the table as text, with a summary in its first line.
+
+    Args:
+        height: the largest number of lines. The last line says how many rows are left out.
+    """
+    if snapshot.error:
+        return [style.fit(f"error: {escape_control(snapshot.error)}", 0)]
+    groups = order_snapshot(snapshot, sort)
+    rows = make_rows(groups, snapshot.now, style)
+    layout = choose_layout(rows, style.columns or _DEFAULT_WIDTH)
+    lines = [style.fit(summary_line(groups), 0)]
+    if not rows:
+        return lines
+    lines.append(style.paint(_join(header_cells(layout)), "bold"))
+    lines += [_row_line(row, layout, style) for row in rows]
+    if height is not None and len(lines) > height:
+        hidden = len(lines) - height + 1
+        lines[max(height - 1, 0) :] = [style.fit(f"{style.ellipsis} {hidden} more rows", 0)]
+    return lines
+
+
+def _row_line(row: Row, layout: Layout, style: TerminalStyle) -> str:
+    cells = row_cells(row, layout, style.ellipsis)
+    for position, (index, _) in enumerate(layout.columns):
+        if index == 1:
+            cells[position] = style.paint(cells[position], row.color)
+        elif index == 0 and row.is_session:
+            cells[position] = style.paint(cells[position], "bold")
+    return _join(cells)
+
+
+def _join(cells: Sequence[str]) -> str:
+    return (" " * GAP).join(cells).rstrip()
+
+
+def refresh_plainly(
+    collect: Callable[[], Snapshot], screen: FullScreen, interval: float, note: str
+) -> None:
+    """Show the table until a signal ends the process, or until the terminal is lost.
+
+    Args:
+        collect: reads the facts.
+        interval: the seconds between two refreshes.
+        note: a line below the table, or ''.
+    """
+    notes = [note] if note else []
+    with screen:
+        while True:
+            snapshot = collect()
+            style, rows = screen.style(), screen.rows()
+            height = None if rows is None else max(rows - 1 - len(notes), 1)
+            lines = snapshot_lines(snapshot, style, height=height)
+            screen.draw([*lines, *(style.fit(text, 0) for text in notes)])
+            sleep(interval)
