@@ -73,8 +73,8 @@ def _unescape(field: str) -> str:
 class Process(NamedTuple):
     """A running process, and the places of the files and directories that it uses.
 
-    These are its current directory, its root directory, its program and its open files. If it runs
-    in a container, they are also the directories that are mounted there.
+    These are its current directory, its root directory, its program, and its open and mapped files.
+    If it runs in a container, they are also the directories that are mounted there.
     """
 
     pid: int
@@ -148,20 +148,25 @@ def is_unavailable() -> bool:
     return _find_psutil() is None and not _list_directory("/proc/self")
 
 
-def processes(*, open_files: bool = True) -> ProcessList:
+def processes(*, open_files: bool = True, mapped_files: bool = False) -> ProcessList:
     """Return the processes whose directories are visible.
 
     This process, and the git process that started it, are left out.
 
     Args:
         open_files: read the open files too. A browser alone can have thousands.
+        mapped_files: read the files in memory too (mmap(2)), which need not be open. This takes
+            three times as long as the rest: 70 µs for a process.
     """
     own = [os.getpid()]
     if process_name(os.getppid()) == "git":
         own.append(os.getppid())
     tables = _MountTables()
     pids = [pid for pid in _pids() if pid not in own]
-    found = [_read_process(pid, tables, open_files=open_files) for pid in pids]
+    found = [
+        _read_process(pid, tables, open_files=open_files, mapped_files=mapped_files)
+        for pid in pids
+    ]
     return ProcessList([process for process in found if process.cwd], tables.own)
 
 
@@ -181,12 +186,16 @@ class _MountTables:
         return self._tables[namespace]
 
 
-def _read_process(pid: int, tables: _MountTables, *, open_files: bool) -> Process:
+def _read_process(
+    pid: int, tables: _MountTables, *, open_files: bool, mapped_files: bool
+) -> Process:
     """Return a process. It has no directory if it has ended, or if another user owns it."""
     psutil = _find_psutil()
     if psutil:
+        files = psutil.files(pid) if open_files else []
+        mapped = psutil.mapped_files(pid) if mapped_files else []
         cwd = psutil.cwd(pid)
-        return Process(pid, cwd, frozenset([cwd, *(psutil.files(pid) if open_files else ())]))
+        return Process(pid, cwd, frozenset([cwd, *files, *mapped]))
     top = f"/proc/{pid}"
     cwd = _read_link(f"{top}/cwd")
     if not cwd:
@@ -196,6 +205,8 @@ def _read_process(pid: int, tables: _MountTables, *, open_files: bool) -> Proces
         links += [f"{top}/exe", *(f"{top}/fd/{fd}" for fd in _list_directory(f"{top}/fd"))]
     # A pipe or a socket has no path.
     paths = {cwd, *(path for path in map(_read_link, links) if path.startswith("/"))}
+    if mapped_files:  # the path is the last field of a line, and the first one with a slash
+        paths.update(map(_unescape, re.findall("/.*", read_proc(f"{top}/maps"))))
     table = tables.find_table(pid)
     places = frozenset(map(table.find_place, paths))
     if table is not tables.own:

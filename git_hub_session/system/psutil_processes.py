@@ -40,6 +40,12 @@ class PsutilReader:
         )
         return [program, *files]
 
+    def mapped_files(self, pid: int) -> list[str]:
+        """Return the paths of the files in the memory of a process. macOS does not name them."""
+        if not hasattr(psutil.Process, "memory_maps"):
+            return []
+        return _read(lambda: [file.path for file in psutil.Process(pid).memory_maps()], [])
+
     def environment(self, pid: int) -> dict[str, str]:
         """Return the variables that a process was started with."""
         return _read(lambda: psutil.Process(pid).environ(), {})

@@ -38,7 +38,7 @@ class Neighbors:
     @cached_property
     def processes(self) -> procfs.ProcessList:
         """The processes whose current directory is known."""
-        return procfs.processes()
+        return procfs.processes(mapped_files=True)
 
     @cached_property
     def mounts(self) -> Sequence[str]:

@@ -104,6 +104,8 @@ def _foreign_directory_command(worktree: Worktree, git_dir: str) -> str:
         missing = first_free(f"{path}.gone", os.path.lexists)
         return write_file_command(f"{quote_word(missing)}/.git", f"{worktree.git_dir}/gitdir")
     is_same_repository = is_same_path(os.path.dirname(git_dir), os.path.dirname(worktree.git_dir))
+    if is_same_repository and not other.path:
+        return relink_command(path, other)  # the git dir of the directory has lost its path
     if is_same_repository and other.is_missing:
         return move_back_command(path, other)
     return move_aside_command(path)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cleanup import everything, kept, removed
+from tests.support.cleanup import everything, kept, removed, saved
 from tests.support.hub import CHECKOUT, PYTHON, Hub, process_in
 
 HINT = "end the process, or: git hub-session cleanup --force s1"
@@ -55,6 +55,34 @@ def test_open_file(hub: Hub) -> None:
         process.kill()
         process.wait()
     assert hub.run("cleanup", "-q", "s1").code == 0
+
+
+MAP_AND_CLOSE = """
+import mmap, os, sys
+with open(sys.argv[1], "r+b") as file:
+    mapped = mmap.mmap(file.fileno(), 0)
+os.closerange(3, 100)  # Python keeps a copy of the descriptor
+print("ready", flush=True)
+sys.stdin.read()
+mapped[:4] = b"late"
+"""
+
+
+def test_mapped_file(hub: Hub) -> None:
+    """A process in another directory still writes a file that it has mapped and closed."""
+    worktree = hub.session("s1", agents=1).worktree(1)
+    data = worktree / "a file\nin memory"
+    data.write_text("data\n")
+    command = [PYTHON, "-c", MAP_AND_CLOSE, str(data)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd="/", stdin=pipe, stdout=pipe) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        name = Path(f"/proc/{process.pid}/comm").read_text().strip()
+        assert_in_use(hub, worktree, f"{process.pid} ({name})")
+        process.communicate()
+    assert data.read_text() == "late\n"
+    assert hub.run("cleanup", "s1") == saved(worktree)
 
 
 def test_process_in_a_directory_with_a_longer_name(hub: Hub) -> None:

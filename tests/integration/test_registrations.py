@@ -168,3 +168,31 @@ def test_one_cleanup_archives_a_copied_branch(
     assert hub.refs("refs/heads/hub") == {}
     assert hub.run("restore", "-q", "s1").code == 0
     assert (worktree / "staged").read_text() == "staged\n"
+
+
+@pytest.mark.parametrize("name", ["a-copy", "z-copy"])
+@pytest.mark.parametrize("text", [None, "", "/truncated/pa"])
+def test_copied_git_dir_whose_original_lost_its_path(
+    hub: Hub, worktree: Path, name: str, text: str | None
+) -> None:
+    """Only the copy records the directory, whose .git file names the original. Nothing is moved."""
+    before = snapshot(worktree)
+    record = git_dir_of(worktree) / "gitdir"
+    copy = record.parent.with_name(name)
+    shutil.copytree(record.parent, copy)
+    if text is None:
+        record.unlink()
+    else:
+        record.write_text(text)
+    found = hub.json("doctor", code=1)["findings"]
+    [command] = {finding["advice"] for finding in found}
+    assert command == f"printf '%s\\n' {worktree}/.git >{record}"
+    result = hub.run("exec", "--only", "1", "s1", "--", "true")
+    assert result.err.splitlines()[-1] in (f"hint: {command}", "hint: git hub-session doctor --fix s1")
+    assert hub.call("sh", "-c", command) == Result(0)
+    [doubled] = hub.json("doctor", code=1)["findings"]
+    assert (doubled["code"], doubled["advice"]) == ("worktree-doubled", f"rm -r {copy}")
+    assert hub.call("sh", "-c", doubled["advice"]) == Result(0)
+    assert list_findings(hub, code=0) == []
+    assert snapshot(worktree) == before
+    assert hub.run("exec", "-q", "--only", "1", "s1", "--", "true").code == 0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -152,6 +154,28 @@ def test_open_files_and_programs(tmp_path: Path) -> None:
         for process in (writer, program):
             process.kill()
             process.wait()
+
+
+@pytest.mark.usefixtures("reader")
+def test_mapped_files(tmp_path: Path) -> None:
+    """A process can use a file that it has closed. It is found only on request."""
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "data").write_text("data\n")
+    with (tmp_path / "used" / "data").open("r+b") as file:
+        mapped = mmap.mmap(file.fileno(), 0)
+    pid = os.fork()
+    if not pid:
+        os.closerange(3, 4096)  # Python keeps a copy of the descriptor
+        signal.pause()
+    try:
+        mapped.close()
+        wait_for(lambda: len(os.listdir(f"/proc/{pid}/fd")) <= 3)
+        snapshot = procfs.processes(mapped_files=True)
+        assert procfs.processes_in(str(tmp_path / "used"), snapshot) == [pid]
+        assert procfs.processes_in(str(tmp_path / "used"), procfs.processes()) == []
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 def test_place_of_a_path() -> None:
