@@ -17,6 +17,7 @@ import stat
 from collections.abc import Iterable, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.system.io import own_permissions
 from git_hub_session.system.tree import path_and_parents
 from git_hub_session.util.json_values import as_mapping
 from git_hub_session.util.numbers import parse_octal
@@ -77,9 +78,9 @@ def read_permissions(
     """
     files = tree.files
     saved = [path for path in written if path in files and stat.S_ISREG(files[path].st_mode)]
-    modes = {path: files[path].st_mode & PERMISSIONS for path in saved}
+    modes = {path: _mode(top, path, files[path]) & PERMISSIONS for path in saved}
     directories = {
-        path: os.lstat(os.path.join(os.fsencode(top), path)).st_mode & DIRECTORY_PERMISSIONS
+        path: _mode(top, path) & DIRECTORY_PERMISSIONS
         for path in _directories_of([*saved, *empty]).union(empty)
     }
     return Permissions(
@@ -90,6 +91,11 @@ def read_permissions(
             if path in empty or mode != USUAL_DIRECTORY_MODE
         },
     )
+
+
+def _mode(top: str, path: bytes, status: os.stat_result | None = None) -> int:
+    full = os.path.join(os.fsencode(top), path)
+    return own_permissions(full, (status or os.lstat(full)).st_mode)
 
 
 def _directories_of(paths: Iterable[bytes]) -> set[bytes]:

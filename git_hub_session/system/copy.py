@@ -8,7 +8,7 @@ import stat
 import sys
 from collections.abc import Iterable
 
-from git_hub_session.system.io import write_all
+from git_hub_session.system.io import own_permissions, write_all
 from git_hub_session.system.tree import path_and_parents
 
 _DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_DIRECTORY
@@ -48,7 +48,8 @@ def _copy_mode(source: str, target: str, path: bytes) -> None:
     target_fd = open_parent(target, path, create=False)
     try:
         if source_fd >= 0 and target_fd >= 0:
-            os.fchmod(target_fd, stat.S_IMODE(os.fstat(source_fd).st_mode) & 0o777)
+            mode = own_permissions(source_fd, os.fstat(source_fd).st_mode)
+            os.fchmod(target_fd, mode & 0o777)
     finally:
         for fd in (source_fd, target_fd):
             if fd >= 0:
@@ -101,7 +102,7 @@ def _copy_entry(name: bytes, source: int, target: int) -> None:
         if stat.S_ISLNK(status.st_mode):
             os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
         elif stat.S_ISREG(status.st_mode):
-            _copy_file(name, source, target, stat.S_IMODE(status.st_mode))
+            _copy_file(name, source, target, status.st_mode)
     except (FileExistsError, FileNotFoundError):
         pass  # The target exists, or another process has just removed the source.
 
@@ -113,7 +114,7 @@ def _copy_file(name: bytes, source: int, target: int, mode: int) -> None:
         writer = os.open(name, CREATE, 0o600, dir_fd=target)
         try:
             _copy_bytes(reader, writer)
-            os.fchmod(writer, mode & 0o777)
+            os.fchmod(writer, own_permissions(reader, mode) & 0o777)
         finally:
             os.close(writer)
     finally:

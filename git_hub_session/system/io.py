@@ -38,6 +38,27 @@ def write_all(fd: int, data: bytes) -> None:
             select([], [fd], [])
 
 
+_ACL = "system.posix_acl_access"
+_ACL_GROUP, _ACL_MASK = 0x04, 0x10  # from Linux's posix_acl.h
+
+
+def own_permissions(path: int | bytes, mode: int) -> int:
+    """Return the mode of a file or directory without the permissions of its access control list.
+
+    A copy has no list. In the mode of a file with a list, the bits of the group are the mask, which
+    is the most that any user in the list gets (acl(5)).
+    """
+    try:
+        text = os.getxattr(path, _ACL, follow_symlinks=isinstance(path, int))
+    except (AttributeError, OSError):  # not Linux, or no list
+        return mode
+    # Each entry of the list is a tag, the permissions and the id of a user or group.
+    entries = (text[start : start + 8] for start in range(4, len(text), 8))
+    permissions = {entry[0]: entry[2] for entry in entries}
+    group = permissions.get(_ACL_GROUP, 0) & permissions.get(_ACL_MASK, 0o7)
+    return mode & ~0o070 | group << 3
+
+
 def inherit_permissions(fd: int, directory: int) -> None:
     """Give a new file or directory the permissions of an open directory that a group shares.
 

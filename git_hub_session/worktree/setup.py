@@ -14,6 +14,7 @@ from git_hub_session.errors import GitFailed
 from git_hub_session.session.approvals import refuse_unapproved
 from git_hub_session.settings.table import KEEP_IGNORED, SETUP
 from git_hub_session.system.copy import copy_files
+from git_hub_session.system.io import own_permissions
 from git_hub_session.system.tasks import Task, TaskCallbacks, TaskResult
 from git_hub_session.system.tree import path_and_parents, read_file_or_link
 from git_hub_session.util.databases import companions_of
@@ -109,8 +110,10 @@ class IncludedFiles(NamedTuple):
         if path not in self.paths:
             return False
         try:
-            original = os.lstat(os.path.join(os.fsencode(self.top), path))
-            if (original.st_mode, original.st_size) != (file.st_mode, file.st_size):
+            source = os.path.join(os.fsencode(self.top), path)
+            original = os.lstat(source)
+            mode = own_permissions(source, original.st_mode)
+            if (mode, original.st_size) != (file.st_mode, file.st_size):
                 return False
             contents = [read_file_or_link(top, path, file.st_mode) for top in (self.top, directory)]
         except OSError:

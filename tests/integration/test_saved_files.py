@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import struct
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,46 @@ def test_permissions_after_a_cleanup_with_another_umask(hub: Hub, umask: int) ->
     assert hub.run(*RESTORE) == Result(0)
     restored = modes(worktree)
     assert (restored["secret"], restored["program"]) == ("600", "755")
+
+
+def set_acl(path: Path, group: int) -> None:
+    """Let another user write to a file or directory, and its group only have `group`."""
+    nobody, unused = 65534, 0xFFFFFFFF
+    # The tags are those of the owner, a user, the group, the mask and all others (acl(5)).
+    entries = [(1, 6, unused), (2, 6, nobody), (4, group, unused), (16, 7, unused), (32, 0, unused)]
+    packed = b"".join(struct.pack("<HHI", *entry) for entry in entries)
+    try:
+        os.setxattr(path, "system.posix_acl_access", b"\2\0\0\0" + packed)
+    except OSError:
+        pytest.skip("needs a file system with access control lists")
+
+
+def test_access_control_lists_give_no_rights_to_the_group(hub: Hub) -> None:
+    """The lists are not saved. In the mode of a file with a list, the group has the mask."""
+    commit_gitignore(hub, ".env*\n/certs/\n")
+    (hub.top / ".worktreeinclude").write_text("/certs/\n")
+    (hub.top / "certs").mkdir()
+    (hub.top / "certs" / "key").write_text("key\n")
+    set_acl(hub.top / "certs" / "key", group=4)
+    set_acl(hub.top / "certs", group=0)
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
+    assert hub.run("spawn", "-q", "s1", "--path", RESTORE[-1]).code == 0
+    worktree = hub.worktree(1)
+    copied = modes(worktree)
+    assert (copied["certs"], copied["certs/key"]) == ("600", "640")
+    for name in (".env", "new"):
+        (worktree / name).write_text("1\n")
+    (worktree / "logs").mkdir()
+    set_acl(worktree / ".env", group=0)
+    set_acl(worktree / "new", group=6)
+    set_acl(worktree / "logs", group=4)
+    assert modes(worktree)[".env"] == "670"
+    result = hub.run("cleanup", "s1", "--format=json")
+    [rescue] = hub.refs("refs/hub/rescue")
+    assert hub.git("ls-tree", "--name-only", f"{rescue}^3").splitlines() == [".env", "new"], result
+    assert hub.run(*RESTORE) == Result(0)
+    restored = modes(worktree)
+    assert [restored[name] for name in (".env", "new", "logs")] == ["600", "660", "640"]
 
 
 def test_empty_directories(hub: Hub) -> None:
