@@ -164,8 +164,7 @@ def processes(*, open_files: bool = True, mapped_files: bool = False) -> Process
     tables = _MountTables()
     pids = [pid for pid in _pids() if pid not in own]
     found = [
-        _read_process(pid, tables, open_files=open_files, mapped_files=mapped_files)
-        for pid in pids
+        _read_process(pid, tables, open_files=open_files, mapped_files=mapped_files) for pid in pids
     ]
     return ProcessList([process for process in found if process.cwd], tables.own)
 

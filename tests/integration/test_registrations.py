@@ -188,7 +188,10 @@ def test_copied_git_dir_whose_original_lost_its_path(
     [command] = {finding["advice"] for finding in found}
     assert command == f"printf '%s\\n' {worktree}/.git >{record}"
     result = hub.run("exec", "--only", "1", "s1", "--", "true")
-    assert result.err.splitlines()[-1] in (f"hint: {command}", "hint: git hub-session doctor --fix s1")
+    assert result.err.splitlines()[-1] in (
+        f"hint: {command}",
+        "hint: git hub-session doctor --fix s1",
+    )
     assert hub.call("sh", "-c", command) == Result(0)
     [doubled] = hub.json("doctor", code=1)["findings"]
     assert (doubled["code"], doubled["advice"]) == ("worktree-doubled", f"rm -r {copy}")
