@@ -20,7 +20,7 @@ TARGET_SQ = $(subst ','\'',$(DESTDIR)$(prefix))
 COMPLETIONS := bash.sh:bash-completion/completions/git-hub-session \
 	zsh.zsh:zsh/site-functions/_git-hub-session fish.fish:fish/vendor_conf.d/git-hub-session.fish
 
-.PHONY: all demo test long fuzz soak lint check format bench install uninstall clean
+.PHONY: all demo test long fuzz soak lint check format bench dist install uninstall clean
 
 all: check
 
@@ -102,6 +102,13 @@ format: $(READY)
 
 bench: $(READY)
 	$(BIN)/python tests/bench.py --peer $(PEER) $(addprefix --before ,$(BEFORE))
+
+# Build the sdist and the wheel into dist, and check them. The same sources give the same bytes.
+dist: $(READY)
+	rm -rf dist
+	$(BIN)/hatchling build -d dist
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
 
 # Install with the pip of a temporary venv, because Python may come without pip. Replace the
 # installed version only after the new one is complete.

@@ -14,7 +14,7 @@ from git_hub_session.cli.parser import parse_arguments
 from tests.support.command_usage import usage_of
 from tests.support.hub import CHECKOUT
 
-PLUGIN = CHECKOUT / "plugin"
+PLUGIN = CHECKOUT / "git_hub_session" / "plugin"
 NAMES = ("board", "eval", "init", "merge", "run", "spawn", "status")
 VALUES = {
     "channel": "results",

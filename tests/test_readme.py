@@ -95,6 +95,13 @@ def test_every_test_that_a_document_names_exists() -> None:
     assert named - defined == set()
 
 
+def test_the_printed_version_is_true(hub: Hub) -> None:
+    output = hub.run("--version").out
+    assert re.findall(r"`git hub-session --version` now prints\s`(.*?)`", README) == [
+        output.strip()
+    ]
+
+
 def test_the_changelog_knows_this_version() -> None:
     assert re.search(rf"^## {re.escape(__version__)}\b", CHANGELOG, re.MULTILINE)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.cli.options import FORMAT, Arguments, Usage
+from git_hub_session.cli.options import FORMAT, Arguments, Option, Usage
 from git_hub_session.cli.view import TerminalStyle, TextOutput, View, metric_lines
 from git_hub_session.git.discovery import NotARepository
 from git_hub_session.git.ref_names import (
@@ -32,11 +32,18 @@ _NO_MEASURE = """\
 The session has no eval command: run the tests of the project."""
 _PLACEHOLDERS = ("  Metric: <metric> (<direction>)",)
 
-USAGE = Usage(("guide [<options>]",), FORMAT)
+_PLUGIN = os.path.join(os.path.dirname(os.path.dirname(_TEMPLATE)), "plugin")
+
+USAGE = Usage(
+    ("guide [<options>]",),
+    (Option("--plugin", "print the directory of the plugin for Claude Code"), *FORMAT),
+)
 
 
-def run(context: Context, args: Arguments) -> GuideView:
+def run(context: Context, args: Arguments) -> View:
     """Return the guide for the agent of the worktree or of the environment, or for any agent."""
+    if args.is_set("plugin"):
+        return PluginView()
     try:
         sid, branch = _find_agent(context)
     except NotARepository:
@@ -56,6 +63,16 @@ def _find_agent(context: Context) -> tuple[SessionId | None, AgentBranch | None]
     sid = SessionId(named)
     branch = parse_agent_branch(f"{HEADS}{environ.get('HUB_BRANCH', '')}")
     return sid, branch if branch and branch.session == sid else None
+
+
+class PluginView(View):
+    """The directory of the plugin, which ships with the package."""
+
+    def document(self) -> dict[str, Any]:
+        return {"plugin": _PLUGIN}
+
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
+        return TextOutput([_PLUGIN])
 
 
 class GuideView(View):

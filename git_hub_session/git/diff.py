@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 
 from git_hub_session._typing import NamedTuple
-from git_hub_session.git.libgit2 import DiffStatsFormat, RecentTrees, pygit2
+from git_hub_session.git.libgit2 import RecentTrees, constants, pygit2
 from git_hub_session.util.text import escape_control
 
 _COLUMNS = 72
@@ -40,9 +40,9 @@ def summary_lines(diff: pygit2.Diff) -> tuple[str, ...]:
     files = [file for delta in diff.deltas for file in (delta.old_file, delta.new_file)]
     paths = {os.fsdecode(file.raw_path) for file in files}
     if all(escape_control(path) == path for path in paths):
-        shape = DiffStatsFormat.FULL | DiffStatsFormat.INCLUDE_SUMMARY
+        shape = constants.GIT_DIFF_STATS_FULL | constants.GIT_DIFF_STATS_INCLUDE_SUMMARY
         return tuple(diff.stats.format(shape, _COLUMNS).split("\n")[:-1])
-    total = diff.stats.format(DiffStatsFormat.SHORT, _COLUMNS).rstrip("\n")
+    total = diff.stats.format(constants.GIT_DIFF_STATS_SHORT, _COLUMNS).rstrip("\n")
     return (*(_format_patch(patch) for patch in diff if patch), total)
 
 

@@ -10,13 +10,12 @@ import os
 import sys
 from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 from git_hub_session.util.text import decode_message
 
 __all__ = [
-    "ConfigLevel",
-    "DiffStatsFormat",
-    "SortMode",
+    "constants",
     "message_text",
     "open_for_diffs",
     "pygit2",
@@ -92,12 +91,15 @@ sys.modules.update((stub.__name__, stub) for stub in _stubs)
 sys.modules["enum"] = _make_enum_stub()
 try:
     import pygit2
-    from pygit2.enums import ConfigLevel, DiffStatsFormat, SortMode
 finally:
     sys.modules["enum"] = enum
     for _stub in _stubs:
         if sys.modules.get(_stub.__name__) is _stub:
             del sys.modules[_stub.__name__]
+
+
+# The values of libgit2's enums. pygit2 before 1.14 has no `pygit2.enums`.
+constants: Any = pygit2
 
 
 _MAX_TREES = 4

@@ -9,7 +9,7 @@ from functools import cached_property
 from git_hub_session._typing import NamedTuple
 from git_hub_session.errors import HubError
 from git_hub_session.git.config import config_from_environment, is_false, is_true
-from git_hub_session.git.libgit2 import ConfigLevel, pygit2
+from git_hub_session.git.libgit2 import constants, pygit2
 
 
 class IgnoreSettings(NamedTuple):
@@ -112,9 +112,9 @@ def _match_git_config_scope(environ: Mapping[str, str]) -> bool:
     has_other_global = "GIT_CONFIG_GLOBAL" in environ
     paths = pygit2.settings.search_path
     if no_system or has_other_system:
-        paths[ConfigLevel.SYSTEM] = ""
+        paths[constants.GIT_CONFIG_LEVEL_SYSTEM] = ""
     if has_other_global:
-        paths[ConfigLevel.GLOBAL] = paths[ConfigLevel.XDG] = ""
+        paths[constants.GIT_CONFIG_LEVEL_GLOBAL] = paths[constants.GIT_CONFIG_LEVEL_XDG] = ""
     return has_other_global or (has_other_system and not no_system)
 
 

@@ -19,7 +19,7 @@ from git_hub_session.git.conflicts import has_conflicts
 from git_hub_session.git.diff import DiffStat, diff_stat, file_patches, patch_text, summary_lines
 from git_hub_session.git.libgit2 import (
     RecentTrees,
-    SortMode,
+    constants,
     message_text,
     open_for_diffs,
     peel_to_commit,
@@ -107,7 +107,7 @@ class GitRepo:
             common_dir: the common dir of the repository.
             environ: the environment. It decides which configuration files git reads.
         """
-        pygit2.settings.owner_validation = False
+        constants.option(constants.GIT_OPT_SET_OWNER_VALIDATION, False)
         self._config = Libgit2Config(environ)
         try:
             self._repo = pygit2.Repository(common_dir)
@@ -225,7 +225,7 @@ class GitRepo:
 
         One walk answers for all tips. A parent that is not a key is reachable from a hidden commit.
         """
-        walker = self._repo.walk(None, SortMode.NONE)
+        walker = self._repo.walk(None)
         for oid in tips:
             walker.push(pygit2.Oid(hex=oid))
         for oid in hidden:
@@ -271,7 +271,7 @@ class GitRepo:
         return tips - {""}
 
     def _ref_targets(self) -> set[str | pygit2.Oid]:
-        return {ref.target for ref in self._repo.references.iterator()}
+        return {ref.target for ref in self._repo.references.objects}
 
     def _find(self, oid: str) -> pygit2.Object | None:
         try:

@@ -143,6 +143,14 @@ def test_json(session: Hub, tmp_path: Path) -> None:
     assert {key for key, value in outside.items() if value is not None} == {"guide"}
 
 
+def test_directory_of_the_plugin(hub: Hub, tmp_path: Path) -> None:
+    result = hub.run("guide", "--plugin", cwd=tmp_path)
+    assert (result.code, result.err) == (0, "")
+    plugin = Path(result.out.removesuffix("\n"))
+    assert (plugin / ".claude-plugin" / "plugin.json").is_file()
+    assert hub.json("guide", "--plugin") == {"plugin": str(plugin)}
+
+
 def test_texts_of_the_repository_are_escaped(session: Hub) -> None:
     config = session.directory() / "config.yaml"
     text = config.read_text().replace("metric: ms", 'metric: "{session}\\e[2J\\nms"')

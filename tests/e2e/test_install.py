@@ -282,7 +282,14 @@ def test_tool_install(
     python = venv / "bin" / "python"
     run_online(hub, PYTHON, "-m", "pip", "--quiet", "--python", python, "install", tool)
     directories = {name: str(tmp_path / name) for name in variables}
-    run_online(hub, venv / "bin" / tool, *words, CHECKOUT, **directories)
+    # pipx and uv get the wheel, which users download. `pip install .` builds it.
+    run_online(hub, PYTHON, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path)
+    [wheel] = tmp_path.glob("*.whl")
+    run_online(hub, venv / "bin" / tool, *words, wheel, **directories)
     programs = next(path for name, path in directories.items() if name.endswith("BIN_DIR"))
     run_session(hub, system(hub.environ, Path(programs)), "s1")
     assert [*tmp_path.glob("[PU]*/**/share/man/man1/git-hub-session.1")]
+    environ = system(hub.environ, Path(programs))
+    plugin = hub.call("git", "hub-session", "guide", "--plugin", environ=environ).out.rstrip()
+    assert Path(plugin, ".claude-plugin", "plugin.json").is_file()
+    assert not Path(plugin).is_relative_to(CHECKOUT)
