@@ -59,6 +59,7 @@ LAYERS = {
     "report": f"{WORKTREES} board lineage review ranking events cli report",
     "watch": f"{WORKTREES} board review cli watch",
     "completion": f"{SESSION} metric board events cli completion",
+    "api": f"{WORKTREES} programs cli api",
     "commands": f"{WORKTREES} board lineage agents metric ranking evaluation cleanup restore merge doctor review events hooks cli "
     "completion report watch commands",
     "main": f"{SYSTEM} cli commands main",
@@ -70,7 +71,7 @@ OWNERS = {
     "pygit2": "git.libgit2",
     "yaml": "session.config_file",
     "psutil": "system.psutil_processes",
-    "subprocess": "git.process programs.background programs.foreground system.processes",
+    "subprocess": "git.process programs.background programs.capture programs.foreground system.processes",
     "fcntl": "system.directory",
     "pickle": "system.parallel",  # it reads only data that a fork of this process has written
     "threading": "",

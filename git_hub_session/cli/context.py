@@ -206,6 +206,9 @@ def read_text_file(file: str, content: str, *, max_bytes: int) -> str:
         raise HubError(f"cannot read the {content} from '{file}': {error.strerror}") from None
 
 
-def process_project() -> Project:
-    """Return the project of the current process: its environment and its directory."""
-    return Project(os.environ)
+def process_project(directory: str = "") -> Project:
+    """Return the project of an absolute directory, with the environment of this process.
+
+    Without a directory, return the project of the current one.
+    """
+    return Project(os.environ, directory=directory)

@@ -18,6 +18,8 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.options import Arguments, Option, Usage
 from git_hub_session.cli.view import TerminalStyle, TextOutput, View
 from git_hub_session.errors import HubError
+from git_hub_session.programs.own_program import own_program
+from git_hub_session.system.processes import run_shell
 
 if TYPE_CHECKING:
     from git_hub_session._typing import Any
@@ -107,7 +109,8 @@ class _DemoRunner:
 
     def __init__(self, context: Context, directory: str, environ: Mapping[str, str]) -> None:
         self._reporter = context.reporter
-        self._shell = context.project.shell(directory, environ)
+        self._directory = directory
+        self._environ = environ
         self._separator = ""
         self.hint = ""
         """The hint of an error."""
@@ -120,11 +123,10 @@ class _DemoRunner:
     def run_command(self, command: str) -> None:
         """Print a command and run it. Raise DemoStepFailed if it fails."""
         self._reporter.write_text(f"$ {command}\n")
-        result = self._shell.run(command)
-        if result.status:
+        status = run_shell(command, self._directory, self._environ)
+        if status:
             raise DemoStepFailed(
-                f"the demo stopped: '{command}' exited with status {result.status}",
-                hint=self.hint,
+                f"the demo stopped: '{command}' exited with status {status}", hint=self.hint
             )
 
 
@@ -196,11 +198,9 @@ def _create_project(top: str, environ: Mapping[str, str]) -> dict[str, str]:
         _write(os.path.join(project, name), text)
     _write(os.path.join(home, ".gitconfig"), _GITCONFIG)
     # Run this program and this Python, not other ones on PATH.
-    python = quote(sys.executable)
-    _write_script(
-        os.path.join(programs, "git-hub-session"), f'{python} -I -c {quote(_LAUNCHER)} "$@"'
-    )
-    _write_script(os.path.join(programs, "python3"), f'{python} -EsB "$@"')
+    own = " ".join(map(quote, own_program()))
+    _write_script(os.path.join(programs, "git-hub-session"), f'{own} "$@"')
+    _write_script(os.path.join(programs, "python3"), f'{quote(sys.executable)} -EsB "$@"')
     _write_program(os.path.join(programs, "agent"), _AGENT)
     inherited = {name: value for name, value in environ.items() if not name.startswith("GIT_")}
     return {
@@ -214,14 +214,6 @@ def _create_project(top: str, environ: Mapping[str, str]) -> dict[str, str]:
         "GIT_EDITOR": "false",
         "GIT_TERMINAL_PROMPT": "0",
     }
-
-
-_LAUNCHER = f"""\
-import sys
-sys.path[:] = {[os.path.abspath(path) for path in sys.path]!r}
-sys.argv[0] = "git-hub-session"
-from git_hub_session.__main__ import command
-command()"""
 
 
 def _write_script(path: str, command: str) -> None:

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from git_hub_session.git.repository import GitRepo
     from git_hub_session.session.approvals import CommandApprovals
     from git_hub_session.settings.settings import Settings
-    from git_hub_session.system.processes import Shell
     from git_hub_session.system.tasks import Task, TaskCallbacks
 
 Progress = Callable[[str, int], Callable[[int], None]]
@@ -52,10 +51,14 @@ class BareRepositoryRefused(HubError):
 
 
 class Project:
-    """The repository of the current directory, with its hub and its sessions."""
+    """The repository of a directory, with its hub and its sessions."""
 
-    def __init__(self, environ: Mapping[str, str], progress: Progress | None = None) -> None:
+    def __init__(
+        self, environ: Mapping[str, str], progress: Progress | None = None, directory: str = ""
+    ) -> None:
+        """Create the project of an absolute `directory`, or of the current directory for ''."""
         self._environ = environ
+        self._directory = directory
         self.progress = progress or (lambda _title, _total: lambda _finished: None)
 
     @cached_property
@@ -71,13 +74,13 @@ class Project:
 
     @cached_property
     def cwd(self) -> str:
-        """The current directory.
+        """The directory of the project, from which git searches for the repository.
 
         Raises:
-            HubError: the directory was deleted.
+            HubError: the current directory was deleted.
         """
         try:
-            return os.getcwd()
+            return self._directory or os.getcwd()
         except OSError:
             raise HubError(
                 "the current directory does not exist", hint="cd to another directory"
@@ -252,12 +255,6 @@ class Project:
             timeout=timeout,
             separate_stderr=separate_stderr,
         )
-
-    def shell(self, directory: str, environ: Mapping[str, str]) -> Shell:
-        """Return a shell that runs commands in `directory`."""
-        from git_hub_session.system.processes import Shell  # 12 ms
-
-        return Shell(directory, environ)
 
 
 def _not_trusted_error(top: str, foreign_path: str) -> HubError:

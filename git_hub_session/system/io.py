@@ -59,6 +59,15 @@ def own_permissions(path: int | bytes, mode: int) -> int:
     return mode & ~0o070 | group << 3
 
 
+def is_closed_pipe(fd: int) -> bool:
+    """Return True if the descriptor is a pipe or socket whose other end is closed."""
+    from select import POLLERR, poll  # most commands never ask
+
+    poller = poll()
+    poller.register(fd, 0)
+    return any(events & POLLERR for _, events in poller.poll(0))
+
+
 def inherit_permissions(fd: int, directory: int) -> None:
     """Give a new file or directory the permissions of an open directory that a group shares.
 

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from time import monotonic
 
-from git_hub_session._typing import TYPE_CHECKING, NamedTuple, Self
+from git_hub_session._typing import TYPE_CHECKING, Self
+from git_hub_session.system.io import is_closed_pipe
 from git_hub_session.system.leftovers import Leftovers
 from git_hub_session.system.signals import defer_signals
 from git_hub_session.system.tasks import (
@@ -28,48 +29,35 @@ if TYPE_CHECKING:
     from typing import IO
 
 
-_BROKEN_PIPE = (-signal.SIGPIPE, 128 + signal.SIGPIPE)
+_STDOUT = 1
 _NOT_FOUND = 127  # the exit status of a shell for a command that it cannot find
 _GRACE_SECONDS = 3.0  # between SIGTERM and SIGKILL
 _CHUNK = 1 << 16  # bytes
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.EAGAIN)
 
 
-class ShellResult(NamedTuple):
-    """The exit status of a shell command, and its output if it was captured."""
+def run_shell(command: str, directory: str, environ: Mapping[str, str]) -> int:
+    """Run a command line of the shell in a directory, and return its exit status.
 
-    status: int
-    output: str
+    Its standard output and standard error go to our standard output.
 
-
-class Shell:
-    """A POSIX shell in one directory, with one environment."""
-
-    def __init__(self, directory: str, environ: Mapping[str, str]) -> None:
-        self._directory = directory
-        self._environ = dict(environ)
-
-    def run(self, command: str, *, capture: bool = False) -> ShellResult:
-        """Run a command line, and return its exit status.
-
-        Its standard output and standard error go to our standard output, or with `capture` into
-        the result. Raise BrokenPipeError if the reader of the output has gone.
-        """
-        arguments = ["/bin/sh", "-c", command]
-        start = monotonic()
-        process = subprocess.run(
-            arguments,
-            cwd=self._directory,
-            env={**self._environ, "PWD": self._directory},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE if capture else None,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-        sys.audit("git_hub_session.end", arguments, process.returncode, monotonic() - start)
-        if process.returncode in _BROKEN_PIPE:
-            raise BrokenPipeError
-        return ShellResult(process.returncode, os.fsdecode(process.stdout or b""))
+    Raises:
+        BrokenPipeError: the command failed, and the reader of the output has gone.
+    """
+    arguments = ["/bin/sh", "-c", command]
+    start = monotonic()
+    process = subprocess.run(
+        arguments,
+        cwd=directory,
+        env={**environ, "PWD": directory},
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    sys.audit("git_hub_session.end", arguments, process.returncode, monotonic() - start)
+    if process.returncode and is_closed_pipe(_STDOUT):
+        raise BrokenPipeError
+    return process.returncode
 
 
 def run_tasks(

@@ -158,7 +158,9 @@ def test_agents_with_different_starts(hub: Hub) -> None:
         base,
         False,
     )
-    assert hub.run("exec", "s1", "--", "sh", "-c", "echo $HUB_BASE").out.splitlines()[:3] == [
+    assert hub.run("exec", "-j1", "s1", "--", "sh", "-c", "echo $HUB_BASE").out.splitlines()[
+        :3
+    ] == [
         *(f"agent-1 | {base}", f"agent-2 | {first}", f"agent-3 | {base}"),
     ]
     own = {agent["agent"]: agent["own_commit"] for agent in hub.json("status", "s1")["agents"]}
