@@ -86,8 +86,8 @@ def summarize_channel(board: SafeDirectory, name: str) -> Channel:
 def read_posts(board: SafeDirectory, channel: str, names: list[str]) -> Iterator[Post]:
     """Yield the posts in the files `names`, which the caller has sorted: the newest first.
 
-    If a file cannot be read, the `reason` of its post says why. Do not read the files beyond the
-    size limit: yield posts with a `reason`.
+    A post whose file cannot be read has a `reason`. So have the posts beyond the size limit, whose
+    files are not read.
     """
     if not names:
         return

@@ -31,7 +31,7 @@ class WorktreePost(NamedTuple):
     """The file of a post in a worktree."""
 
     post: Post
-    """The parsed file. Its `reason` says why the post cannot be added to the board, or is ''."""
+    """The parsed file. Its `reason` is the reason that it cannot be added to the board, or ''."""
     data: bytes
     written: float
     """The time of the last change of the file, in seconds since the epoch."""
@@ -71,8 +71,8 @@ def _read_channel(board: SafeDirectory, channel: str, reason: str) -> Iterator[W
 def collect_posts(top: str, board: Board, *, author: str, session: str) -> None:
     """Add the posts in the worktree at `top` to the board, and delete their files.
 
-    Delete a file only if its post is on the board and the file has not changed. A post of an
-    interrupted call is not added twice.
+    Delete a file only if its post is on the board and the file has not changed. Do not add a post
+    again that an interrupted call has added.
 
     Args:
         author: the name of the agent.

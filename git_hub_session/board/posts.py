@@ -166,7 +166,7 @@ def render_post(post: Post) -> bytes:
 
 
 def parse_post(channel: str, name: str, data: bytes) -> Post:
-    """Parse the file of a post. If it is not a valid post, `reason` says why."""
+    """Parse the file of a post. If it is not a valid post, `reason` is not ''."""
     post = post_from_name(channel, name)
     try:
         lines = data.decode().split("\n")

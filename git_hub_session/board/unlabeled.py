@@ -24,7 +24,8 @@ _INFINITE = float("inf")
 def select_posts(posts: Sequence[Post], limit: int) -> list[Post]:
     """Return the first posts. If a post names no session, add the last post of each other agent.
 
-    The names of files that AgentHub's agents write may have no time. Then the time in the post counts.
+    AgentHub's agents also write files without a time in their names. So if a post names no session,
+    sort by the time in the post.
     """
     if all(post.session for post in posts):
         return list(posts[:limit])
@@ -50,7 +51,7 @@ class UnlabeledPosts:
         self._store = store
 
     def includes(self, post: Post) -> bool:
-        """Return True if the post names no session and was written in the time of this one."""
+        """Return True if the post names no session, and this one was the newest at its time."""
         time = None if post.session else parse_iso(post.timestamp)
         if time is None:
             return False
@@ -59,9 +60,9 @@ class UnlabeledPosts:
 
     @cached_property
     def _time_span(self) -> tuple[float, float]:
-        """The times when this session and the next one were created, in whole seconds as in posts.
+        """The times at which this session and the next one were created, in whole seconds as in posts.
 
-        Read the other sessions only if there is such a post.
+        The other sessions are read only if a post names no session.
         """
         start = parse_iso(self._session.created)
         if start is None:

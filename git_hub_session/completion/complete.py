@@ -35,7 +35,7 @@ def complete_command(summaries: Mapping[str, str], start: str) -> Completion:
 
 
 def complete_word(usage: Usage, words: Sequence[str], context: Context) -> Completion:
-    """Complete the last word of the words after the name of a command."""
+    """Complete the last of the words after the name of a command."""
     expected = find_expected(usage, words)
     if expected.is_command:
         return Completion(COMMAND)
@@ -115,7 +115,7 @@ def _values_of_kind(kind: str, expected: Expected, context: Context) -> list[Can
 
 
 def _find_session(expected: Expected, context: Context) -> Session:
-    """Return the session that the earlier words name, or else the one that the command takes."""
+    """Return the session that the earlier words name, or else the default of the command."""
     store = context.project.store
     ids = store.ids()
     named = next((word for word in expected.arguments if word in ids), None)

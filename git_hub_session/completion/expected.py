@@ -1,4 +1,4 @@
-"""Find out what the next word of a command line can be, from the usage table of the command.
+"""Find the words that are possible next in a command line, from the usage table of the command.
 
 A usage line such as "path [<options>] [<id>] <agent>" lists the arguments of the command. The name
 of an argument or of an option's value, such as "<id>", is its kind.
@@ -23,7 +23,7 @@ class Expected(NamedTuple):
     kinds: tuple[str, ...] = ()
     """Kinds of values, such as "<id>", and literal words, such as "read"."""
     options: tuple[Option, ...] = ()
-    """The options that can stand here."""
+    """The options that are possible at the cursor."""
     choices: tuple[str, ...] = ()
     """The allowed values of an option."""
     prefix: str = ""
@@ -43,7 +43,11 @@ class _Argument(NamedTuple):
 
 
 def find_expected(usage: Usage, words: Sequence[str]) -> Expected:
-    """Return what the last of `words` can be. The words are those after the name of the command."""
+    """Return what the last of `words` can be.
+
+    Args:
+        words: the words after the name of the command.
+    """
     options = (*usage.options, HELP)
     *earlier, current = words
     arguments: list[str] = []
@@ -57,7 +61,7 @@ def find_expected(usage: Usage, words: Sequence[str]) -> Expected:
             arguments += earlier[index + 1 :]
             return Expected(_argument_kinds(usage, arguments), arguments=tuple(arguments))
         elif word.startswith("-") and word != "-":
-            pending = _option_that_waits(word, options)
+            pending = _find_pending_option(word, options)
         else:
             arguments.append(word)
     name, equals, _ = current.partition("=")
@@ -74,7 +78,7 @@ def _value(option: Option, prefix: str, arguments: Sequence[str]) -> Expected:
     return Expected((option.value,), (), option.choices, prefix, arguments=tuple(arguments))
 
 
-def _option_that_waits(word: str, options: Sequence[Option]) -> Option | None:
+def _find_pending_option(word: str, options: Sequence[Option]) -> Option | None:
     """Return the option that takes the next word as its value, or None."""
     if word.startswith("--"):
         option = None if "=" in word else _find_long(word, options)
@@ -87,7 +91,7 @@ def _option_that_waits(word: str, options: Sequence[Option]) -> Option | None:
 
 
 def _find_long(name: str, options: Sequence[Option]) -> Option | None:
-    """Return the option with this long spelling, or the only one that starts so."""
+    """Return the option with this long spelling, or the only one that starts with it, or None."""
     spellings = {f"--{option.name}": option for option in options if len(option.name) > 1}
     if name in spellings:
         return spellings[name]
@@ -107,7 +111,7 @@ def _argument_kinds(usage: Usage, earlier: Sequence[str]) -> tuple[str, ...]:
 
 
 def _positions_after(arguments: Sequence[_Argument], earlier: Iterable[str]) -> set[int]:
-    """Return the positions at which the next argument can stand."""
+    """Return the possible positions of the next argument."""
     positions = {0}
     for word in earlier:
         following = set()

@@ -17,8 +17,8 @@ _MAX_BYTES = 1 << 16
 def install_file(directory: str, guard: Guard) -> bool:
     """Write the script, and move the hook of the user aside. Return False if nothing changed.
 
-    A hook that an interrupted call has moved stays there. Raise Refused if another file is in the
-    way.
+    Keep a hook that an interrupted call has already moved. Raise Refused if the new name of the
+    user's hook exists.
     """
     path, former = _paths(directory, guard)
     script = guard.read_script()
@@ -28,7 +28,7 @@ def install_file(directory: str, guard: Guard) -> bool:
     if os.path.lexists(path) and not is_own_script(current):
         if os.path.lexists(former):
             raise Refused(
-                f"'{former}' exists, and the hook '{path}' is not of this program",
+                f"cannot rename the hook '{path}': '{former}' exists",
                 hint=f"mv {quote_word(former)} {quote_word(former)}.old",
             )
         os.rename(path, former)

@@ -34,18 +34,18 @@ class RelativeHooksPath(Refused):
 
 
 def install_guards(project: Project) -> bool:
-    """Install all guards. Return False if all are installed. Raise RelativeHooksPath."""
+    """Install all guards. Return False if nothing changed. Raise RelativeHooksPath."""
     if project.git.version() >= _CONFIGURED_SINCE:
-        remove_files = _uninstall_files(project)
+        has_removed_files = _uninstall_files(project)
         changed = [_install_configured(project, guard) for guard in GUARDS]
-        return any(changed) or remove_files
+        return any(changed) or has_removed_files
     directory = find_hooks_directory(project)
     changed = [install_file(directory, guard) for guard in GUARDS]
     return any(changed)
 
 
 def uninstall_guards(project: Project) -> bool:
-    """Remove all guards, and restore the hooks of the user. Return False if none is installed."""
+    """Remove all guards, and restore the hooks of the user. Return False if nothing changed."""
     changed = [_uninstall_configured(project, guard) for guard in GUARDS]
     return _uninstall_files(project) or any(changed)
 
@@ -66,7 +66,7 @@ def describe_guards(project: Project) -> list[GuardStatus]:
 
 
 def find_hooks_directory(project: Project) -> str:
-    """Return the directory of the hooks. Raise RelativeHooksPath."""
+    """Return the directory of the hooks. Raise RelativeHooksPath if its path is relative."""
     directory = _effective_directory(project)
     if os.path.isabs(directory):
         return directory
@@ -151,5 +151,5 @@ def _describe_configured(project: Project, guard: Guard) -> GuardStatus:
 
 
 def _command(path: str) -> str:
-    """Return the command for git, which appends arguments. It succeeds after a move of the path."""
+    """Return the command for git, which appends arguments. Without the script, it succeeds."""
     return f"! test -x {quote_word(path)} || {quote_word(path)}"

@@ -3,8 +3,8 @@
 # Refuse a transaction after which no ref keeps a commit of a branch below refs/heads/hub/. Then run
 # the hook that was here before. 'git hub-session hooks uninstall' restores it.
 
-# Succeed if `git pack-refs` deletes the file of a ref that packed-refs has. A command that deletes
-# the ref itself has locked packed-refs.
+# Succeed if only the file of the ref is deleted, because packed-refs has the ref: `git pack-refs` does
+# so. A command that deletes the ref itself has locked packed-refs.
 is_packed() {
 	packed=$(git rev-parse --git-path packed-refs) && test ! -e "$packed.lock" &&
 		grep -qx "$old $ref" "$packed" 2>/dev/null
@@ -16,7 +16,7 @@ read_transaction() {
 	old_values= new_values= changed= unknown= branches=
 	while read -r old new ref; do
 		case $ref in
-		refs/bisect/* | refs/rewritten/* | refs/worktree/*) continue ;; # git deletes them itself
+		refs/bisect/* | refs/rewritten/* | refs/worktree/*) continue ;; # keeps nothing: git deletes it
 		refs/*) ;;
 		*) continue ;; # a HEAD keeps nothing
 		esac

@@ -73,7 +73,7 @@ def _round_fields(parent: Parent, session: Session) -> dict[str, Any]:
 def _attempt_fields(
     session: Session, store: Store, repo: GitRepo, limit: int
 ) -> tuple[list[dict[str, Any]], int]:
-    """Return the fields of all attempts of a session, and what is left of `limit`, in bytes."""
+    """Return the fields of all attempts of a session, and the rest of `limit`, in bytes."""
     base = find_base_commit(session, repo)
     documents = []
     for attempt in _read_attempts(session, store):

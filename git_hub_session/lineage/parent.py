@@ -67,7 +67,7 @@ def parent_fields(parent: Parent | None) -> dict[str, Any]:
 def find_ancestors(session: Session, store: Store) -> list[tuple[Parent, Session | None]]:
     """Return the earlier sessions of a session, each with its winner, the oldest first.
 
-    A session that is missing or damaged is None. It is the first one: its own parent is unknown.
+    The first session is None if it is missing or damaged: its own parent is then unknown.
     """
     line: list[tuple[Parent, Session | None]] = []
     seen = {session.id}
@@ -87,10 +87,10 @@ def find_ancestors(session: Session, store: Store) -> list[tuple[Parent, Session
 def merged_ancestors(
     session: Session, tip: str, project: Project
 ) -> list[tuple[Parent, Session | None]]:
-    """Return the part of the line of descent that a merge of the commit `tip` merges.
+    """Return the earlier sessions whose winners a merge of the commit `tip` contains.
 
     An agent may have started from another commit (`spawn --base`), and state.json may name any
-    session. So the commits of `tip` must have the winner, and the winner's session must have made it.
+    session. So `tip` must contain the winner, and the start of the winner's session must not.
     """
     repo = project.repo
     return [
@@ -104,7 +104,7 @@ def merged_ancestors(
 def first_baseline(
     session: Session, ancestors: Sequence[tuple[Parent, Session | None]]
 ) -> float | None:
-    """Return the metric of the base branch without any of the merged rounds, or None.
+    """Return the metric of the base branch before the first of the merged rounds, or None.
 
     If the first round has another metric or another unit, return the baseline of `session`.
     """

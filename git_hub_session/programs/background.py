@@ -28,7 +28,7 @@ class BackgroundCommand:
         """Start the command in its own setsid(2) session. Raise OSError if that is impossible.
 
         Args:
-            stdin: the input of the command. It may end before it has read everything.
+            stdin: the input of the command. The command may end before it has read everything.
         """
         self._start = monotonic()
         with memory_file() as source:
@@ -46,8 +46,8 @@ class BackgroundCommand:
     def wait(self, time_limit: float) -> int | None:
         """Wait for the end of the command, and return its exit status.
 
-        At the time limit, which counts from the start, or if a signal ends this wait, end the process
-        group of the command. Return None after the time limit.
+        The time limit counts from the start of the command. At the time limit, or if a signal ends
+        this wait, end the process group of the command. Return None after the time limit.
         """
         process = self._process
         try:

@@ -32,8 +32,8 @@ def baseline_margins(
 ) -> dict[int, float]:
     """Return the smallest significant difference from the baseline, by agent number.
 
-    It is 0.0 for agents that were measured once, because their noise is not known. More values make
-    it smaller.
+    It is 0.0 for agents that were measured once, because their noise is unknown. With more values, it
+    is smaller.
 
     Args:
         scores: the scores of the agents. Those without values are left out.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _FIRST_COMPARISON = 3
 """The number of rounds before the first comparison."""
 COMPARISONS = 6
-"""The correction for the comparisons of a race, of which there is one after each round.
+"""The number of comparisons for which a race is corrected. It makes one after each round.
 
 With it, fewer than 5 % of the simulated races of equal agents find a difference.
 """

@@ -64,7 +64,7 @@ def median(values: Sequence[float]) -> float:
 def pseudomedian(values: Sequence[float]) -> float:
     """Return the median of the means of all pairs of values.
 
-    It is nearly as precise as the mean, and one value that is far off hardly changes it.
+    It is nearly as precise as the mean, and an outlier hardly changes it.
     """
     means = [
         (first + second) / 2 for index, first in enumerate(values) for second in values[index:]
@@ -75,7 +75,7 @@ def pseudomedian(values: Sequence[float]) -> float:
 def deviation(values: Sequence[float]) -> float:
     """Return the standard deviation of the values, without the influence of outliers.
 
-    The estimate is Qn. No estimate from fewer than six values is robust: then it is the usual one.
+    The estimate is Qn. With fewer than six values no estimate is robust, so use the usual one.
     """
     count = len(values)
     if count < _QN_MINIMUM:
@@ -137,7 +137,7 @@ def compare(
         pooled: the typical deviation of the paired differences. With few rounds it is more reliable
             than that of two agents.
         agents: the number of agents that `pooled` is from.
-        comparisons: the number of comparisons that may all be made with these agents.
+        comparisons: the number of comparisons of these agents, for which the limit is corrected.
     """
     differences = paired(first, second)
     rounds = len(differences)

@@ -22,7 +22,7 @@ _BESIDE_REPOSITORY = "../{repo}"
 
 
 class ProjectFile(NamedTuple):
-    """The settings of the file, and why others of its lines are ignored."""
+    """The settings of the file, and the warnings about lines that are ignored."""
 
     entries: tuple[ConfigEntry, ...] = ()
     warnings: tuple[str, ...] = ()

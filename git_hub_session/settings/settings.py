@@ -41,11 +41,11 @@ class Settings:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The reasons that lines of the file .hubsession are ignored."""
+        """The warnings about lines of the file .hubsession that are ignored."""
         return self._project_file.warnings
 
     def unknown_names(self) -> list[str]:
-        """Return the names in git's configuration that are no setting."""
+        """Return the names in git's configuration that no setting has."""
         names = dict.fromkeys(entry.name for entry in self._entries)
         return [name for name in names if find_setting(name) is None]
 

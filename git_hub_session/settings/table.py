@@ -28,9 +28,9 @@ class Setting(NamedTuple):
     """The commands that use the setting."""
     default: tuple[str, ...] = ()
     option: str = ""
-    """The option of these commands that the setting replaces, or ''."""
+    """The option of these commands whose default the setting is, or ''."""
     unless: tuple[str, ...] = ()
-    """Other options with which the setting is not used in the place of `option`."""
+    """The other options that make the commands ignore the setting."""
     choices: tuple[str, ...] = ()
     """The allowed values, or () if any text is allowed."""
     is_list: bool = False

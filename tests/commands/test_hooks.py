@@ -117,7 +117,7 @@ def test_another_tool_has_replaced_the_hook(files: Hub) -> None:
     assert result == Result(
         1,
         "",
-        f"error: '{path}.before-hub-session' exists, and the hook '{path}' is not of this program\n"
+        f"error: cannot rename the hook '{path}': '{path}.before-hub-session' exists\n"
         f"hint: mv {path}.before-hub-session {path}.before-hub-session.old\n",
     )
     assert entries(directory(files)) == before
