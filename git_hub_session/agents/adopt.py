@@ -37,7 +37,7 @@ def preview_adopt(sid: SessionId, project: Project, options: AdoptOptions) -> Ad
 
 
 def adopt_work(sid: SessionId, project: Project, options: AdoptOptions) -> AdoptPlan:
-    """Record the work as the agent's next attempt. The result has the new worktree, if any.
+    """Record the work as the agent's next attempt. Create no worktree.
 
     Raises:
         NoSuchCommit: the source is neither a branch nor a worktree nor a commit.

@@ -61,7 +61,7 @@ class AdoptSource(NamedTuple):
     name: str
     """The short name of the branch, or the object id of the commit."""
     worktree: Worktree | None
-    """The linked worktree that has it checked out, or None."""
+    """The linked worktree that has the work checked out, or None."""
 
 
 class AdoptPlan(NamedTuple):
@@ -85,8 +85,8 @@ class AdoptPlan(NamedTuple):
         """True if state.json has the attempt and its worktree."""
         record = self.session.agent_record(agent_name(self.branch.agent))
         has_path = not self.path or is_same_path(record.worktree, self.path)
-        is_running = self.session.state == self.state
-        return is_running and has_path and record.attempt == self.branch.attempt
+        has_state = self.session.state == self.state
+        return has_state and has_path and record.attempt == self.branch.attempt
 
     @property
     def is_complete(self) -> bool:
@@ -211,7 +211,7 @@ def _find_checkout(ref: str, worktrees: Sequence[Worktree]) -> Worktree | None:
 def _refuse_lost_work(
     source: AdoptSource, session: Session, options: AdoptOptions, worktrees: Sequence[Worktree]
 ) -> None:
-    """Raise Refused if the agent's worktree has other work that no record would name any more."""
+    """Raise Refused if the agent has other work off its branch: no record would name it any more."""
     adopted = source.worktree.git_dir if source.worktree else ""
     for git_dir, attempt in off_branch_attempts([session], worktrees).items():
         if attempt.agent == options.agent and git_dir != adopted:

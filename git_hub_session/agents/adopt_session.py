@@ -1,8 +1,7 @@
 """Plan a session that records the refs and worktrees of a lost session.
 
-The directory of the lost session is missing in the hub.
-
-The session is created in one step, with all of its agents. So a kill leaves nothing, or the session.
+A lost session has refs or worktrees, but no directory in the hub. The new session is created in one
+step, with all of its agents: after a kill, it is complete, or does not exist.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ class CommitResult(NamedTuple):
     commit: str = ""
     """The object id of the new commit."""
     reason: str = ""
-    """The reason why the changes are still uncommitted."""
+    """The reason that the changes are still uncommitted."""
 
 
 def commit_changes(branch: AgentBranch, git_dir: str, title: str, project: Project) -> CommitResult:
@@ -62,7 +62,7 @@ def commit_changes(branch: AgentBranch, git_dir: str, title: str, project: Proje
 
 
 def _blocking_reason(worktree: Worktree, branch: AgentBranch, repo: GitRepo) -> str:
-    """Return why nothing may be committed in the worktree, or ''."""
+    """Return the reason that nothing may be committed in the worktree, or ''."""
     if worktree.lock_reason is not None:
         return "its worktree is locked"
     if worktree.operation:

@@ -117,7 +117,7 @@ def _find_failed(
 ) -> dict[int, LastRun]:
     """Return the last runs of the agents that failed, were interrupted or never ran.
 
-    Raises Refused if no agent did.
+    Raise Refused if there is no such agent.
     """
     with project.store.open_directory(session.id) as directory:
         active_runs = runs.active_runs(directory, runs.EXEC)

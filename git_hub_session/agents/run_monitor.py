@@ -55,7 +55,7 @@ class AgentRun(NamedTuple):
     commit: str = ""
     """The commit of the changes that the command left, or ''."""
     not_committed: str = ""
-    """The reason why changes that had to be committed are uncommitted, or ''."""
+    """The reason that `exec --commit` could not commit the changes, or ''."""
     tries: int = 0
     """The number of times that the command has run."""
     commits_only: bool = False
@@ -63,7 +63,7 @@ class AgentRun(NamedTuple):
     command: str = ""
     """The beginning of the command."""
     reason: str = ""
-    """The reason why the command cannot run, or why later commits are not on the branch, or ''."""
+    """The reason that the command cannot run, or that commits are not on the branch, or ''."""
     hint: str = ""
     """The command that removes the reason, or ''."""
     uncommitted: int = 0
@@ -78,7 +78,7 @@ class AgentRun(NamedTuple):
     def has_not_failed(self) -> bool:
         """True if the command has not run, or has not failed.
 
-        A command fails too if a change that had to be committed is uncommitted.
+        A command counts as failed if `exec --commit` could not commit the changes.
         """
         result = self.result
         return result is None or not (result.status or result.stop_reason or self.not_committed)

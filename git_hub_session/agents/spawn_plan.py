@@ -202,7 +202,7 @@ def _choose_start(
 ) -> str:
     """Return the commit that the attempt starts from, or '' for the base commit of the session.
 
-    An interrupted spawn has recorded it. Raise Refused if that was another one than in the options.
+    An interrupted spawn has recorded the commit. Raise Refused if `--base` names another commit.
     """
     recorded = history.record.starts.get(f"attempt-{branch.attempt}", "")
     if not history.is_interrupted or not repo.has_commit(recorded):
@@ -218,7 +218,7 @@ def _choose_start(
 def _refuse_other_start(
     branch: AgentBranch, session: Session, repo: GitRepo, options: SpawnOptions
 ) -> None:
-    """Raise Refused if an agent that exists already has another start than `--base` names."""
+    """Raise Refused if an existing agent starts from another commit than that of `--base`."""
     if not options.base or options.base == find_base_commit(session, repo, branch):
         return
     name = agent_name(branch.agent)

@@ -155,14 +155,14 @@ def find_candidates(
     include_failed: bool = False,
     with_earlier: bool = False,
 ) -> list[Candidate]:
-    """Return the attempts to measure.
-
-    With `with_earlier`, these are the attempts with a commit and a tree of their own, and always the
-    last one. With `in_place`, these are the last attempts. Otherwise, these are those that count.
+    """Return the attempts to measure: of each agent, the attempt that counts.
 
     Args:
-        in_place: also find the worktree of each agent to measure in, or the reason for none.
+        in_place: return the last attempt of each agent, with the worktree to measure in, or the
+            reason for none.
         include_failed: measure and rank agents whose last run failed.
+        with_earlier: return all attempts that have a commit and a tree of their own, and always the
+            last one.
 
     Raises:
         Refused: the state forbids an evaluation, or no agent has a branch.
@@ -240,7 +240,7 @@ def _select_attempts(
 ) -> list[Candidate]:
     """Return the attempts of one agent that have a tree of their own, and always the last one.
 
-    Also return those whose worktree is on another branch: their work is not all measured.
+    Also return those whose worktree is on another branch: their branch does not have all of the work.
     An attempt that cannot be measured does not replace an earlier one with the same tree.
     """
     selected: list[Candidate] = []
@@ -276,7 +276,7 @@ def _make_candidate(
     if worktree is None:
         off_branch = lost_reason(branch, session, repo)
     else:
-        # The commits of the attempt's branch are then not all of the agent's work.
+        # With another branch, the attempt's branch does not have all of the agent's work.
         off_branch = wrong_branch_reason(worktree, branch, project.repo)
     return Candidate(
         branch,
@@ -288,7 +288,7 @@ def _make_candidate(
 
 
 def describe_failures(candidates: Sequence[Candidate]) -> str:
-    """Return why the candidates failed, such as "agent-2: failed with exit code 1"."""
+    """Return the failures of the candidates, such as "agent-2: failed with exit code 1"."""
     return "; ".join(f"{candidate.name}: {candidate.failure}" for candidate in candidates)
 
 

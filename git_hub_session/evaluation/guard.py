@@ -140,8 +140,8 @@ def mark_guarded(
 def _different_paths(paths: set[bytes], commit: str, base: str, repo: GitRepo) -> set[bytes]:
     """Return the paths that differ between two commits.
 
-    After `git commit --amend` of a commit that the agent did not make, the merge base is an earlier
-    commit. The agent has not changed the files of the amended commit that it kept.
+    If an agent amends a commit of the base branch, the merge base is the commit before it. The files
+    that the agent kept from the amended commit are not changes of the agent.
     """
     entries, base_entries = repo.tree_entries(commit), repo.tree_entries(base)
     return {path for path in paths if entries.get(path) != base_entries.get(path)}

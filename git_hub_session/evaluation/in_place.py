@@ -45,7 +45,7 @@ def with_worktree(
 def with_others_uncommitted(
     candidates: Sequence[Candidate], worktrees: Mapping[AgentBranch, Worktree], project: Project
 ) -> list[Candidate]:
-    """Return the candidates. The last one of each agent has the files of its other attempts.
+    """Return the candidates, the last one of each agent with the files of its other attempts.
 
     Args:
         worktrees: the worktree of each attempt that has one.

@@ -62,9 +62,9 @@ def judge_candidates(
 ) -> EvalResult:
     """Return the result with the judge's ranking.
 
-    Candidates without a rank or with a reason are not judged. They stay behind the others. If only
-    one candidate is left, the judge's command runs only without a metric: it says if the candidate
-    improves on the baseline.
+    Candidates without a rank, or with a reason, are not judged, and stay behind the others. If only
+    one candidate is left and has a metric, the command does not run. Without a metric, only the
+    command can tell if the candidate improves on the baseline.
 
     Args:
         task_file: the path of the file with the task.

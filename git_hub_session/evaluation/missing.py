@@ -35,7 +35,9 @@ class IncompleteWorktree(Refused):
 
 
 def find_missing(status: int, output: str) -> str:
-    """Return what a failed command did not find, such as "No module named 'x'", or ''.
+    """Return the error of a failed command that misses something, such as "No module named 'x'".
+
+    Return '' if nothing is missing.
 
     Args:
         status: the exit status of the command.

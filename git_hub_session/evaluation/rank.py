@@ -90,8 +90,8 @@ def _choose_attempts(
 def _choose_attempt(attempts: Sequence[RankedCandidate], options: EvalOptions) -> RankedCandidate:
     """Return the best attempt of one agent.
 
-    The last one counts among those that the measurements cannot tell apart: it usually continues the
-    earlier ones. If no attempt can be ranked, it is the last one too.
+    If the measurements cannot tell several attempts apart, the last of them counts, because it usually
+    continues the earlier ones. If no attempt can be ranked, the last attempt counts.
     """
     fit = [ranked for ranked in attempts if not ranked.reason and not ranked.candidate.is_left_out]
     if len(fit) < 2:

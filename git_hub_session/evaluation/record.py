@@ -32,7 +32,7 @@ def record_result(
 ) -> EvalResult:
     """Write the result into the log and into state.json, which may have changed in the meantime.
 
-    The log comes first: it must have each evaluation that state.json has ever had.
+    Write the log first, so that it has each evaluation that state.json has ever had.
     """
     session = locked.read()
     if session.state not in (State.RUNNING, State.EVALUATING):

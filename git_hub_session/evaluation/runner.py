@@ -58,7 +58,7 @@ class TargetRunner:
         self._left: dict[str, list[str]] = {}
         """The names of the processes that the commands of a target left running."""
         self._remaining: dict[str, list[str]] = {}
-        """The names of those that could not be ended."""
+        """The names of these processes that could not be ended."""
         self._changed: dict[str, set[bytes]] = {}
         """The tracked files that changed while the commands of a target ran."""
 

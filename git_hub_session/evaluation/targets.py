@@ -185,8 +185,8 @@ def _refuse_other_directory(worktree: EvalWorktree) -> None:
 def _restore_index(worktree: EvalWorktree) -> None:
     """Write the index again as git wrote it for the new worktree. Remove git's stale locks.
 
-    In the index of the command, files can be marked as unchanged. The modification time has to be
-    the old one: git compares it with those of the files.
+    The command may have marked files in the index as unchanged. Restore the modification time of the
+    index too: git compares it with the times of the files.
     """
     for name in _LOCK_FILES:
         with suppress(FileNotFoundError):

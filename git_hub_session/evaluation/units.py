@@ -54,9 +54,9 @@ class ComparedMeasurements(NamedTuple):
 def convert_to_one_unit(
     measurements: Mapping[str, Measurement], baseline: Quantity | None
 ) -> ComparedMeasurements:
-    """Convert all values to the unit of the baseline, or to that of most agents.
+    """Convert all values to the unit of the baseline, or else to the unit of most agents.
 
-    A target has no values if its unit cannot be converted. If no unit is that of most agents, no
+    A target has no values if its unit cannot be converted. If there is no unit of most agents, no
     agent has values.
 
     Args:
@@ -86,7 +86,7 @@ def convert_to_one_unit(
 
 
 def _find_common_unit(units: Mapping[str, str]) -> str | None:
-    """Return the unit that the most targets can be converted to. Return None if two are equal."""
+    """Return the unit to which most targets can be converted, or None if two units tie."""
     counts = {
         unit: sum(
             convert_quantity(Quantity(0, other), unit) is not None for other in units.values()

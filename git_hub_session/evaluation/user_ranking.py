@@ -90,7 +90,7 @@ def _with_recorded_values(ranked: RankedCandidate, recorded: AgentResult | None)
 def _refuse_rank_without_commit(session: Session, ranking: Sequence[Candidate]) -> None:
     """Raise Refused if an agent without a commit of its own on its branch ranks too high.
 
-    It must not be the first, and not come before an agent that has such a commit.
+    Such an agent must not be the first, and must not come before an agent with a commit.
     """
     for index, candidate in enumerate(ranking):
         if candidate.is_eligible:

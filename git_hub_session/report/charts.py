@@ -164,12 +164,13 @@ def _comparable_groups(facts: SessionFacts) -> list[list[EvaluationEntry]]:
     return [group for group in groups if group][-_MAX_EVALUATIONS:]
 
 
-Point = tuple[int, "EvaluationEntry"]
+_Point = tuple[int, "EvaluationEntry"]
+"""The number of an evaluation, and an entry of the evaluation."""
 
 
-def _series(groups: Sequence[Sequence[EvaluationEntry]]) -> dict[tuple[int, int], list[Point]]:
+def _series(groups: Sequence[Sequence[EvaluationEntry]]) -> dict[tuple[int, int], list[_Point]]:
     """Return the entries of each attempt with the numbers of their evaluations."""
-    series: dict[tuple[int, int], list[Point]] = {}
+    series: dict[tuple[int, int], list[_Point]] = {}
     for index, group in enumerate(groups):
         for entry in group:
             series.setdefault((entry.agent, entry.attempt), []).append((index, entry))
@@ -178,13 +179,13 @@ def _series(groups: Sequence[Sequence[EvaluationEntry]]) -> dict[tuple[int, int]
 
 
 def _series_marks(
-    series: Mapping[tuple[int, int], Sequence[Point]],
+    series: Mapping[tuple[int, int], Sequence[_Point]],
     facts: SessionFacts,
     steps: Scale,
     scale: Scale,
 ) -> Iterator[Markup]:
     ends = {key: scale.place(points[-1][1].value or 0.0) for key, points in series.items()}
-    spread = _spread(ends)
+    spread = _spread_labels(ends)
     for index, (key, points) in enumerate(series.items()):
         color = series_class(index)
         winner = facts.winner == AgentBranch(facts.session.id, *key)
@@ -199,8 +200,12 @@ def _series_marks(
         yield label(steps.end + 18, spread[key] + 4, name, class_=color, most=20)
 
 
-def _spread(ends: Mapping[tuple[int, int], float]) -> dict[tuple[int, int], float]:
-    """Move the labels apart that would cover each other, and keep them above the names below."""
+def _spread_labels(ends: Mapping[tuple[int, int], float]) -> dict[tuple[int, int], float]:
+    """Return positions at which no label covers another one, or the names below the chart.
+
+    Args:
+        ends: the wanted positions of the labels.
+    """
     order = sorted(ends, key=lambda key: ends[key])
     placed: dict[tuple[int, int], float] = {}
     free = 0.0

@@ -34,7 +34,7 @@ class Event(NamedTuple):
     end: float | None = None
     """The end of a run, or None."""
     by: str = ""
-    """The person that changed the state, or ''."""
+    """The user that caused the event, or ''."""
 
 
 def list_events(facts: SessionFacts) -> list[Event]:

@@ -41,7 +41,7 @@ MAX_GRAPH = 150
 
 
 class Graph(NamedTuple):
-    """The newest commits of all attempts, with their parents, and the commits they start from."""
+    """The newest commits of all attempts with their parents, and the starts of the attempts."""
 
     commits: Mapping[str, Commit] = {}
     parents: Mapping[str, Sequence[str]] = {}
@@ -75,7 +75,7 @@ class SessionFacts(NamedTuple):
     several: frozenset[int] = frozenset()
     """The agents that have several attempts."""
     warnings: tuple[str, ...] = ()
-    """The reasons why the board or the log of the evaluations cannot be read."""
+    """The reasons that the board or the log of the evaluations cannot be read."""
 
     @property
     def evaluation(self) -> Evaluation:
@@ -136,7 +136,7 @@ def _with_several_attempts(
 
 
 def _read_log(session: Session, project: Project) -> tuple[EvaluationLog, str]:
-    """Return the log of all evaluations, and why it cannot be read, or ''."""
+    """Return the log of all evaluations, and the reason that it cannot be read, or ''."""
     try:
         with project.store.open_directory(session.id) as directory:
             return read_evaluations(directory), ""
@@ -157,7 +157,7 @@ def _read_posts(session: Session, project: Project) -> tuple[tuple[Post, ...], s
 
 
 def read_graph(attempts: Sequence[AttemptSummary], session: Session, repo: GitRepo) -> Graph:
-    """Return the commits of the attempts, of the merge, and the commits they start from."""
+    """Return the commits of the attempts and of the merge, and the commits that they start from."""
     tips = [summary.attempt.commit for summary in attempts]
     branches = [summary.attempt.branch for summary in attempts]
     hidden = {find_base_commit(session, repo, branch) for branch in branches} - {""}

@@ -1,7 +1,7 @@
 """A session as Markdown, to paste into a pull request.
 
-A site such as GitHub turns a name after "@", a number after "#", a word such as "fixes" and an image
-in a text into an effect. So each text from the repository is in a code span or in a code block.
+A text on a site such as GitHub can mention users ("@name"), close issues ("fixes #1") and load images.
+So each text from the repository is in a code span or in a code block.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _row(cells: Iterable[str]) -> str:
 def _cell(text: str, *, is_code: bool) -> str:
     """Return a cell. In a table, a vertical bar is escaped also in a code span.
 
-    Some programs take a backslash before the escape as another escape. So separate the two.
+    Put a space between a backslash and this escape: some programs read the two as another escape.
     """
     shown = code_span(text) if is_code else escape_control(text)
     return shown.replace("\\|", "\\ |").replace("|", "\\|")

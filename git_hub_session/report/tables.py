@@ -32,7 +32,7 @@ class Table(NamedTuple):
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
     has_newest_last: bool = False
-    """True if the last rows matter most, if not all can be shown."""
+    """True if a report shows the last rows, and not the first ones, of a long table."""
 
     def without_empty_columns(self) -> Table:
         """Return the table without the columns in which all cells are empty."""
