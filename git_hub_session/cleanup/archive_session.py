@@ -54,16 +54,16 @@ def archive_session(
         LockHeld: another process has locked the session.
         HookRefused: a hook rejects the archive.
     """
-    with project.store.lock_session(sid) as edit:
-        session = edit.read()
+    with project.store.lock_session(sid) as locked:
+        session = locked.read()
         steps = _archive_steps(session)
-        refuse_if_evaluated(sid, edit.directory)
+        refuse_if_evaluated(sid, locked.directory)
         check_reference_hook(session, project.repo, project.git)
-        report = clean_up_locked(edit, sid, project, options, archiving=True)
+        report = clean_up_locked(locked, sid, project, options, archiving=True)
         if not report.is_finished:
             return ArchiveResult(session.state, (), report, is_finished=False)
         if steps:
-            edit.update(partial(_with_transitions, steps=steps, project=project, reason=reason))
+            locked.update(partial(_with_transitions, steps=steps, project=project, reason=reason))
         return ArchiveResult(session.state, steps, report, is_finished=True)
 
 

@@ -125,12 +125,12 @@ def clean_up_session(
     sid: SessionId, project: Project, options: CleanupOptions, *, archiving: bool
 ) -> CleanupReport:
     """Lock the session and clean it up. Call it again to finish an interrupted cleanup."""
-    with project.store.lock_session(sid) as edit:
-        return clean_up_locked(edit, sid, project, options, archiving=archiving)
+    with project.store.lock_session(sid) as locked:
+        return clean_up_locked(locked, sid, project, options, archiving=archiving)
 
 
 def clean_up_locked(
-    edit: LockedSession,
+    locked: LockedSession,
     sid: SessionId,
     project: Project,
     options: CleanupOptions,
@@ -149,12 +149,12 @@ def clean_up_locked(
         worktrees = [worktree for worktree in worktrees if os.path.lexists(worktree.git_dir)]
     neighbors = Neighbors(project, worktrees)
     plans = plan_cleanup(sid, project, options, neighbors)
-    report = _save_and_remove(edit, sid, project, plans, options)
-    report = _remove_copies(edit, report, project, options, worktrees)
+    report = _save_and_remove(locked, sid, project, plans, options)
+    report = _remove_copies(locked, report, project, options, worktrees)
     kept = (*report.kept, *_kept_main_worktree(sid, project.paths))
     report = report._replace(kept=kept, notes=(*notes, *report.notes))
     if archiving:
-        report = _archive(edit, report, project, keep_branch)
+        report = _archive(locked, report, project, keep_branch)
     if report.branches.archived or any(outcome.saved for outcome in report.outcomes):
         warnings = exposed_ref_warnings(lambda: project.config_entries)
         report = report._replace(notes=(*report.notes, *warnings))
@@ -162,7 +162,7 @@ def clean_up_locked(
 
 
 def _remove_copies(
-    edit: LockedSession,
+    locked: LockedSession,
     report: CleanupReport,
     project: Project,
     options: CleanupOptions,
@@ -180,7 +180,7 @@ def _remove_copies(
     paths = {outcome.path for outcome in report.removed}
     for copy in linked_worktrees(common_dir):
         if copy.name not in known and copy.path in paths:
-            more = clean_up_missing_worktree(edit, sid, project, options, copy.git_dir)
+            more = clean_up_missing_worktree(locked, sid, project, options, copy.git_dir)
             report = report._replace(
                 removed=(*report.removed, *(outcome for outcome in more.removed if outcome.saved)),
                 kept=(*report.kept, *more.kept),
@@ -190,14 +190,14 @@ def _remove_copies(
 
 
 def _archive(
-    edit: LockedSession, report: CleanupReport, project: Project, keep_branch: str
+    locked: LockedSession, report: CleanupReport, project: Project, keep_branch: str
 ) -> CleanupReport:
     """Turn the branches of the session into archive tags. Return the complete report."""
     sid, notes = report.session, [*report.notes]
     off_branch = _branches_to_keep(report.kept)
     try:
         branches = _archivable_branches(sid, project, {*off_branch, keep_branch})
-        notes += save_and_record_reflogs(edit, sid, project, branches)
+        notes += save_and_record_reflogs(locked, sid, project, branches)
         context = _archive_context(sid, project)
         keep_lfs_contents(context, branches, project.paths.common_dir)
         archived = archive_branches(
@@ -220,7 +220,7 @@ def _archive_context(sid: SessionId, project: Project) -> ArchiveContext:
 
 
 def clean_up_missing_worktree(
-    edit: LockedSession, sid: SessionId, project: Project, options: CleanupOptions, git_dir: str
+    locked: LockedSession, sid: SessionId, project: Project, options: CleanupOptions, git_dir: str
 ) -> CleanupReport:
     """Clean up the worktree with this git dir, whose directory is missing.
 
@@ -234,11 +234,11 @@ def clean_up_missing_worktree(
         for plan in plans
         if plan.state.is_marked_for_deletion or not os.path.lexists(plan.worktree.path)
     ]
-    return _save_and_remove(edit, sid, project, missing, options)
+    return _save_and_remove(locked, sid, project, missing, options)
 
 
 def _save_and_remove(
-    edit: LockedSession,
+    locked: LockedSession,
     sid: SessionId,
     project: Project,
     plans: Sequence[WorktreePlan],
@@ -251,7 +251,7 @@ def _save_and_remove(
     work = work_by_attempt(sid, project, saved_plans)
     rescues = rescues_by_agent(sid, saved_plans, kept)
     try:
-        notes = record_rescues(edit, rescues, work, format_iso(project.now()))
+        notes = record_rescues(locked, rescues, work, format_iso(project.now()))
     except CannotWrite as error:
         message = f"cannot record the rescue refs: {error.message}"
         reason = Reason("cannot-save", message, error.hint)

@@ -80,7 +80,7 @@ def save_worktrees(
 
 
 def record_rescues(
-    edit: LockedSession,
+    locked: LockedSession,
     rescues: Mapping[str, list[str]],
     work: Mapping[str, Mapping[str, str | None]],
     at: str,
@@ -94,7 +94,7 @@ def record_rescues(
         return with_work(with_rescues(session, rescues, at=at), work, at=at)
 
     try:
-        edit.update(with_saved_work)
+        locked.update(with_saved_work)
     except CannotWrite:
         raise
     except (HubError, OSError) as error:
@@ -210,7 +210,7 @@ def work_by_attempt(
 
 
 def save_and_record_reflogs(
-    edit: LockedSession, sid: SessionId, project: Project, branches: Iterable[Branch]
+    locked: LockedSession, sid: SessionId, project: Project, branches: Iterable[Branch]
 ) -> list[str]:
     """Save and record the commits that only the reflogs of branches contain. Return notes."""
     saved = save_reflog_commits(sid, project.git, project.repo, branches)
@@ -220,7 +220,7 @@ def save_and_record_reflogs(
         for ref, oids in refs.items()
     ]
     rescues = group_by_agent(sid, [(branch, [*refs]) for branch, refs in saved.items()])
-    return [*notes, *record_rescues(edit, rescues, {}, format_iso(project.now()))]
+    return [*notes, *record_rescues(locked, rescues, {}, format_iso(project.now()))]
 
 
 def _describe_commits(count: int, branch: str) -> str:
