@@ -40,7 +40,7 @@ EXPECTED = re.compile(
     r"|session X or its branches changed|the checkout of X changed|the branch of .* moved"
     r"|.*: the result of the merge was not measured|git cannot (update X, where X is checked out|move X))"
     r"|agent-X.*: kept .*\n  (in use by|exec-X+ is running|another branch is checked out|the evaluation|the administrative files changed|files changed|files were written|the index is locked|its .git file|the directory was removed|cannot save the work)"
-    r"|kept branch: (moved meanwhile|checked out in a worktree|X exists and points|git refused: .* lock)"
+    r"|kept branch: (moved in the meantime|checked out in a worktree|X exists and points|git refused: .* lock)"
 )
 
 # An agent: write a file that contains its own name, record it in the journal, and maybe commit it.

@@ -211,7 +211,7 @@ def _find_checkout(ref: str, worktrees: Sequence[Worktree]) -> Worktree | None:
 def _refuse_lost_work(
     source: AdoptSource, session: Session, options: AdoptOptions, worktrees: Sequence[Worktree]
 ) -> None:
-    """Raise Refused if the agent has other work off its branch: no record would name it any more."""
+    """Raise Refused if the agent has other work off its branch, which no record would name then."""
     adopted = source.worktree.git_dir if source.worktree else ""
     for git_dir, attempt in off_branch_attempts([session], worktrees).items():
         if attempt.agent == options.agent and git_dir != adopted:

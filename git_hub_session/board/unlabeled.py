@@ -60,9 +60,9 @@ class UnlabeledPosts:
 
     @cached_property
     def _time_span(self) -> tuple[float, float]:
-        """The times at which this session and the next one were created, in whole seconds as in posts.
+        """The times at which this session and the next one were created.
 
-        The other sessions are read only if a post names no session.
+        They are whole seconds, as in posts. The other sessions are read only if a post needs them.
         """
         start = parse_iso(self._session.created)
         if start is None:

@@ -100,7 +100,7 @@ def plan_archive(
     archived: list[ArchivedBranch] = []
     skipped: list[SkippedBranch] = []
     agents = {branch.ref: parse_agent_branch(branch.ref) for branch in branches}
-    short_tagged = _short_tagged(filter(None, agents.values()))
+    short_tagged = _attempts_with_short_tag(filter(None, agents.values()))
     repo = context.repo
     refs = {ref: repo.find_ref_target(ref) for ref in repo.refs(*archive_prefixes(context.sid))}
     for branch in branches:
@@ -143,7 +143,7 @@ def choose_tag(
     return "" if tag not in refs and context.is_in_base(agent, oid) else tag
 
 
-def _short_tagged(agents: Iterable[AgentBranch]) -> set[AgentBranch]:
+def _attempts_with_short_tag(agents: Iterable[AgentBranch]) -> set[AgentBranch]:
     """Return the attempt of each agent that gets the short tag."""
     chosen: dict[int, AgentBranch] = {}
     for agent in agents:
@@ -175,7 +175,7 @@ def _ref_commands(plan: ArchivePlan) -> list[str]:
 
 
 def check_reference_hook(session: Session, repo: GitRepo, git: Git) -> None:
-    """Ask the reference-transaction hook about all branches. Raise HookRefused."""
+    """Raise HookRefused if the reference-transaction hook rejects the archive of all branches."""
     context = ArchiveContext(session.id, session, repo)
     plan = plan_archive(context, repo.branches(branch_prefix(session.id)), ())
     if not plan.archived:
@@ -234,7 +234,7 @@ def archive_branches(
             for ref in moved:
                 del candidates[ref]
                 if ref in current:
-                    skipped.append(SkippedBranch(ref, "moved meanwhile"))
+                    skipped.append(SkippedBranch(ref, "moved in the meantime"))
     return ArchivePlan(plan.archived, (*plan.skipped, *skipped))
 
 

@@ -36,7 +36,7 @@ class ExpiredRef(NamedTuple):
     """ARCHIVED or RESCUED."""
     ref: str
     oid: str
-    """The object id in the ref, which is that of a tag object for an annotated tag."""
+    """The object id in the ref. For an annotated tag, this is the id of the tag object."""
     subject: str
     commits: int
     """The number of commits that no ref reaches after all expired refs are deleted."""
@@ -50,10 +50,10 @@ class Expiry(NamedTuple):
 
 
 def finished_sessions(project: Project, min_age: float | None) -> list[Session]:
-    """Return the finished sessions, and with `min_age` only those not updated for so long.
+    """Return the finished sessions, or only those that were not updated for `min_age`.
 
     Args:
-        min_age: a time in seconds, or None for sessions of any age.
+        min_age: the time in seconds, or None for sessions of any age.
     """
     limit = None if min_age is None else project.now() - min_age
     return _select_finished(project.store.read_all(), limit)
@@ -62,7 +62,7 @@ def finished_sessions(project: Project, min_age: float | None) -> list[Session]:
 def _select_finished(
     sessions: Iterable[Session | UnreadableSession], limit: float | None
 ) -> list[Session]:
-    """Return the finished sessions, and with `limit` only those not updated after this time."""
+    """Return the finished sessions, or only those that were not updated after the time `limit`."""
     found = []
     for session in sessions:
         if isinstance(session, Session) and session.state in FINISHED:

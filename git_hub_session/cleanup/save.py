@@ -87,7 +87,7 @@ def record_rescues(
 ) -> list[str]:
     """Record the rescue refs and the last work of each attempt in state.json.
 
-    Return a warning if state.json cannot be read. Raises CannotWrite if it cannot be written.
+    Return a warning if state.json cannot be read. Raise CannotWrite if it cannot be written.
     """
 
     def with_saved_work(session: Session) -> Session:
@@ -109,7 +109,7 @@ def _save_worktree(
     plan: WorktreePlan,
     saved: list[SavedWork],
 ) -> None:
-    """Create the rescue refs of one worktree, and add them to `saved`. Raises CannotSave."""
+    """Create the rescue refs of one worktree, and add them to `saved`. Raise CannotSave."""
     prefix = rescue_prefix(sid, plan.branch)
     try:
         if plan.has_changes or plan.has_filtered_files:

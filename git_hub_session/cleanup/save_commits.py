@@ -1,7 +1,7 @@
 """Save commits that no ref contains.
 
-A loop of `git commit --amend` or `git reset` leaves hundreds of them in a reflog. One rescue ref keeps
-all commits of a branch: it points to a commit whose parents they are.
+A loop of `git commit --amend` or `git reset` leaves hundreds of such commits in a reflog. One rescue ref
+keeps all commits of a branch: the ref points to a new commit that has these commits as parents.
 """
 
 from __future__ import annotations

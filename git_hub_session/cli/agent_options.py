@@ -71,7 +71,8 @@ def read_task(args: Arguments, inherited: str | None) -> str:
 def parse_selected_agents(args: Arguments, count: int, reporter: Reporter) -> Sequence[int]:
     """Return the agents of ONLY, or () for all agents.
 
-    `--agents` has the same effect. It warns about a number, which `init` and `run` take for a count.
+    `--agents` has the same effect. A single number gives a warning, because `init` and `run` use it as
+    the number of agents.
 
     Args:
         count: the number of agents of the session.

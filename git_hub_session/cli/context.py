@@ -78,7 +78,7 @@ class Context:
         """
         try:
             command = self.project.settings.value(event)
-        except HubError as error:  # the change is made already
+        except HubError as error:  # the command has already made its change
             self.reporter.warn(error.message)
             return
         if command:

@@ -24,8 +24,8 @@ _BELOW = " " * len("RANK  ")
 def result_table(result: EvalResult, style: TerminalStyle, *, is_ranked: bool) -> list[str]:
     """Return the lines of the table.
 
-    On a narrow terminal, SPREAD is left out, because METRIC has the interval. So are DELTA without
-    values, FILES and +/-. Other cells that do not fit are below their row.
+    On a narrow terminal, leave out SPREAD, because METRIC has the interval, an empty DELTA, FILES and
+    +/-. Put other cells that do not fit below their row.
 
     Args:
         is_ranked: False to leave out the columns of the ranking.

@@ -16,7 +16,7 @@ AUTO = "auto"
 """The value of --repeat for a race (ranking/race.py)."""
 
 GUARD = Option("--guard", "path to measure as in the base branch", "<path>", repeatable=True)
-NO_GUARD = Option("--no-guard", "guard no path, also none that the eval command names")
+NO_GUARD = Option("--no-guard", "guard no path, not even one that the eval command names")
 
 HOLDOUT = Option(
     "--holdout", "directory with files that only measured worktrees get", "<directory>"

@@ -209,9 +209,9 @@ def _progress_delay() -> int:
 
 
 class ElapsedLine:
-    """The line that shows how long commands have run, while they print nothing.
+    """The line with the elapsed time of each running command, while the commands print nothing.
 
-    It is shown on standard error, only on a terminal, and after the delay of `make_progress`.
+    Show it on standard error, only on a terminal, and after the delay of `make_progress`.
     """
 
     def __init__(self, *, is_enabled: bool) -> None:

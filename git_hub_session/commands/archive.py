@@ -24,9 +24,9 @@ USAGE = Usage(
 
 
 def run(context: Context, args: Arguments) -> ArchiveView:
-    """Replace all branches with tags and remove the worktrees, but keep their changes.
+    """Save the changes, remove the worktrees, and replace all branches with tags.
 
-    The session becomes `archived` if nothing had to be kept in place.
+    The session becomes `archived` if no worktree and no branch was kept.
     """
     sid = context.require_session(args.argument, "archive")
     project = context.project

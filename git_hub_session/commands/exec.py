@@ -88,10 +88,10 @@ USAGE = Usage(
 
 
 def run(context: Context, args: Arguments, following: Sequence[str] = ()) -> ExecView:
-    """Run the command for all selected agents, and print its output as it comes.
+    """Run the command for all selected agents, and print its output as it arrives.
 
     Args:
-        following: the commands that continue after `exec`, to print them if a signal ends the run.
+        following: the commands that continue after `exec`. Print them if a signal ends the run.
     """
     args = with_agent_command(context, args)
     sid = context.require_session(args.argument, "exec")
@@ -177,7 +177,7 @@ class _LiveDisplay(RunObserver):
             self._is_open = False
 
     def continue_commands(self, sid: SessionId, args: Arguments) -> list[str]:
-        """Return the commands that do what an interrupted run has left to do."""
+        """Return the commands that finish an interrupted run."""
         if self._success_by_agent is None:
             return [_repeat_command(sid, args)]
         done = [agent for agent, has_succeeded in self._success_by_agent.items() if has_succeeded]
@@ -296,8 +296,9 @@ class ExecView(View):
 
     def _preview_line(self, agent_run: AgentRun) -> str:
         if agent_run.reason:
-            return f"Would not run it for {agent_run.agent}: {escape_control(agent_run.reason)}"
+            reason = escape_control(agent_run.reason)
+            return f"Would not run the command for {agent_run.agent}: {reason}"
         if agent_run.commits_only:
             return f"Would commit the changes of {agent_run.agent}"
         path = escape_control(relative_path(agent_run.path, self.cwd))
-        return f"Would run it for {agent_run.agent} in {path}"
+        return f"Would run the command for {agent_run.agent} in {path}"

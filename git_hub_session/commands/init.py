@@ -99,7 +99,8 @@ USAGE = Usage(
 def run(context: Context, args: Arguments) -> InitView:
     """Create the session. If two processes want the same id, only one gets it.
 
-    A session after another one inherits its settings, and a lost session has its own.
+    The settings of git and of .hubsession do not apply to a session that inherits the settings of
+    another one, or to a lost session.
     """
     if args.has("after") or args.has("adopt"):
         return initialize(context, args)

@@ -214,8 +214,9 @@ class ListView(View):
         self.now = now
         self.filtered = filtered
         self.missing = missing
-        self.commands = commands
         """The ids of sessions that have branches, if the hub has no session."""
+        self.commands = commands
+        """The commands that restore the hub of these sessions."""
 
     @property
     def exit_code(self) -> int:

@@ -1,4 +1,4 @@
-"""Find the words that are possible next in a command line, from the usage table of the command.
+"""Find the words that are possible next in a command line, from the usage of the command.
 
 A usage line such as "path [<options>] [<id>] <agent>" lists the arguments of the command. The name
 of an argument or of an option's value, such as "<id>", is its kind.

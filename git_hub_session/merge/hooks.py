@@ -34,8 +34,8 @@ _NO_HOOKS = {"core.hooksPath": os.devnull}
 def may_have_hooks(common_dir: str, settings: Mapping[str, str], names: Iterable[str]) -> bool:
     """Return False if there is certainly none of these hooks.
 
-    `git hook run` decides whether a hook runs. This only saves its index and its processes: no
-    setting names hooks, and the default directory has none.
+    Then no setting names hooks, and the default directory has none of them. Otherwise `git hook run`
+    decides if a hook runs, which costs processes and a temporary index.
 
     Args:
         settings: all settings in the worktree of the merge.
@@ -56,8 +56,8 @@ def run_commit_hooks(
 ) -> bytes:
     """Run the hooks before the commit with an index of the merged tree. Return the message.
 
-    The hooks may edit the message. If the branch is not checked out, there is no such index, and
-    the first hook does not run: it checks the files of the merge.
+    The hooks may edit the message. If the branch is not checked out, there is no such index. Then the
+    first hook does not run, because it checks the files of the merge.
 
     Raises:
         HookRefused: a hook failed.

@@ -93,7 +93,7 @@ def merge_winner(
         notes = _post_summary(plan, commit, report, project)
         locked.update(partial(_with_merged_state, plan=plan, project=project))
         if plan.checkout is None and not plan.existing_commit:
-            # This is late, so that a checkout that had read the old commit has moved HEAD.
+            # Check last: a checkout that had read the old commit has moved HEAD by now.
             notes += stale_checkout_warnings(project, plan.into, old=plan.base, new=commit)
         report = report._replace(notes=(*report.notes, *notes))
         return MergeResult(plan, commit, report, locked.read().state)
@@ -134,7 +134,7 @@ def _record_and_move_branch(
 ) -> str:
     """Record the commit, and move the branch to it. Return the commit that the hooks left."""
     winner = plan.winner
-    with_record = _recording(plan, commit, project)
+    with_record = _make_recorder(plan, commit, project)
     if locked.read().state is not plan.session.state:
         raise ChangedMeanwhile(
             f"the state of session '{plan.session.id}' changed during the merge",
@@ -166,7 +166,7 @@ def _record_and_move_branch(
         raise
     _require_session(plan, project)
     if merged != commit:
-        locked.update(_recording(plan, merged, project))
+        locked.update(_make_recorder(plan, merged, project))
     return merged
 
 
@@ -180,7 +180,7 @@ def _require_session(plan: MergePlan, project: Project) -> None:
         )
 
 
-def _recording(plan: MergePlan, commit: str, project: Project) -> Callable[[Session], Session]:
+def _make_recorder(plan: MergePlan, commit: str, project: Project) -> Callable[[Session], Session]:
     """Return a function that records the commit of the merge in a session."""
     winner = plan.winner
     into = short_name(plan.into)

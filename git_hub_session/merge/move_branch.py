@@ -55,7 +55,8 @@ def move_branch(
 
     Args:
         variables: the variables of `git merge` for the hooks and filters.
-        settings: they say if a required filter may fail, and if there may be hooks.
+        settings: the settings of the merge, which tell if a filter is required and if there may be
+            hooks.
         reason: the message in the reflogs.
 
     Raises:
@@ -85,7 +86,7 @@ def _find_merge(project: Project, ref: str, *, old: str, new: str, sid: SessionI
     if parents.get(tip) == parents[new]:
         return tip  # amended
     raise Refused(
-        f"a hook took the merge {new[:12]} off '{short_name(ref)}'",
+        f"a hook removed the merge {new[:12]} from '{short_name(ref)}'",
         hint=f"correct the post-merge hook, then: git hub-session merge {sid}",
     )
 

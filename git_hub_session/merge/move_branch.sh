@@ -2,13 +2,13 @@
 #
 # Usage: move_branch.sh <git dir> <ref> <new commit> <old commit>
 #
-# The exit status is 3 if some files are updated, and the program must undo that.
+# The exit status is 3 if some files are updated, and the caller must undo the update.
 #
 # The script runs in the worktree of the git dir. Standard input and output belong to a
 # `git update-ref --stdin` that has locked the ref and HEAD, and waits for "commit".
 #
-# index.lock is held as git holds it: no `git commit` can begin in the meantime. The index is
-# replaced before the branch moves. `git commit` reads the branch first, so in the other order it
+# The script holds index.lock as git does, so no `git commit` can begin in the meantime. It replaces
+# the index before the branch moves. `git commit` reads the branch first: in the other order, it
 # could read the new branch and the old index, and revert the merge.
 
 git_dir=$1 ref=$2 new=$3 old=$4 index=$git_dir/index next=$git_dir/hub-session-merge.tmp
@@ -35,9 +35,9 @@ test "$head" = "ref: $ref" || {
 }
 
 # Update the files and the index from the commit $1 to the commit $2. Return $incomplete if git could
-# not write a file: others are written then. With these errors, git has written nothing. git takes a
-# file with a new modification time for a change, until `git update-index` has compared the content.
-# Compare only after such an error: the comparison is slow if there are many files.
+# not write a file, but may have written others. With the errors in $refused, git has written nothing.
+# For git, a file with a new modification time has changed until `git update-index` compares the
+# content. Compare only after such an error: the comparison is slow if there are many files.
 incomplete=3
 refused="^error: \(Entry\|Untracked working tree file\|Updating\) '"
 export GIT_INDEX_FILE="$next"

@@ -50,7 +50,7 @@ def choose_next_session(session: Session, project: Project) -> NextSession:
     try:
         winner, result = choose_winner(session, project.repo, MergeOptions())
     except Refused as error:
-        if error.hint.startswith("git hub-session merge "):  # a merge starts no session
+        if error.hint.startswith("git hub-session merge "):  # the user wants a session, not a merge
             error.hint = f"git hub-session eval {sid}"
         raise
     assert result is not None
@@ -102,8 +102,8 @@ def is_final(session: Session) -> bool:
 def is_compared_with_parent(session: Session, store: Store) -> bool:
     """Return True if the baseline of a session is its parent.
 
-    The baseline was measured, has the value of the parent's winner, or is the start of the session
-    for a judge. Another number or another metric says nothing about the parent.
+    The baseline was measured, has the value of the parent's winner, or is the start that a judge has
+    compared with. Another number or another metric says nothing about the parent.
     """
     parent = read_parent(session)
     if parent is None:

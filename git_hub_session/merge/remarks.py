@@ -75,7 +75,7 @@ def _unmeasured_agents(session: Session) -> Iterator[str]:
 def _lost_agents(session: Session, project: Project) -> list[str]:
     """Return a warning for each agent whose last attempt has no branch.
 
-    The user may have deleted it on purpose.
+    A warning is enough: the user may have deleted the branch on purpose.
     """
     worktrees = linked_worktrees(project.paths.common_dir)
     owned = attempt_worktrees(session.id, project, worktrees)

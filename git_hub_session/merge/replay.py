@@ -1,8 +1,8 @@
 """Replay the winner's commits on another commit without a checkout, as `git rebase` does.
 
-Git merges the files of two commits relative to their merge base. To apply the change of one commit,
-give it a temporary commit as its counterpart: the files so far, with the parent of the commit as its
-parent. The merge base is then that parent. Every git with `merge-tree --write-tree` can do this.
+Git merges the files of two commits relative to their merge base. To apply the change of a commit,
+merge it with a temporary commit that has the files so far, and the same parent. The merge base is then
+this parent. Every git with `merge-tree --write-tree` can do this.
 
 As in `git rebase`, merge commits are left out, and so are commits whose change the branch has. A
 commit that is already on top of the branch stays as it is.

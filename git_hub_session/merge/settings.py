@@ -158,7 +158,7 @@ def _join_values(words: Sequence[str]) -> Iterator[str]:
 def unsupported_error(setting: tuple[str, str], options: MergeOptions, sid: SessionId) -> Refused:
     """Return the error for a setting that asks for a merge that this program cannot make."""
     name, value = setting
-    # An empty value of this one command replaces the value of the file.
+    # `git -c` replaces the value of the setting for this one command.
     default = "ort" if name == "pull.twohead" else ""
     return Refused(
         f"cannot merge with {name}='{value}'",

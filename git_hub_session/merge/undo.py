@@ -1,8 +1,8 @@
 """Undo an update of a checkout that git left unfinished.
 
 git writes the files first, then the index, and the branch moves last. If git was killed in between,
-or could not write a file, it takes the new files for uncommitted changes of the user. The recorded
-merge commit tells them apart.
+or could not write a file, the new files look like uncommitted changes of the user. The recorded merge
+commit shows which files git has written.
 """
 
 from __future__ import annotations

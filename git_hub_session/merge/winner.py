@@ -170,7 +170,7 @@ def _find_rebase_difference(plan: MergePlan) -> str:
 
 
 def _find_unmeasured_tree(plan: MergePlan, repo: GitRepo) -> str:
-    """Return why the evaluation did not measure the tree of the computed merge, or ''."""
+    """Return the reason that the tree of the computed merge was not measured, or ''."""
     result = plan.result
     if plan.merge_tree is None or plan.conflicts:
         return ""
@@ -243,8 +243,8 @@ def _requested_result(session: Session, options: MergeOptions) -> AgentResult | 
 def _best_result(session: Session) -> AgentResult:
     """Return the first result of the ranking, or the first one that is better than the baseline.
 
-    A tie can put a result first that is not better, before one that is. The first agent of a person
-    or a judge is never replaced.
+    In a tie, a result that is not better can be before a result that is better. If a person or a
+    judge ranked the agents, their first agent is never replaced.
     """
     measured = [result for result in session.ranking if not result.reason]
     if not measured:
@@ -257,7 +257,7 @@ def _best_result(session: Session) -> AgentResult:
 
 
 def _no_result(session: Session) -> Refused:
-    """Return the error that no agent was measured. If one conflicts, let the user resolve it."""
+    """Return the error that no agent was measured. If an agent conflicts, the hint resolves it."""
     sid = session.id
     has_failed = any(result.passed is False for result in session.ranking)
     problem = "passed the evaluation" if has_failed else "could be measured"

@@ -51,7 +51,7 @@ def render_page(facts: SessionFacts) -> str:
 
 
 def document(title: str, body: Iterable[Markup], now: float) -> str:
-    """Return a complete page. Its Content-Security-Policy allows only the style sheet of the page."""
+    """Return a complete page. Its Content-Security-Policy allows only its style sheet."""
     with open(_STYLE_SHEET, encoding="ascii") as file:
         css = "\n".join(line.strip() for line in file)
     digest = b64encode(sha256(css.encode()).digest()).decode()

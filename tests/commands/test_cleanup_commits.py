@@ -297,7 +297,7 @@ def test_archive_with_a_branch_that_moves(hub: Hub, worktree: Path) -> None:
     assert result == Result(
         1,
         f"agent-1: removed {shown_path(worktree)}, tagged as hub/archive/s1/agent-1\n"
-        "agent-2: kept branch: moved meanwhile\n"
+        "agent-2: kept branch: moved in the meantime\n"
         "Cleaned up 1 worktree for session s1\n",
     )
     assert hub.refs("refs/tags") == {"refs/tags/hub/archive/s1/agent-1": tip}

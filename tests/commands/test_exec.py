@@ -408,8 +408,8 @@ def test_formats(running_session: Hub) -> None:
     result = running_session.run("exec", "-n", "s1", "--", "touch", "made")
     assert result == Result(
         0,
-        "Would run it for agent-1 in ../worktrees/s1/agent-1\n"
-        "Would run it for agent-2 in ../worktrees/s1/agent-2\n",
+        "Would run the command for agent-1 in ../worktrees/s1/agent-1\n"
+        "Would run the command for agent-2 in ../worktrees/s1/agent-2\n",
     )
     assert snapshot(running_session.top) == before
     result = running_session.run("exec", "--format=json", "--only=2", "s1", "--", "echo", "hello")

@@ -68,7 +68,7 @@ def test_hook_that_takes_the_merge_back(hub: Hub) -> None:
     assert result == Result(
         1,
         "",
-        f"error: a hook took the merge {commit} off 'main'\n"
+        f"error: a hook removed the merge {commit} from 'main'\n"
         "hint: correct the post-merge hook, then: git hub-session merge s1\n",
     )
     assert (hub.refs(), hub.state()) == (refs, state)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ArchiveView(View):
-    """A session that was archived, would be archived, or was not because something was kept."""
+    """A session that was archived, would be archived, or is not archived: something was kept."""
 
     def __init__(self, result: ArchiveResult, report: ReportOutput, *, dry_run: bool) -> None:
         self.result = result

@@ -85,7 +85,7 @@ def _refuse_other_options(args: Arguments) -> None:
 
 
 class WorktreeView(View):
-    """The value of the worktree, and whether it passes."""
+    """The value of the worktree, and its result: pass or fail."""
 
     def __init__(
         self, result: WorktreeMeasurement, session: SessionId, *, has_holdout: bool

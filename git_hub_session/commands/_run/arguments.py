@@ -147,7 +147,7 @@ def exec_args(args: Arguments, sid: SessionId) -> Arguments:
 
 
 def eval_args(args: Arguments, sid: SessionId, time_limit: int = 0) -> Arguments:
-    """Return the arguments of `eval`. A session after another one has its own eval command.
+    """Return the arguments of `eval`. A session that continues another one has its eval command.
 
     `eval` measures the baseline of a metric again, in the same rounds as the agents. The measurement
     before the agents only shows that the eval command works.

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def with_defaults(context: Context, args: Arguments, after: SessionId | None) -> Arguments:
     """Return the arguments with the settings for the options that are not given.
 
-    A session after another one inherits the settings of that session. Only the command of the
-    agents is not recorded there.
+    A session that continues another one inherits its settings. They do not include the command of
+    the agents.
     """
     if after is None:
         return context.with_defaults(args, "run")

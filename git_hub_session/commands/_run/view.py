@@ -46,7 +46,7 @@ class Failures(NamedTuple):
 
 
 def read_failures(project: Project, continuation: Continuation, agents: Iterable[int]) -> Failures:
-    """Return why the commands of `agents` failed, and the command that runs them again."""
+    """Return the failures of the commands of `agents`, and the command that runs them again."""
     session = project.store.read(continuation.session)
     reasons = {
         agent: read_last_run(session, agent_name(agent)).failure or "failed" for agent in agents
@@ -57,9 +57,9 @@ def read_failures(project: Project, continuation: Continuation, agents: Iterable
 class RunView(View):
     """The views of the finished steps.
 
-    After a dry run `planned_steps` has the names of the other steps. After a failure
-    `failed_step` has the name of the step. Either `error` is its error, with the commands that
-    continue, or `continue_commands` has these commands. `alternative` is the command that merges the
+    After a dry run, `planned_steps` has the names of the other steps. After a failure, `failed_step`
+    is the step that failed. `error` is its error, whose hint has the commands that continue. Without
+    an error, `continue_commands` has these commands. `alternative` is the command that merges the
     winner of the last round instead, or ''. `rounds` has the views of the later sessions.
     `merged_session` is the session whose winner was merged, or None.
     """

@@ -55,7 +55,7 @@ def read_status(sid: SessionId, project: Project) -> StatusView:
 
 
 def _read_posts(project: Project, session: Session) -> tuple[list[Post], str]:
-    """Return the newest posts of the session, and why the board cannot be read, or ''.
+    """Return the newest posts of the session, and the error of an unreadable board, or ''.
 
     A damaged board must not hide the session.
     """
