@@ -1,4 +1,4 @@
-"""What a command does not need it does not load: asked of a real process, after it has answered."""
+"""A command loads only the modules that it needs. A real process lists its modules at the end."""
 
 from __future__ import annotations
 
@@ -27,30 +27,31 @@ from tests.support.loaded_modules import PROBE, heavy, loaded
         ("--version",),
     ],
 )
-def test_what_needs_no_repository_loads_nothing_heavy(hub: Hub, words: tuple[str, ...]) -> None:
+def test_commands_without_objects_load_no_heavy_module(hub: Hub, words: tuple[str, ...]) -> None:
+    """The commands read files of the hub and refs, but no object of the repository."""
     hub.session()
     assert heavy(loaded(hub, *words)) == []
 
 
-def test_the_same_in_an_agents_worktree(hub: Hub) -> None:
-    """Where the session is found by the branch that is checked out."""
+def test_no_heavy_module_in_an_agents_worktree(hub: Hub) -> None:
+    """The branch that is checked out names the session."""
     hub.session(agents=1)
     for words in (("list",), ("log",), ("guide",), ("update", "--state", "running")):
         assert heavy(loaded(hub, *words, cwd=hub.worktree(1))) == []
 
 
-def test_a_task_that_is_no_plain_text_loads_yaml_and_nothing_else(hub: Hub) -> None:
+def test_task_of_several_lines_loads_only_yaml(hub: Hub) -> None:
     hub.session(task="two\nlines")
     assert heavy(loaded(hub, "list")) == ["yaml"]
 
 
-def test_status_looks_in_process(hub: Hub) -> None:
+def test_status_starts_no_process(hub: Hub) -> None:
     hub.session(agents=2)
     (hub.worktree(1) / "new").write_text("new")
     assert heavy(loaded(hub, "status", "s1")) == ["pygit2"]
 
 
-def test_cleanup_of_clean_worktrees_starts_nothing(hub: Hub) -> None:
+def test_cleanup_of_clean_worktrees_starts_no_process(hub: Hub) -> None:
     hub.session(agents=2)
     hub.commit(hub.worktree(2), "file", "better\n")
     assert heavy(loaded(hub, "cleanup", "s1")) == ["pygit2"]
@@ -58,24 +59,22 @@ def test_cleanup_of_clean_worktrees_starts_nothing(hub: Hub) -> None:
     assert not hub.worktree(2).exists()
 
 
-def test_cleanup_of_uncommitted_work_asks_git(hub: Hub) -> None:
-    """The other way round: this is how the tests above would fail."""
+def test_cleanup_of_uncommitted_work_starts_git(hub: Hub) -> None:
+    """The two tests above would find a command that starts git: this test does."""
     hub.session(agents=1)
     (hub.worktree(1) / "new").write_text("new")
     assert heavy(loaded(hub, "cleanup", "s1")) == ["pygit2", "subprocess"]
 
 
-def test_only_the_command_that_is_asked_for_is_loaded(hub: Hub) -> None:
+def test_other_commands_are_not_loaded(hub: Hub) -> None:
     hub.session()
     modules = loaded(hub, "list")
     commands = {name for name in modules if name.startswith("git_hub_session.commands.")}
     assert commands == {"git_hub_session.commands.list"}
-    assert not {name for name in modules if name.startswith("git_hub_session.operations")}
     assert "git_hub_session.system.trace" not in modules
 
 
-def test_without_pygit2_what_does_not_look_works(hub: Hub, tmp_path: Path) -> None:
-    """A pygit2 that cannot be loaded, as on a machine without certificates, stops only who needs it."""
+def test_broken_pygit2_stops_only_commands_that_need_it(hub: Hub, tmp_path: Path) -> None:
     hub.session()
     broken = tmp_path / "broken"
     broken.mkdir()

@@ -1,4 +1,4 @@
-"""The manual page, held against the tables of options, the source, and the running program."""
+"""Compare the manual page with the tables of options, the source, and the running program."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Flag = tuple[str, str]
 
 
 def sections() -> Sections:
-    """{".Sh": {".Ss": lines}}; what stands before the first .Ss is under ''."""
+    """Return the lines of the page by section (.Sh) and subsection (.Ss, or '' before the first)."""
     found: Sections = {}
     section, subsection = "", ""
     for line in PAGE.read_text().splitlines():
@@ -46,14 +46,14 @@ def sections() -> Sections:
 
 
 def words_of(macro: str, lines: list[str]) -> list[str]:
-    """What stands behind `macro` in the lines: `.Fl n , q` is n and q."""
+    """Return the arguments of a macro in the lines: "n" and "q" for `.Fl n , q`."""
     found = []
     for line in lines:
-        on = False
+        is_argument = False
         for word in line.removeprefix(".").split() if line.startswith(".") else []:
             if re.fullmatch(r"[A-Z][a-z]", word):
-                on = word == macro
-            elif on and word not in (",", ".", ";", ":", ")", "("):
+                is_argument = word == macro
+            elif is_argument and word not in (",", ".", ";", ":", ")", "("):
                 found.append(word)
     return found
 
@@ -63,7 +63,7 @@ def flags_in(lines: list[str]) -> set[str]:
 
 
 def items(lines: list[str]) -> dict[str, list[str]]:
-    """{the head of each .It: the lines below it}"""
+    """Return the lines below each .It, by the head of the .It."""
     found: dict[str, list[str]] = {}
     head = ""
     for line in lines:
@@ -77,8 +77,8 @@ def items(lines: list[str]) -> dict[str, list[str]]:
     return found
 
 
-def described(lines: list[str]) -> dict[frozenset[Flag], list[str]]:
-    """The options that have an item, as {(spelling, value), …}: "-F", "<file>"."""
+def described_options(lines: list[str]) -> dict[frozenset[Flag], list[str]]:
+    """Return the text of each option with an item, by its spellings and values: ("-F", "<file>")."""
     found = {}
     for head, text in items(lines).items():
         spellings = re.findall(r"Fl (\S+)(?: (?:Ns Op = Ns )?Ar (\w+))?", head)
@@ -88,11 +88,11 @@ def described(lines: list[str]) -> dict[frozenset[Flag], list[str]]:
     return found
 
 
-def spelled(option: Option) -> frozenset[Flag]:
+def spellings_of(option: Option) -> frozenset[Flag]:
     return frozenset((spelling, option.value) for spelling in option.spellings)
 
 
-def test_every_command_has_its_place_and_no_other() -> None:
+def test_commands_are_those_of_the_program_in_its_order() -> None:
     page = sections()
     assert [name for name in page["COMMANDS"] if name] == [*COMMANDS, COMMON]
     assert list(dict.fromkeys(words_of("Cm", page["SYNOPSIS"][""]))) == list(COMMANDS)
@@ -104,26 +104,28 @@ def test_every_option_is_described_under_its_command(command: str) -> None:
     text = sections()["COMMANDS"][command]
     own = [option for option in options if option not in SHARED]
     shared = [option for option in options if option in SHARED]
-    assert set(described(text)) == {spelled(option) for option in own}
-    # The shared ones are named by their shortest spelling; nothing is named that it has not.
+    assert set(described_options(text)) == {spellings_of(option) for option in own}
+    # A shared option is named by its shortest spelling. No other option is named.
     assert {option.spellings[0] for option in shared} <= flags_in(text)
     assert flags_in(text) <= {spelling for option in options for spelling in option.spellings}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_choice_is_named(command: str) -> None:
-    text = described(sections()["COMMANDS"][COMMON]) | described(sections()["COMMANDS"][command])
+    commands = sections()["COMMANDS"]
+    text = described_options(commands[COMMON]) | described_options(commands[command])
     for option in usage_of(command).options:
-        assert set(option.choices) <= set(words_of("Cm", text[spelled(option)])), option.flags
+        choices = words_of("Cm", text[spellings_of(option)])
+        assert set(option.choices) <= set(choices), option.flags
 
 
-def test_what_most_commands_take_is_described_once() -> None:
+def test_shared_options_are_described_once() -> None:
     text = sections()["COMMANDS"][COMMON]
     version = frozenset({("--version", "")})
-    assert set(described(text)) == {*(spelled(option) for option in SHARED), version}
+    assert set(described_options(text)) == {*map(spellings_of, SHARED), version}
 
 
-def test_no_flag_that_no_command_has() -> None:
+def test_page_names_only_flags_of_commands() -> None:
     known = {"--version"} | {
         spelling
         for command in COMMANDS
@@ -139,7 +141,7 @@ def source() -> Iterator[ast.AST]:
 
 
 def test_reason_codes_are_those_of_the_rules() -> None:
-    """Later reasons are in the source: a worktree that cannot be saved, changed, or is stuck."""
+    """Reasons that are found after the decision are in the source: "cannot-save", "changed", "stuck"."""
     later_codes = {
         node.args[0].value
         for node in source()
@@ -163,7 +165,7 @@ def test_reasons_that_an_option_overrides_are_listed(option: str, later_codes: s
 
 
 def test_the_error_codes_are_those_of_the_source() -> None:
-    """The page describes a code with the docstring of the class, or of one of its classes."""
+    """The page describes a code with the docstring of a class that has this code."""
     docstrings: dict[str, set[str]] = {}
     classes = [node for node in source() if isinstance(node, ast.ClassDef)]
     for node in classes:
@@ -179,8 +181,8 @@ def test_the_error_codes_are_those_of_the_source() -> None:
     assert {code: row for code, row in described.items() if row not in plain[code]} == {}
 
 
-def test_the_environment_is_what_the_source_reads() -> None:
-    """All but what exists for git's own tests, and for ours."""
+def test_environment_has_the_variables_that_the_source_reads() -> None:
+    """The page leaves out PATH, and the variables for git's own tests."""
     read = set()
     for node in source():
         # git/discovery reads its variables with `caller.path`.
@@ -195,15 +197,16 @@ def test_the_environment_is_what_the_source_reads() -> None:
     names = {name.strip("'") for name in read if re.fullmatch(r"'[A-Z_]+'", name)}
     names -= {name for name in names if name.startswith("GIT_TEST_")}
     names -= {"PATH"}
-    put_together = {"GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"}
-    # git itself obeys the first one, and a script of hooks/ the second one.
-    passed_on = {"GIT_QUARANTINE_PATH", "GIT_HUB_SESSION_GUARD"}
-    told = set(words_of("Ev", list(items(_macros("ENVIRONMENT")))))
-    assert told == names | put_together | passed_on
+    # The source builds these names from parts.
+    composed = {"GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"}
+    # git reads the first variable, and a script of hooks/ the second one.
+    read_by_others = {"GIT_QUARANTINE_PATH", "GIT_HUB_SESSION_GUARD"}
+    described = set(words_of("Ev", list(items(_macros("ENVIRONMENT")))))
+    assert described == names | composed | read_by_others
 
 
 def _macros(section: str) -> list[str]:
-    # The head of an .It is a line of macros itself.
+    """Return the lines of a section. The head of each .It becomes a line of macros."""
     lines = sections()[section][""]
     return [line.replace(".It ", ".It .", 1) for line in lines]
 
@@ -280,7 +283,7 @@ def _keys(document: Any) -> set[str]:
     return set()
 
 
-def test_mandoc_finds_nothing_to_say() -> None:
+def test_mandoc_has_no_warning() -> None:
     if shutil.which("mandoc") is None:
         pytest.skip("no mandoc here")
     done = subprocess.run(
@@ -292,7 +295,7 @@ def test_mandoc_finds_nothing_to_say() -> None:
 @pytest.mark.parametrize(
     "command", [["mandoc", "-Tutf8", "-Owidth=80"], ["man", "--warnings", "-l"]], ids=lambda c: c[0]
 )
-def test_it_fits_eighty_columns(command: list[str], hub: Hub) -> None:
+def test_page_fits_eighty_columns(command: list[str], hub: Hub) -> None:
     if shutil.which(command[0]) is None:
         pytest.skip(f"no {command[0]} here")
     result = hub.call(*command, PAGE, environ={"MANWIDTH": "80"})
@@ -302,7 +305,7 @@ def test_it_fits_eighty_columns(command: list[str], hub: Hub) -> None:
     assert any(line.startswith("AGENTHUB COMPATIBILITY") for line in lines)
 
 
-def test_git_help_opens_it(hub: Hub, tmp_path: Path) -> None:
+def test_git_help_opens_the_page(hub: Hub, tmp_path: Path) -> None:
     if shutil.which("man") is None:
         pytest.skip("no man here")
     shutil.copytree(PAGE.parent, tmp_path / "share" / "man" / "man1")
@@ -312,7 +315,7 @@ def test_git_help_opens_it(hub: Hub, tmp_path: Path) -> None:
 
 
 def examples() -> list[str]:
-    """The displays of EXAMPLES, as one would type them."""
+    """Return the displays of EXAMPLES, as a user would type them."""
     blocks: list[str] = []
     inside = False
     for line in sections()["EXAMPLES"][""]:
@@ -326,15 +329,15 @@ def examples() -> list[str]:
     return blocks
 
 
-def test_what_is_to_be_typed_can_be_typed() -> None:
-    """In a display a bare ' or - may be shown as another character, which a shell does not know."""
+def test_commands_in_displays_can_be_copied() -> None:
+    """man may show an unescaped ' or - as another character, which a shell does not know."""
     text = PAGE.read_text()
     displays = re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", text, re.DOTALL | re.MULTILINE)
     assert [line for display in displays for line in re.findall(r"'|(?<!\\)-(?!>)", display)] == []
 
 
 def test_the_examples_work(hub: Hub) -> None:
-    life, aliases, notify, hook, swap, script, back = examples()
+    session, aliases, notify, hook, swap, script, restore = examples()
     hub.commit(hub.top, "speed", "9\n", "base")
     hub.commit(hub.top, "bench.py", 'print("ms:", open("speed").read())\n', "base")
     agent = Path(hub.environ["PATH"].partition(":")[0], "claude")
@@ -344,10 +347,10 @@ def test_the_examples_work(hub: Hub) -> None:
         'git commit -qam "An idea" && test $HUB_AGENT = agent-1 || rm notes\n'
     )
     agent.chmod(0o755)
-    played = hub.call("sh", "-e", "-c", life)
-    assert (played.code, played.err.count("warning:")) == (0, 0), played
-    assert "   1  agent-2       5 " in played.out
-    assert played.out.endswith(
+    result = hub.call("sh", "-e", "-c", session)
+    assert (result.code, result.err.count("warning:")) == (0, 0), result
+    assert "   1  agent-2       5 " in result.out
+    assert result.out.endswith(
         "agent-2: removed ../project.hub/fast/agent-2\n"
         "Cleaned up 2 worktrees for session fast\n"
         "Session fast: evaluating → merged\n"
@@ -361,7 +364,7 @@ def test_the_examples_work(hub: Hub) -> None:
     assert "has finished" in hub.git("config", "hubsession.hook.agentDone")
 
     assert hub.call("sh", "-e", "-c", hook).code == 0
-    assert hub.call("sh", "-e", "-c", back).code == 0
+    assert hub.call("sh", "-e", "-c", restore).code == 0
     worktree = hub.top.parent / "project.hub" / "fast" / "agent-1"
     assert (worktree / "notes").read_text() == "todo\n"
     commit = ("git", "commit", "-q", "--allow-empty", "-m", "more")
@@ -383,14 +386,14 @@ def test_the_examples_work(hub: Hub) -> None:
     assert hub.call("sh", "-e", "-c", script) == Result(0, "next\n")
 
 
-def test_saved_work_is_looked_at_and_given_up_as_the_page_says(hub: Hub) -> None:
+def test_displays_restore_show_and_delete_saved_work(hub: Hub) -> None:
     hub.session(agents=1)
     (hub.worktree(1) / "new").write_text("new\n")
     assert hub.run("cleanup", "-q", "s1") == Result(0)
     displays = re.findall(
         r"^\.Bd -literal.*?\n(.*?)^\.Ed", PAGE.read_text(), re.DOTALL | re.MULTILINE
     )
-    bring_back, look = (
+    restore, show_and_delete = (
         display.replace(r"\-", "-")
         .replace("<ref>", "refs/hub/rescue/s1/agent-1/attempt-1/1")
         .replace("<path>", str(hub.worktree(1)))
@@ -398,14 +401,14 @@ def test_saved_work_is_looked_at_and_given_up_as_the_page_says(hub: Hub) -> None
         for display in displays
         if "<ref>" in display
     )
-    assert hub.call("sh", "-e", "-c", bring_back).code == 0
+    assert hub.call("sh", "-e", "-c", restore).code == 0
     assert (hub.worktree(1) / "new").read_text() == "new\n"
-    shown = hub.call("sh", "-e", "-c", look)
+    shown = hub.call("sh", "-e", "-c", show_and_delete)
     assert (shown.code, shown.err, "+new\n" in shown.out) == (0, "", True)
     assert hub.refs("refs/hub") == {}
 
 
-def test_everything_that_the_doctor_finds_is_there() -> None:
+def test_findings_are_those_of_the_doctor() -> None:
     heads = [head for lines in sections()["DOCTOR"].values() for head in items(lines)]
     named = [word for head in heads for word in words_of("Sy", [f".{head}"])]
     assert sorted(named) == sorted(FINDING_CODES)

@@ -1,4 +1,4 @@
-"""What our own measuring tells is what coverage.py itself would, however a process ends."""
+"""Our own recorder of coverage records the same arcs as coverage.py, for each end of a process."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 @pytest.mark.parametrize("way", ["by itself", "fork", "_exit"])
-def test_it_tells_what_coverage_tells(hub: Hub, tmp_path: Path, way: str) -> None:
-    program = made(tmp_path)
+def test_arcs_are_those_of_coverage(hub: Hub, tmp_path: Path, way: str) -> None:
+    program = create_program(tmp_path)
     settings = tmp_path / "rc"
     data = tmp_path / "data" / "sum"
     settings.write_text(
@@ -81,28 +81,29 @@ def test_it_tells_what_coverage_tells(hub: Hub, tmp_path: Path, way: str) -> Non
     assert hub.call(*run, cwd=tmp_path, environ=environ) == Result(0)
     theirs: set[tuple[int, int]] = set()
     for file in data.parent.iterdir():
-        told = CoverageData(str(file))
-        told.read()
-        theirs.update(told.arcs(str(program)) or ())
-    # In a fork coverage begins anew, and misses the first step.
-    missed = {(line(FORKED) - 1, line(FORKED))} if way == "fork" else set()
-    assert arcs(hub, program, way) == theirs | missed
+        recorded = CoverageData(str(file))
+        recorded.read()
+        theirs.update(recorded.arcs(str(program)) or ())
+    # coverage.py starts again in a fork, and misses the first step.
+    missed = {(line_number(FORKED) - 1, line_number(FORKED))} if way == "fork" else set()
+    assert record_arcs(hub, program, way) == theirs | missed
 
 
-def test_a_death_by_a_signal_is_told(hub: Hub, tmp_path: Path) -> None:
-    program = made(tmp_path)
-    before, after = (arcs(hub, program, way, code) for way, code in (("_exit", 0), ("signal", -15)))
-    assert {way for way in after - before if way[1] == line(KILLED)} == {
-        (line(KILLED) - 1, line(KILLED))
-    }
+def test_steps_before_a_signal_are_recorded(hub: Hub, tmp_path: Path) -> None:
+    program = create_program(tmp_path)
+    before = record_arcs(hub, program, "_exit")
+    after = record_arcs(hub, program, "signal", -15)
+    killed = line_number(KILLED)
+    assert {arc for arc in after - before if arc[1] == killed} == {(killed - 1, killed)}
 
 
-def line(text: str) -> int:
-    """Where it stands in the program."""
-    return [text in one for one in PROGRAM.splitlines()].index(True) + 1
+def line_number(text: str) -> int:
+    """Return the number of the first line of the program that contains the text."""
+    return [text in line for line in PROGRAM.splitlines()].index(True) + 1
 
 
-def made(tmp_path: Path) -> Path:
+def create_program(tmp_path: Path) -> Path:
+    """Write the program into a package of the measured name, and return its path."""
     program = tmp_path / "git_hub_session" / "program.py"
     program.parent.mkdir()
     (tmp_path / "data").mkdir()
@@ -110,13 +111,18 @@ def made(tmp_path: Path) -> Path:
     return program
 
 
-def arcs(hub: Hub, program: Path, way: str, code: int = 0) -> set[tuple[int, int]]:
-    """What is told of a run of the program."""
-    told = program.parent / way
-    told.mkdir()
+def record_arcs(hub: Hub, program: Path, way: str, code: int = 0) -> set[tuple[int, int]]:
+    """Run the program, and return the arcs that our recorder has written.
+
+    Args:
+        way: the way in which the process ends.
+        code: the expected exit status.
+    """
+    recorded = program.parent / way
+    recorded.mkdir()
     run = (PYTHON, "-c", START, CHECKOUT / "tests" / "support" / "coverage.py", program, way)
-    assert hub.call(*run, environ={VARIABLE: str(told)}) == Result(code)
-    found: set[tuple[int, int]] = set()
-    for file in told.iterdir():
-        found |= marshal.loads(file.read_bytes()).get(str(program), set())
-    return found
+    assert hub.call(*run, environ={VARIABLE: str(recorded)}) == Result(code)
+    arcs: set[tuple[int, int]] = set()
+    for file in recorded.iterdir():
+        arcs |= marshal.loads(file.read_bytes()).get(str(program), set())
+    return arcs

@@ -174,7 +174,7 @@ def test_failed_attempt_before_a_successful_one(hub: Hub) -> None:
 
 
 def test_earlier_attempt_leaves_its_branch(hub: Hub) -> None:
-    """Its work is named by each command, and the hint adopts it."""
+    """Each command names the work off the branch, and the hint adopts it."""
     create_measurable_session(hub, "ms: 3\n", "ms: 6\n")
     retry(hub, "ms: 9\n")
     worktree = agent_worktree(hub, 1)
@@ -213,7 +213,7 @@ def test_earlier_attempt_leaves_its_branch(hub: Hub) -> None:
 
 
 def test_restore_of_the_attempt_that_counts(hub: Hub) -> None:
-    """Plain `restore` restores it, and `eval` prints how to resolve its conflicts."""
+    """`restore` without options restores this attempt. `eval` prints how to resolve its conflicts."""
     hub.commit(hub.top, "ms", "ms: 10\n")
     create_measurable_session(hub, "ms: 3\n", "ms: 6\n")
     retry(hub, "ms: 8\n")
@@ -269,7 +269,7 @@ def test_last_of_equal_attempts_counts(hub: Hub) -> None:
 
 
 def test_exec_runs_only_in_the_last_attempt(hub: Hub) -> None:
-    """Without its worktree, the agent is named, and the hint restores it."""
+    """If the last attempt has no worktree, the agent is named, and the hint restores the worktree."""
     create_measurable_session(hub, "ms: 3\n", "ms: 6\n")
     hub.git("worktree", "remove", retry(hub, "ms: 1\n"))
     command = ("--", "sh", "-c", "git commit --allow-empty -qm ran")

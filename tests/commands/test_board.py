@@ -367,7 +367,7 @@ def write_agenthub_post(hub: Hub, name: str, author: str, timestamp: str, text: 
 
 
 def test_status_shows_the_posts_of_agenthub(hub: Hub) -> None:
-    """They belong to the session that was created last. The last post of each agent is shown."""
+    """The posts belong to the session that was created last. The last post of each agent is shown."""
     hub.session()
     hub.run("init", "-q", "--id", "s2", "--task", "t", now=NOW + 1000)
     names = {f"00{agent}-agent-{agent}-20260317T14304{agent}Z": agent for agent in (1, 2, 3, 4, 5)}

@@ -1,4 +1,4 @@
-"""Worktrees that a process uses although its current directory is elsewhere, as seen from here."""
+"""Worktrees that a process uses, although its current directory seems to be outside of them."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_process_in_a_directory_with_a_longer_name(hub: Hub) -> None:
 
 
 def test_system_without_proc(hub: Hub) -> None:
-    """There, psutil finds the processes: those in the worktree, and those of a killed `exec`."""
+    """psutil finds the processes: those in the worktree, and those of a killed `exec`."""
     hub.session("s1", agents=2)
     code = (
         "import sys; from git_hub_session.system import procfs; procfs._HAS_PROC = False;"

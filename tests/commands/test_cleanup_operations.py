@@ -47,7 +47,7 @@ def create_commits(hub: Hub, worktree: Path, *names: str) -> list[str]:
 
 
 def test_patches_that_wait(hub: Hub, worktree: Path, tmp_path: Path) -> None:
-    """The patches of `git am` are only in the git dir. No option gives them up."""
+    """The patches of `git am` are only in the git dir. No option deletes them."""
     last = create_commits(hub, worktree, "file-2", "two")[-1]
     hub.git("format-patch", "-q", "-o", tmp_path / "patches", f"HEAD..{last}", cwd=worktree)
     hub.commit(worktree, "file-2", "conflict\n")

@@ -84,7 +84,7 @@ def test_links_in_the_session_are_not_followed(hub: Hub) -> None:
 
 
 def test_without_an_id(hub: Hub) -> None:
-    """In an agent's worktree, the session of the agent is meant, which has work."""
+    """In an agent's worktree, the default is the session of the agent, which has work."""
     hub.session(agents=1)
     assert hub.run("delete").code == 129
     assert hub.run("delete", cwd=hub.worktree(1)).code == 1

@@ -221,7 +221,7 @@ def test_each_hint_for_a_missing_file_helps(hub: Hub) -> None:
 
 
 def test_agents_that_fail_differently(hub: Hub) -> None:
-    """The fault is not that of the worktrees: the results are recorded."""
+    """The worktrees are not the cause, so the results are recorded."""
     create_measurable_session(hub, "exit 127\n", "exit 3\n")
     assert hub.run("eval", "-q", *MEASURE, "--eval", "sh ./ms", "s1") == Result(1)
     assert recorded_ranks(hub) == {

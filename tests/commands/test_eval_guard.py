@@ -65,7 +65,7 @@ def guarded(hub: Hub) -> dict[str, list[str]]:
     ],
 )
 def test_base_commit_has_the_benchmark(hub: Hub, cheat: str) -> None:
-    """Whatever an agent did to the benchmark, that of the base branch measures the agent."""
+    """The benchmark of the base branch measures each agent, also one that changed its own copy."""
     create_guarded_session(hub, cheat)
     result = hub.run("eval", *MEASURE, "--repeat=2", "--baseline=10", "s1")
     assert (result.code, result.err) == (0, NAMED_NOTE)
@@ -282,7 +282,7 @@ def test_link_to_the_benchmark(hub: Hub, link: str, command: str) -> None:
 
 
 def test_guarded_directory_outside_a_sparse_checkout(hub: Hub) -> None:
-    """Nobody has changed files that the checkout leaves out."""
+    """The files that the checkout leaves out count as unchanged."""
     create_guarded_session(hub, "echo more >notes")
     hub.git("sparse-checkout", "set", "--no-cone", "/*", "!/bench/")
     assert hub.run("eval", "-q", *MEASURE, "--guard", "bench", "s1") == Result(0)

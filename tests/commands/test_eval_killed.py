@@ -1,4 +1,4 @@
-"""Temporary worktrees of an evaluation that was killed: every command knows them."""
+"""Temporary worktrees of an evaluation that was killed: each command recognizes them."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_in_place_evaluation_keeps_the_worktrees(hub: Hub) -> None:
 
 @types("git worktree remove -f -f {}", "mv {} {}.old && {}")
 def test_directory_of_a_user_is_kept(hub: Hub) -> None:
-    """It is in the place of a temporary worktree, or is one that the user moved."""
+    """The directory replaces a temporary worktree, or is a temporary worktree that the user moved."""
     create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
     with running_evaluation(hub) as (process, _):
         process.kill()

@@ -123,7 +123,7 @@ def test_no_event_without_a_change(saving: Hub) -> None:
 
 
 def test_a_failure_is_a_warning(hub: Hub) -> None:
-    """Nothing is undone, the exit status stays, and `-q` does not hide the warning."""
+    """Nothing is undone, the exit status does not change, and `-q` does not hide the warning."""
     configure(hub, "echo out; echo err >&2; exit 3")
     hub.session("s1")
     result = hub.run("spawn", "-q", "s1")
@@ -185,7 +185,7 @@ def test_a_tracked_file_sets_no_command(hub: Hub) -> None:
 
 
 def test_a_value_that_is_no_text(hub: Hub) -> None:
-    """The change is made already, so this is a warning."""
+    """The change was made before, so the invalid value is only a warning."""
     hub.session("s1")
     with (hub.top / ".git" / "config").open("ab") as file:
         file.write(b'[hubsession "hook"]\n\tspawned = \377\n\tagentDone = \377\n')
@@ -207,7 +207,7 @@ def test_a_bare_repository(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_a_background_process_is_left(hub: Hub, tmp_path: Path) -> None:
-    """As for git's hooks: nothing waits for it, and nothing ends it."""
+    """As with git's hooks, the command does not wait for the process and does not end it."""
     pid, release = tmp_path / "pid", tmp_path / "release"
     os.mkfifo(release)
     configure(hub, f"(read line <'{release}') & echo $! >'{pid}'", "spawned")

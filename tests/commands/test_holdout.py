@@ -1,4 +1,4 @@
-"""`--holdout`: files that are in a measured worktree only while it is measured."""
+"""`--holdout`: files that a measured worktree has only during the measurement."""
 
 from __future__ import annotations
 

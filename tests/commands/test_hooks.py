@@ -96,7 +96,7 @@ def test_the_former_hook_comes_back(files: Hub) -> None:
 
 
 def test_an_interrupted_call_is_finished(files: Hub) -> None:
-    """The hook of the user is moved, and the script is not written."""
+    """The interrupted call has moved the hook of the user, but not written the script."""
     write_hook(files, "pre-commit", "exit 0")
     before = entries(directory(files))
     for action in ("install", "uninstall"):

@@ -95,7 +95,7 @@ def test_run_refuses_the_id_too(hub: Hub) -> None:
     assert hub.refs("refs/heads/hub") == {name: hub.git("rev-parse", "main")}
 
 
-def test_similar_names_are_no_parts(hub: Hub) -> None:
+def test_refs_with_similar_names_do_not_count(hub: Hub) -> None:
     """The refs of another session, the user's refs and git's lock files do not count."""
     hub.git("branch", "hub/s10/agent-1/attempt-1")
     hub.git("branch", "s1")

@@ -154,7 +154,7 @@ def test_judge_without_a_metric(hub: Hub) -> None:
 
 
 def test_judge_without_a_metric_and_only_one_agent_that_can_be_ranked(hub: Hub) -> None:
-    """The judge runs: it says if the agent improves. The other one has failed."""
+    """The judge runs, because only the judge can tell if the agent improves. The other agent failed."""
     agent = "echo x >judged; test $HUB_AGENT = agent-2"
     run = ("run", "--id=s1", "--task=t", "--agents=2", "--agent-cmd", agent, "--yes")
     done = hub.run(*run, "--judge", judge(hub, '{"ranking": [2], "improves": true}'))

@@ -302,8 +302,8 @@ def test_thousands_of_sessions_are_read_in_parallel(hub: Hub) -> None:
 
 @types("git stash pop")
 @pytest.mark.parametrize("is_packed", [False, True])
-def test_hub_that_was_taken_away(hub: Hub, is_packed: bool) -> None:
-    """`git stash --all` takes the hub away. Its branches show that there were sessions."""
+def test_hub_that_git_stash_removed(hub: Hub, is_packed: bool) -> None:
+    """`git stash --all` removes the hub. The branches show that there were sessions."""
     hub.session("s1", agents=2)
     hub.session("s2", agents=1)
     hub.session("s3")

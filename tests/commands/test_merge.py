@@ -425,7 +425,7 @@ def test_winner_moved_since_the_evaluation(hub: Hub) -> None:
 
 
 def test_base_branch_moved_since_the_evaluation(hub: Hub) -> None:
-    """The rule applies to the base branch, but not to a branch that was never measured."""
+    """A move of the base branch stops a merge into it, but not a merge into another branch."""
     create_evaluated_session(hub)
     hub.git("branch", "release")
     hub.commit(hub.top, "later", "x\n")

@@ -27,7 +27,7 @@ def create_session(hub: Hub, path: str, attributes: str) -> None:
 @pytest.mark.parametrize("attributes", [".gitattributes", "a/.gitattributes", "a/b/.gitattributes"])
 @pytest.mark.parametrize("with_merge", [False, True])
 def test_attributes_of_each_directory(hub: Hub, attributes: str, *, with_merge: bool) -> None:
-    """A merge on one side makes several merge bases possible. Then all attribute files count."""
+    """If a side has a merge, there can be several merge bases. Then all attribute files count."""
     create_session(hub, "a/b/x.txt", attributes)
     if with_merge:
         worktree = agent_worktree(hub, 1)

@@ -43,7 +43,7 @@ def test_amended_merge(hub: Hub, kind: tuple[str, ...], script: str) -> None:
     ],
 )
 def test_hub_that_the_hook_removes(hub: Hub, script: str, hint: str) -> None:
-    """The message says that the branch is merged. The hint brings the session back."""
+    """The message says that the branch is merged. The hint restores the session."""
     create_evaluated_session(hub)
     write_hook(hub, "post-merge", script)
     tip = hub.git("rev-parse", "main")
@@ -58,7 +58,7 @@ def test_hub_that_the_hook_removes(hub: Hub, script: str, hint: str) -> None:
 
 
 @types("correct the post-merge hook, then: git hub-session merge {}")
-def test_hook_that_takes_the_merge_back(hub: Hub) -> None:
+def test_hook_that_removes_the_merge(hub: Hub) -> None:
     """Nothing is archived. After a correction of the hook, the hint merges."""
     create_evaluated_session(hub)
     write_hook(hub, "post-merge", "git reset -q --hard HEAD^")

@@ -73,7 +73,7 @@ def test_unknown_cleanup_mode(hub: Hub) -> None:
 
 @pytest.mark.parametrize("kind", ["--squash", "--yes"])
 def test_task_makes_no_trailers(hub: Hub, kind: str) -> None:
-    """Nobody has signed off, whatever the task says."""
+    """A line Signed-off-by in the task does not become a trailer."""
     task = "Signed-off-by: Eve <eve@example.com>\n\nFix it\n\nSigned-off-by: Eve <eve@example.com>"
     create_evaluated_session(hub, task=task)
     assert hub.run("merge", "-q", "--yes", kind, "s1") == Result(0)
@@ -294,7 +294,7 @@ def test_unfinished_operation(hub: Hub, worktree: str) -> None:
 
 
 def test_changes_that_the_branch_has(hub: Hub) -> None:
-    """Somebody has squashed the winner's commits into main. A merge would change no file."""
+    """The user has squashed the winner's commits into main. A merge would change no file."""
     create_evaluated_session(hub)
     hub.git("merge", "-q", "--squash", "hub/s1/agent-2/attempt-1")
     hub.git("commit", "-q", "-m", "squashed")

@@ -282,7 +282,7 @@ def test_guards_and_strategies_of_the_file(project: Hub) -> None:
     assert (document["guard"], document["agents"][0]["metric"]) == (["ms"], 50)
 
 
-def test_a_next_session_inherits_and_needs_no_setting(project: Hub) -> None:
+def test_a_next_session_inherits_and_reads_no_setting(project: Hub) -> None:
     configure(project, DEFAULTS)
     options = (
         "--agents",

@@ -76,7 +76,7 @@ def long_texts(hub: Hub) -> Hub:
     return hub
 
 
-def test_long_texts_are_cut_off(long_texts: Hub) -> None:
+def test_long_texts_are_truncated(long_texts: Hub) -> None:
     page = long_texts.run("report", "s1").out
     assert len(page) < 400_000
     assert section(page, "Commits").count("s" * 500) == 1

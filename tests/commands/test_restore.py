@@ -870,7 +870,7 @@ def test_interrupted_spawn_is_not_restored(hub: Hub) -> None:
 
 @pytest.mark.parametrize("command", ["cleanup", "archive"])
 def test_printed_command_recreates_the_worktree(hub: Hub, command: str) -> None:
-    """The line of the agent says what became of it. `restore --agent` brings back exactly this."""
+    """The line of the agent describes the removal. `restore --agent` restores exactly this state."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "3")
     hub.run("spawn", "-q", "s1")
     hub.commit(worktree_path(hub, 2), "file", "committed\n")

@@ -173,7 +173,7 @@ def test_failed_and_interrupted_rounds(project: Hub) -> None:
 
 @types("or merge the best winner so far: {}")
 def test_merge_of_the_best_winner_so_far(project: Hub) -> None:
-    """The commands of a round without a winner, and those of `merge`, do what they say."""
+    """Type the printed commands of a round without a winner, and those of `merge`."""
     agent = f"test $HUB_SESSION_ID = s1 && {IMPROVE}"
     result = project.run(*RUN, "--agent-cmd", agent, *MEASURE, "--yes", "--rounds", "2")
     line = result.err.splitlines()[-1]
@@ -263,7 +263,7 @@ def test_command_lines_of_rounds(project: Hub) -> None:
 
 
 def test_ancestors_that_are_not_archived(project: Hub) -> None:
-    """A merge archives only sessions whose winner it contains, and that no command works on."""
+    """A merge archives only sessions whose winner it contains, and for which no command runs."""
     result = project.run(*RUN, "--agent-cmd", IMPROVE, *MEASURE, "--rounds", "2")
     assert (result.code, result.out.count("  Rank: 1\n  ms: 50 → 34 (−32.0 %)")) == (1, 1)
     for branch in ("s1", "s1-r2"):
@@ -314,7 +314,7 @@ def test_ancestors_that_are_not_archived(project: Hub) -> None:
 
 
 def test_run_after_a_session_that_does_not_improve(project: Hub) -> None:
-    """Only a baseline that is the parent shows that the parent is better."""
+    """Only a comparison with the parent itself shows that the parent is better."""
     assert project.run(*RUN, "--agent-cmd", IMPROVE, *MEASURE).code == 1
     run = ("run", "--agents", "1", "--yes", "--repeat", "2", "--after")
     refusal = "error: no agent improves on the baseline"

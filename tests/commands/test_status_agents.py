@@ -146,7 +146,7 @@ def test_running_and_waiting_agents(hub: Hub) -> None:
     assert agent_fields(hub, 1)["status"] == "interrupted"
 
 
-def test_command_that_was_cut_off(hub: Hub) -> None:
+def test_command_that_timed_out(hub: Hub) -> None:
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
     hub.run("spawn", "-q", "s1")
     run_agents(hub, "sleep 300", "--timeout", "1")
@@ -177,7 +177,7 @@ def test_agent_on_another_branch(hub: Hub) -> None:
 
 
 def test_conflict_with_the_base_branch(hub: Hub) -> None:
-    """It is found once the session is evaluated. No object is written."""
+    """`status` finds the conflict once the session is evaluated, and writes no object."""
     create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
     hub.commit(agent_worktree(hub, 1), "file", "agent\n")
     hub.commit(hub.top, "file", "main\n")
