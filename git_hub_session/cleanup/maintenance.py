@@ -15,10 +15,10 @@ from git_hub_session.errors import HubError
 from git_hub_session.git.config import is_true, parse_size
 
 if TYPE_CHECKING:
-    from git_hub_session.git.command import Git
-    from git_hub_session.git.repository import GitRepo
+    from git_hub_session.session.project import Project
 
-ReadSetting = Callable[[str], Sequence[str]]
+_ReadSetting = Callable[[str], Sequence[str]]
+"""A function that returns all values of a setting."""
 _COMMAND = ["maintenance", "run", "--auto", "--quiet"]
 # The version that added `git maintenance run --detach`. Before, gc.autoDetach decides.
 _DETACH_VERSION = (2, 47)
@@ -41,33 +41,27 @@ _OTHER_TASKS = (
 )
 
 
-def run_maintenance(
-    common_dir: str, repo: GitRepo, read: ReadSetting, open_git: Callable[[], Git]
-) -> None:
+def run_maintenance(project: Project) -> None:
     """Let git pack the objects if there are many. `maintenance.auto` and `gc.auto` turn it off.
 
     The maintenance runs in the background unless a setting forbids it. It does not fail a command.
-
-    Args:
-        read: returns all values of a setting.
-        open_git: returns git. Most commands do not need its module.
     """
+    common_dir, read = project.paths.common_dir, project.config_values
     try:
         if not _is_true("maintenance.auto", read):
             return
         # If only git can read all settings, each setting would start a process.
-        if repo.reads_all_config and not _is_needed(common_dir, read):
+        if project.repo.reads_all_config and not _is_needed(common_dir, read):
             return
-        git = open_git()
         options = []
-        if git.version() >= _DETACH_VERSION:
+        if project.git.version() >= _DETACH_VERSION:
             options = ["--detach" if _detaches(read) else "--no-detach"]
-        git.at(common_dir).run([*_COMMAND, *options])
+        project.git.at(common_dir).run([*_COMMAND, *options])
     except (HubError, OSError):
         pass
 
 
-def _is_needed(common_dir: str, read: ReadSetting) -> bool:
+def _is_needed(common_dir: str, read: _ReadSetting) -> bool:
     """Return True if git may have something to do: `git gc --auto`, or another configured task."""
     if any(map(read, _OTHER_TASKS)):
         return True
@@ -86,7 +80,7 @@ def _is_needed(common_dir: str, read: ReadSetting) -> bool:
     return has_many_objects or 0 < max_packs < counted
 
 
-def _limit(name: str, default: int, read: ReadSetting) -> int:
+def _limit(name: str, default: int, read: _ReadSetting) -> int:
     """Return the value of a setting. A negative value counts as 0."""
     value = _last_value(name, read)
     if value.startswith("-"):
@@ -102,15 +96,15 @@ def _names(directory: str) -> list[str]:
         return []
 
 
-def _detaches(read: ReadSetting) -> bool:
+def _detaches(read: _ReadSetting) -> bool:
     name = "maintenance.autodetach"
     return _is_true(name if _last_value(name, read) else "gc.autodetach", read)
 
 
-def _is_true(name: str, read: ReadSetting) -> bool:
+def _is_true(name: str, read: _ReadSetting) -> bool:
     """Return True if the setting is true, which is its default."""
     return is_true(_last_value(name, read) or "true")
 
 
-def _last_value(name: str, read: ReadSetting) -> str:
+def _last_value(name: str, read: _ReadSetting) -> str:
     return next(reversed(read(name)), "")

@@ -8,12 +8,21 @@ from git_hub_session.metric.quantity import parse_finite_quantity
 from git_hub_session.metric.requirement import Requirement, parse_requirements
 from git_hub_session.session.guarded import parse_guards
 from git_hub_session.session.model import Config
+from git_hub_session.settings import table
 from git_hub_session.util.numbers import parse_int
 
 MAX_REPEATS = 1000
 _MAX_BUDGET = 100_000
 AUTO = "auto"
 """The value of --repeat for a race (ranking/race.py)."""
+
+METRIC_REGEX = Option("--metric-regex", "regular expression with a group for the metric", "<regex>")
+DIRECTION = Option(
+    "--direction",
+    "whether a lower or a higher metric is better",
+    "<direction>",
+    choices=table.DIRECTION.choices,
+)
 
 GUARD = Option("--guard", "path to measure as in the base branch", "<path>", repeatable=True)
 NO_GUARD = Option("--no-guard", "guard no path, not even one that the eval command names")

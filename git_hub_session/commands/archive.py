@@ -42,7 +42,5 @@ def run(context: Context, args: Arguments) -> ArchiveView:
     if not dry_run:
         if view.is_archived:
             context.send_event(HOOK_ARCHIVED, view.document)
-        run_maintenance(
-            project.paths.common_dir, project.repo, project.config_values, lambda: project.git
-        )
+        run_maintenance(project)
     return view

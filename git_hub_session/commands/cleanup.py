@@ -76,9 +76,7 @@ def run(context: Context, args: Arguments) -> CleanupView:
         if (report.removed or report.branches.archived) and not dry_run:
             context.send_event(HOOK_CLEANED, output.fields)
     if not dry_run:
-        run_maintenance(
-            project.paths.common_dir, project.repo, project.config_values, lambda: project.git
-        )
+        run_maintenance(project)
     return CleanupView(reports, dry_run=dry_run)
 
 

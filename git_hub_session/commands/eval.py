@@ -7,9 +7,11 @@ from git_hub_session.cli.approval import ask_approval, ask_holdout_approval, ask
 from git_hub_session.cli.command_line import command_line, replace_line
 from git_hub_session.cli.evaluation_table import result_table
 from git_hub_session.cli.measure_options import (
+    DIRECTION,
     GUARD,
     HOLDOUT,
     JUDGE,
+    METRIC_REGEX,
     NO_GUARD,
     NO_REQUIRE,
     REQUIRE,
@@ -40,7 +42,6 @@ from git_hub_session.commands._eval.current_worktree import WorktreeView, measur
 from git_hub_session.errors import HubError
 from git_hub_session.evaluation.candidates import INCLUDE_FAILED_HINT
 from git_hub_session.evaluation.evaluate import evaluate_session, preview_evaluation
-from git_hub_session.ranking.ranking import DIRECTIONS
 from git_hub_session.session.baseline import describe_verdict
 from git_hub_session.settings.table import HOOK_EVALUATED, SETUP
 from git_hub_session.util.text import escape_control
@@ -56,14 +57,9 @@ USAGE = Usage(
     (
         Option("--eval", "command that measures (default: the session's)", "<command>"),
         Option("--metric", "name of the metric, or '' for pass or fail", "<name>"),
-        Option("--metric-regex", "regular expression with a group for the metric", "<regex>"),
+        METRIC_REGEX,
         Option("--metric-file", "file with the metric (default: standard output)", "<path>"),
-        Option(
-            "--direction",
-            "whether a lower or a higher metric is better",
-            "<direction>",
-            choices=DIRECTIONS,
-        ),
+        DIRECTION,
         Option("--baseline", "number to compare with, or 'measure'", "<number>"),
         Option("--repeat", "runs per agent, or 'auto' (default: 1)", "<number>"),
         Option("--budget", "limit of runs for --repeat auto (default: 12 per agent)", "<number>"),

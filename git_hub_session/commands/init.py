@@ -16,8 +16,10 @@ from git_hub_session.cli.config_values import (
 )
 from git_hub_session.cli.context import Context
 from git_hub_session.cli.measure_options import (
+    DIRECTION,
     GUARD,
     HOLDOUT,
+    METRIC_REGEX,
     NO_GUARD,
     REQUIRE,
 )
@@ -44,7 +46,7 @@ from git_hub_session.session.guarded import find_missing_guard, missing_guard_er
 from git_hub_session.session.layout import exclude_hub, find_other_hub
 from git_hub_session.session.model import CONFIG_KEYS, Config
 from git_hub_session.session.state import State
-from git_hub_session.settings.table import AGENTS, DIRECTION, EVAL
+from git_hub_session.settings.table import AGENTS, EVAL
 from git_hub_session.util.clock import format_iso
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.util.text import escape_control
@@ -72,13 +74,8 @@ USAGE = Usage(
         Option("--agents", f"number of agents (default: {AGENTS.key}, or 3)", "<number>"),
         Option("--eval", "command that measures a result", "<command>"),
         Option("--metric", "name of the metric that the command prints", "<name>"),
-        Option("--metric-regex", "regular expression with a group for the metric", "<regex>"),
-        Option(
-            "--direction",
-            "whether a lower or a higher metric is better",
-            "<direction>",
-            choices=DIRECTION.choices,
-        ),
+        METRIC_REGEX,
+        DIRECTION,
         REQUIRE,
         GUARD,
         NO_GUARD,

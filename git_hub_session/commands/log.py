@@ -19,7 +19,12 @@ from git_hub_session.errors import UsageError
 from git_hub_session.git.ref_names import agent_name
 from git_hub_session.lineage.parent import find_ancestors
 from git_hub_session.session.baseline import describe_verdict
-from git_hub_session.session.evaluation_log import LOG_FILE, read_evaluations
+from git_hub_session.session.evaluation_log import (
+    LOG_FILE,
+    evaluation_name,
+    group_evaluations,
+    read_evaluations,
+)
 from git_hub_session.session.history import read_history
 from git_hub_session.util.clock import format_age_since
 from git_hub_session.util.numbers import format_values
@@ -154,7 +159,9 @@ class EvaluationsView(View):
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         out = [
-            line for group in _evaluations(self.entries) for line in self._group_lines(group, style)
+            line
+            for group in group_evaluations(self.entries)
+            for line in self._group_lines(group, style)
         ]
         err = [] if out or quiet else [f"no evaluation is recorded for session '{self.session}'"]
         return TextOutput(out, err)
@@ -163,7 +170,7 @@ class EvaluationsView(View):
         """Yield the lines of one evaluation, the best agent first."""
         first = group[0]
         age = format_age_since(first.at, self.now)
-        yield f"{escape_control(first.at)}  {escape_control(first.run) or 'ranking'}  ({age})"
+        yield f"{escape_control(first.at)}  {escape_control(evaluation_name(first))}  ({age})"
         yield f"    by {escape_control(first.by)}"
         verdict = describe_verdict(first.verdict, has_no_improvement=first.improves is False)
         yield from (f"    {escape_control(line)}" for line in verdict.splitlines())
@@ -185,21 +192,6 @@ def _entry_name(entry: EvaluationEntry, entries: Sequence[EvaluationEntry]) -> s
     name = agent_name(entry.agent)
     attempts = {other.attempt for other in entries if other.agent == entry.agent}
     return f"{name}/attempt-{entry.attempt}" if len(attempts) > 1 else name
-
-
-def _evaluations(entries: Sequence[EvaluationEntry]) -> list[list[EvaluationEntry]]:
-    """Return the entries of each evaluation, which have the same time, user and run."""
-    groups: list[list[EvaluationEntry]] = []
-    for entry in entries:
-        if groups and _evaluation_key(groups[-1][0]) == _evaluation_key(entry):
-            groups[-1].append(entry)
-        else:
-            groups.append([entry])
-    return groups
-
-
-def _evaluation_key(entry: EvaluationEntry) -> tuple[str, ...]:
-    return entry.at, entry.by, entry.run, entry.verdict
 
 
 def _format_values(entries: Sequence[EvaluationEntry]) -> list[str]:

@@ -90,9 +90,7 @@ def run(context: Context, args: Arguments) -> MergeView:
         ancestors = _ancestor_views(archived, project)
     view = MergeView(plan, result, report, ancestors)
     _send_events(context, view)
-    run_maintenance(
-        project.paths.common_dir, project.repo, project.config_values, lambda: project.git
-    )
+    run_maintenance(project)
     return view
 
 

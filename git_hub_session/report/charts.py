@@ -8,12 +8,7 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.ref_names import AgentBranch
 from git_hub_session.ranking.statistics import half_interval
 from git_hub_session.report.markup import Markup, element
-from git_hub_session.report.results import (
-    evaluation_groups,
-    evaluation_name,
-    metric_name,
-    ranked_results,
-)
+from git_hub_session.report.results import metric_name, ranked_results
 from git_hub_session.report.svg import (
     CHAR,
     WIDTH,
@@ -27,6 +22,7 @@ from git_hub_session.report.svg import (
     series_class,
 )
 from git_hub_session.report.tables import short_id
+from git_hub_session.session.evaluation_log import evaluation_name, group_evaluations
 from git_hub_session.util.numbers import format_number, format_values
 
 if TYPE_CHECKING:
@@ -159,7 +155,7 @@ def _comparable_groups(facts: SessionFacts) -> list[list[EvaluationEntry]]:
             for entry in group
             if entry.value is not None and (entry.metric, entry.unit) == wanted
         ]
-        for group in evaluation_groups(facts)
+        for group in group_evaluations(facts.log.entries)
     ]
     return [group for group in groups if group][-_MAX_EVALUATIONS:]
 
@@ -243,7 +239,7 @@ def _evaluation_names(
         if index % every == 0:
             x = steps.place(index)
             yield label(
-                x, _HEIGHT - 16, evaluation_name(group), anchor="middle", class_="muted", most=14
+                x, _HEIGHT - 16, evaluation_name(group[0]), anchor="middle", class_="muted", most=14
             )
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.git.ref_names import agent_number
-from git_hub_session.report.results import evaluation_groups, evaluation_name
 from git_hub_session.report.tables import Column, Table, format_time, short_id
 from git_hub_session.session.attempts import earlier_attempts
+from git_hub_session.session.evaluation_log import evaluation_name, group_evaluations
 from git_hub_session.session.runs import read_last_run
 from git_hub_session.util.clock import format_clock, parse_iso
 from git_hub_session.util.json_values import as_mapping, as_number, as_text
@@ -112,10 +112,10 @@ def _commit_events(facts: SessionFacts) -> Iterator[Event]:
 
 
 def _evaluation_events(facts: SessionFacts) -> Iterator[Event]:
-    for group in evaluation_groups(facts):
+    for group in group_evaluations(facts.log.entries):
         at = parse_iso(group[0].at)
         if at is not None:
-            text = f"{evaluation_name(group)}: {count_noun(len(group), 'result')}"
+            text = f"{evaluation_name(group[0])}: {count_noun(len(group), 'result')}"
             yield Event(at, EVALUATION, text, by=group[0].by)
 
 

@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.board.board import Board
-from git_hub_session.board.unlabeled import UnlabeledPosts
+from git_hub_session.board.recent import read_recent_posts
 from git_hub_session.errors import Damaged
 from git_hub_session.git.ref_names import AgentBranch, agent_name, attempt_name
 from git_hub_session.report.winner import find_winner
@@ -109,14 +108,14 @@ def read_facts(session: Session, project: Project) -> SessionFacts:
     summaries = tuple(summarize_attempts(attempts, session, project))
     status = read_session_status(session, project, procfs.processes(open_files=False))
     log, log_warning = _read_log(session, project)
-    posts, board_warning = _read_posts(session, project)
+    posts, board_warning = read_recent_posts(session, project.store, MAX_POSTS)
     return SessionFacts(
         session,
         read_agent_progress(status, project),
         summaries,
         log,
         read_history(session),
-        posts,
+        tuple(posts[::-1]),
         read_graph(summaries, session, repo),
         _read_diff(summaries, session, repo),
         project.now(),
@@ -142,18 +141,6 @@ def _read_log(session: Session, project: Project) -> tuple[EvaluationLog, str]:
             return read_evaluations(directory), ""
     except Damaged as error:
         return EvaluationLog(), error.message
-
-
-def _read_posts(session: Session, project: Project) -> tuple[tuple[Post, ...], str]:
-    """Return the newest posts, oldest first, and why the board cannot be read, or ''."""
-    try:
-        unlabeled = UnlabeledPosts(session, project.store)
-        posts = Board(project.paths.hub).recent_posts(session.id, MAX_POSTS, unlabeled)
-        return tuple(posts[::-1]), ""
-    except Damaged as error:
-        return (), error.message
-    except OSError as error:
-        return (), f"the board cannot be read: {error.strerror}"
 
 
 def read_graph(attempts: Sequence[AttemptSummary], session: Session, repo: GitRepo) -> Graph:

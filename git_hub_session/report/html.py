@@ -9,6 +9,7 @@ from hashlib import sha256
 
 from git_hub_session import __version__
 from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.git.ref_names import attempt_name
 from git_hub_session.report.charts import evaluations_chart, ranking_chart, sizes_chart
 from git_hub_session.report.events import events_table
 from git_hub_session.report.markup import Markup, element, join, lines_of, style_sheet
@@ -192,8 +193,7 @@ def _diff(facts: SessionFacts) -> Iterator[Markup]:
         return
     lines = facts.diff.text.removesuffix("\n").split("\n")
     shown = [_diff_line(line) for line in lines[:_MAX_DIFF_LINES]]
-    name = f"agent-{winner.agent}/attempt-{winner.attempt}"
-    command = f"git hub-session diff {facts.session.id} {name}"
+    command = f"git hub-session diff {facts.session.id} {attempt_name(winner)}"
     yield element(
         "div",
         element("pre", join(shown, "\n"), class_="diff"),

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 
 from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.git.ref_names import attempt_name
 from git_hub_session.report.results import overview_rows, ranking_table
 from git_hub_session.report.tables import Table, short_id, shorten
 from git_hub_session.report.work import failures_table, guarded_table
@@ -48,7 +49,7 @@ def _winner_lines(facts: SessionFacts) -> list[str]:
         lines += [f"- {code_span(short_id(oid))} {code_span(text)}" for oid, _, text in shown]
         more = summary.commit_count - len(shown)
         lines += [f"- {count_noun(more, 'more commit')}"] if more > 0 else []
-    name = f"agent-{winner.agent}/attempt-{winner.attempt}"
+    name = attempt_name(winner)
     commands = (f"git hub-session {verb} {facts.session.id} {name}" for verb in ("show", "diff"))
     return [*lines, "", f"More: {', '.join(map(code_span, commands))}"]
 

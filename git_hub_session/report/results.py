@@ -17,6 +17,7 @@ from git_hub_session.report.tables import (
     short_id,
 )
 from git_hub_session.report.winner import describe_result
+from git_hub_session.session.evaluation_log import evaluation_name, group_evaluations
 from git_hub_session.util.json_values import as_mapping, as_text
 from git_hub_session.util.numbers import format_number, format_values
 from git_hub_session.util.text import describe_pass
@@ -133,19 +134,6 @@ def _command(session: Session) -> str:
     return as_text(as_mapping(session.document.get("evaluation")).get("command"))
 
 
-def evaluation_groups(facts: SessionFacts) -> list[list[EvaluationEntry]]:
-    """Return the entries of each evaluation in the log, oldest first."""
-    groups: dict[tuple[str, str, str], list[EvaluationEntry]] = {}
-    for entry in facts.log.entries:
-        groups.setdefault((entry.at, entry.by, entry.run), []).append(entry)
-    return list(groups.values())
-
-
-def evaluation_name(group: Sequence[EvaluationEntry]) -> str:
-    """Return the name of an evaluation, such as "eval-1"."""
-    return group[0].run or "ranking"
-
-
 def evaluations_table(facts: SessionFacts) -> Table:
     """Return all recorded evaluations, oldest first."""
     headers = (
@@ -160,7 +148,9 @@ def evaluations_table(facts: SessionFacts) -> Table:
         Column("Remarks", is_code=True, wraps=True),
         Column("Measured values", wraps=True),
     )
-    rows = [row for group in evaluation_groups(facts) for row in _entry_rows(group, facts)]
+    rows = [
+        row for group in group_evaluations(facts.log.entries) for row in _entry_rows(group, facts)
+    ]
     return Table(headers, tuple(rows), has_newest_last=True).without_empty_columns()
 
 
@@ -168,7 +158,7 @@ def _entry_rows(group: Sequence[EvaluationEntry], facts: SessionFacts) -> list[t
     values = format_values(*(entry.value for entry in group))
     return [
         (
-            evaluation_name(group),
+            evaluation_name(group[0]),
             format_iso_time(entry.at),
             facts.label(entry.agent, entry.attempt),
             short_id(entry.commit),

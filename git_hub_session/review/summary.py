@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.board.board import Board
-from git_hub_session.board.unlabeled import UnlabeledPosts
-from git_hub_session.errors import Damaged
+from git_hub_session.board.recent import read_recent_posts
 from git_hub_session.git.ref_names import agent_name
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
 from git_hub_session.review.attempt import EMPTY_TREE, Attempt, find_start
@@ -66,7 +64,7 @@ def summarize_attempts(
     """Read everything about each attempt. Read the worktrees and the board only once."""
     worktrees = linked_worktrees(project.paths.common_dir)
     owned = attempt_worktrees(session.id, project, worktrees)
-    posts = _read_posts(session, project)
+    posts = read_recent_posts(session, project.store, _SEARCHED_POSTS)[0]
     return [
         _summarize(attempt, session, project, owned.get(attempt.branch), posts)
         for attempt in attempts
@@ -120,12 +118,3 @@ def _read_progress(
         off_branch=off_branch_reason(worktree, branch.ref) if worktree else "",
         guarded=session.agent_record(name).guarded if result else (),
     )
-
-
-def _read_posts(session: Session, project: Project) -> Sequence[Post]:
-    """Return the newest posts of the session. A damaged board has none."""
-    unlabeled = UnlabeledPosts(session, project.store)
-    try:
-        return Board(project.paths.hub).recent_posts(session.id, _SEARCHED_POSTS, unlabeled)
-    except (Damaged, OSError):
-        return ()

@@ -8,7 +8,7 @@ docs/format.md lists the keys.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.errors import Damaged
@@ -123,6 +123,27 @@ def read_evaluations(directory: SafeDirectory) -> EvaluationLog:
     lines, is_shortened = _read_lines(directory, limit=_MAX_BYTES)
     entries = [entry for entry in map(_parse_line, lines[-_MAX_ENTRIES:]) if entry is not None]
     return EvaluationLog(tuple(entries), is_shortened or len(lines) > _MAX_ENTRIES)
+
+
+def group_evaluations(entries: Sequence[EvaluationEntry]) -> list[list[EvaluationEntry]]:
+    """Return the entries of each evaluation, in the order of `entries`."""
+    groups: list[list[EvaluationEntry]] = []
+    for entry in entries:
+        if groups and _evaluation_key(groups[-1][0]) == _evaluation_key(entry):
+            groups[-1].append(entry)
+        else:
+            groups.append([entry])
+    return groups
+
+
+def _evaluation_key(entry: EvaluationEntry) -> tuple[str, ...]:
+    """Return the values that all entries of one evaluation share."""
+    return entry.at, entry.by, entry.run, entry.verdict
+
+
+def evaluation_name(entry: EvaluationEntry) -> str:
+    """Return the name of the evaluation of an entry: "eval-1", or "ranking" for a person's."""
+    return entry.run or "ranking"
 
 
 def _read_lines(directory: SafeDirectory, *, limit: int) -> tuple[list[bytes], bool]:

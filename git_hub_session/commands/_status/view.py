@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, Any
-from git_hub_session.board.board import Board
-from git_hub_session.board.unlabeled import UnlabeledPosts
+from git_hub_session.board.recent import read_recent_posts
 from git_hub_session.cli.agent_table import agent_lines, agent_progress_fields
 from git_hub_session.cli.post import post_fields, post_summary
 from git_hub_session.cli.table import lines_below
@@ -22,7 +21,6 @@ from git_hub_session.cli.view import (
     task_lines,
     warning_lines,
 )
-from git_hub_session.errors import Damaged
 from git_hub_session.git.ref_names import short_name
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.model import CONFIG_KEYS
@@ -36,7 +34,6 @@ from git_hub_session.worktree.uncommitted import uncommitted_text
 if TYPE_CHECKING:
     from git_hub_session.board.posts import Post
     from git_hub_session.git.ref_names import SessionId
-    from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
     from git_hub_session.worktree.agent_progress import AgentProgress
     from git_hub_session.worktree.status import BranchStatus, SessionStatus, WorktreeStatus
@@ -50,22 +47,8 @@ def read_status(sid: SessionId, project: Project) -> StatusView:
     session = project.store.read(sid)
     status = read_session_status(session, project, procfs.processes(open_files=False))
     agents = read_agent_progress(status, project)
-    posts, error = _read_posts(project, session)
+    posts, error = read_recent_posts(session, project.store, _MAX_POSTS)
     return StatusView(status, agents, posts, project.cwd, project.now(), board_error=error)
-
-
-def _read_posts(project: Project, session: Session) -> tuple[list[Post], str]:
-    """Return the newest posts of the session, and the error of an unreadable board, or ''.
-
-    A damaged board must not hide the session.
-    """
-    try:
-        unlabeled = UnlabeledPosts(session, project.store)
-        return Board(project.paths.hub).recent_posts(session.id, _MAX_POSTS, unlabeled), ""
-    except Damaged as error:
-        return [], error.message
-    except OSError as error:
-        return [], f"the board cannot be read: {error.strerror}"
 
 
 _MIN_COMMIT_WIDTH = 30  # enough for the age and the start of the subject
