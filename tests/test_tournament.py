@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.hub import CHECKOUT, Hub, new_hub
-from tests.support.transcripts import code_blocks, transcript_steps
+from tests.support.transcripts import code_blocks, output_pattern, transcript_steps
 
 pytestmark = pytest.mark.slow
 
@@ -80,18 +80,14 @@ def without_figures(text: str) -> str:
     return re.sub(" +", " ", re.sub(r"\b\d\.\ds\b", "S", text))
 
 
-def pattern_of(text: str) -> str:
-    """Return the regular expression for an output of the page. `...` stands for any lines."""
-    lines = without_figures(text).splitlines(keepends=True)
-    return "".join("(?:.*\n)*?" if line == "...\n" else re.escape(line) for line in lines)
-
-
 def test_the_page_is_true(tmp_path: Path, environ: Mapping[str, str]) -> None:
     hub = create_project(tmp_path, environ)
     codes = []
     for command, expected in page_steps():
         result = hub.call("sh", "-c", f"exec 2>&1; {command}")
         shown = without_figures(result.out.replace(str(tmp_path), "/home/ada"))
-        assert re.fullmatch(pattern_of(expected), shown), f"{command}\n{shown}\n{expected}"
+        assert re.fullmatch(output_pattern(without_figures(expected)), shown), (
+            f"{command}\n{shown}\n{expected}"
+        )
         codes.append(result.code)
     assert codes == [0, 1, 0, 0, 0, 0]

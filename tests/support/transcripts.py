@@ -16,3 +16,9 @@ def code_blocks(document: str, language: str) -> list[str]:
 def transcript_steps(transcript: str) -> list[tuple[str, str]]:
     """Return the commands of a transcript, each with the output below it."""
     return _STEP.findall(transcript)
+
+
+def output_pattern(text: str) -> str:
+    """Return the regular expression for an output in a document. `...` stands for any lines."""
+    lines = text.splitlines(keepends=True)
+    return "".join("(?:.*\n)*?" if line == "...\n" else re.escape(line) for line in lines)

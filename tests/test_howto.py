@@ -1,0 +1,122 @@
+"""The how-to pages: the commands of each section run in a project of their own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.hub import CHECKOUT, Hub
+from tests.support.transcripts import code_blocks
+
+pytestmark = pytest.mark.slow
+
+PAGE = (CHECKOUT / "docs" / "howto.md").read_text()
+SECTIONS = dict(re.findall(r"^## (.*)\n((?:(?!## ).*\n)*)", PAGE, re.MULTILINE))
+
+# A program of this name prints its arguments and its prompt, and leaves a faster program.
+AGENT = """\
+#!/bin/sh
+echo "${0##*/} $*" >>"$PROGRAMS_LOG"
+for file; do case $file in */prompt*) exec <"$file" ;; esac; done
+[ "${0##*/}" = npm ] && { mkdir node_modules; exit; }
+grep -q 'Make the parser fast' && echo 'ms = 5' >size.py
+"""
+
+
+def create_project(hub: Hub) -> Path:
+    """Create a benchmark and the programs. Return the file with the calls of the programs."""
+    hub.commit(hub.top, "bench.py", "from size import *\nprint('ms:', globals().get('ms', 50))\n")
+    hub.commit(hub.top, "size.py", "size = 9\n")
+    hub.commit(hub.top, ".gitignore", ".env\nnode_modules\n__pycache__\n")
+    (hub.top / ".env").write_text("SECRET=1\n")
+    for name in ("claude", "codex", "aider", "npm"):
+        program = hub.top.parent / "bin" / name
+        program.write_text(AGENT)
+        program.chmod(0o755)
+    return hub.top.parent / "programs.log"
+
+
+def run_section(hub: Hub, title: str, *, code: int = 0) -> list[str]:
+    """Run the commands of a section. Return the calls of the programs."""
+    log = create_project(hub)
+    log.touch()
+    for script in code_blocks(SECTIONS[title], "sh"):
+        environ = {"PROGRAMS_LOG": str(log)}
+        result = hub.call("sh", "-e", "-c", f"exec 2>&1; {script}", environ=environ)
+        assert result.code == code, result.out
+    return sorted(log.read_text().splitlines())
+
+
+CLAUDE = "claude -p --permission-mode acceptEdits"
+CODEX = "codex exec --sandbox workspace-write -"
+
+
+@pytest.mark.parametrize(
+    ("title", "calls"),
+    [
+        ("Run Claude Code", [CLAUDE] * 3),
+        ("Run Codex", [CODEX] * 3),
+        ("Compare different agents", [CLAUDE, CODEX]),
+        ("Use it in continuous integration", [CLAUDE] * 3),
+    ],
+)
+def test_the_agents_get_their_prompt_and_the_winner_is_merged(
+    hub: Hub, title: str, calls: list[str]
+) -> None:
+    assert run_section(hub, title) == calls
+    assert hub.git("show", "main:size.py") == "ms = 5"
+
+
+def test_aider_gets_its_prompt_as_a_file(hub: Hub) -> None:
+    calls = run_section(hub, "Run aider")
+    assert [re.sub(r" /\S+", " FILE", call) for call in calls] == [
+        "aider --yes-always --message-file FILE"
+    ] * 3
+    assert hub.git("show", "main:size.py") == "ms = 5"
+
+
+def test_a_script_is_an_agent(hub: Hub) -> None:
+    run_section(hub, "Run a script")
+    assert hub.git("show", "main:size.py") == "size = 1"
+
+
+def test_branches_of_another_tool_are_adopted(hub: Hub) -> None:
+    run_section(hub, "Take over branches that another tool made")
+    agents = hub.json("status", "fixes")["state"]["agents"]
+    assert sorted(agents) == ["agent-1", "agent-2"]
+
+
+def test_an_alias_and_an_event(hub: Hub) -> None:
+    run_section(hub, "Use it from an alias or a hook")
+
+
+def test_dependencies_are_installed_in_each_worktree(hub: Hub) -> None:
+    assert run_section(hub, "Install dependencies in each worktree") == ["npm ci --silent"] * 2
+    assert (hub.top.parent / "project.hub" / "web" / "agent-2" / "node_modules").is_dir()
+
+
+def test_ignored_files_are_copied(hub: Hub) -> None:
+    run_section(hub, "Copy ignored files into each worktree")
+    copy = hub.top.parent / "project.hub" / "env" / "agent-1" / ".env"
+    assert copy.read_text() == "SECRET=1\n"
+
+
+def test_each_agent_has_its_database_and_port(hub: Hub) -> None:
+    run_section(hub, "Give each agent a database and a port")
+    directory = hub.top.parent / "project.hub" / "server"
+    first, second = ((directory / f"agent-{n}" / ".env").read_text() for n in (1, 2))
+    assert first.startswith("DATABASE=app_server_1 PORT=")
+    assert second.startswith("DATABASE=app_server_2 PORT=")
+    assert first.partition(" ")[2] != second.partition(" ")[2]
+
+
+def test_a_session_ends_without_a_winner(hub: Hub) -> None:
+    run_section(hub, "End a session without a winner")
+    assert hub.state("draft")["state"] == "archived"
+
+
+def test_every_section_is_tested() -> None:
+    source = Path(__file__).read_text()
+    assert [title for title in SECTIONS if f'"{title}"' not in source] == []
