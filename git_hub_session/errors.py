@@ -7,6 +7,8 @@ stop. A hint is one command or one imperative sentence. The code of an error cla
 
 from __future__ import annotations
 
+import signal
+
 GIT_FATAL = 128
 """The exit status of a fatal error, as in git."""
 
@@ -136,7 +138,8 @@ class GitFailed(HubError):
     code = "git-failed"
 
     def __init__(self, command: str, status: int, stderr: str, stdout: bytes = b"") -> None:
-        super().__init__(f"'git {command}' failed (exit {status})", hint=stderr.strip())
+        end = f"failed (exit {status})" if status >= 0 else _describe_signal(-status)
+        super().__init__(f"'git {command}' {end}", hint=stderr.strip())
         self.status = status
         self.stderr = stderr
         self.stdout = stdout
@@ -152,6 +155,10 @@ class GitFailed(HubError):
         """True if a signal ended git, so that it is not known which changes git has made."""
         # A negative status is the number of the signal. A shell exits with 128 plus the number.
         return self.status < 0 or self.status > GIT_FATAL
+
+
+def _describe_signal(number: int) -> str:
+    return f"was ended by signal {number} ({signal.strsignal(number) or 'unknown'})"
 
 
 class HookRefused(Refused):

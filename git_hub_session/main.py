@@ -205,7 +205,8 @@ def _run_command(name: str, run: Callable[[], View], output: OutputOptions) -> i
 def _system_error(error: OSError | MemoryError, command: str) -> HubError:
     if isinstance(error, MemoryError):
         return HubError("out of memory")
-    return HubError(f"{error.filename or command}: {error.strerror or error}")
+    subject = error.filename or f"'{command}' failed"
+    return HubError(f"{subject}: {error.strerror or error}")
 
 
 def _library_missing(error: ModuleNotFoundError) -> LibraryMissing:

@@ -26,7 +26,11 @@ from git_hub_session.evaluation.guard import (
 from git_hub_session.evaluation.in_place import leftover_file_notes
 from git_hub_session.evaluation.judge import judge_candidates
 from git_hub_session.evaluation.measure import MetricRunner, propose_time_limit
-from git_hub_session.evaluation.merged_commit import conflict_notes, with_merged_commits
+from git_hub_session.evaluation.merged_commit import (
+    baseline_commit,
+    merge_notes,
+    with_merged_commits,
+)
 from git_hub_session.evaluation.missing import refuse_incomplete
 from git_hub_session.evaluation.rank import rank_candidates
 from git_hub_session.evaluation.record import record_result
@@ -133,14 +137,15 @@ def _measure(
     session, fixed_paths, run = started.session, started.fixed_paths, started.run
     metric_command = options.metric_command
     assert metric_command is not None
+    has_baseline, objects = options.measure_baseline, started.objects
+    baseline = baseline_commit(session, project, objects) if has_baseline else ""
     targets = prepare_targets(
         session,
         candidates,
         project,
         started.worktrees,
-        started.objects,
         task_file=started.task_file,
-        with_baseline=options.measure_baseline,
+        baseline=baseline,
     )
     restored = {each.name: each.worktree.restored for each in targets if each.worktree}
     candidates = mark_changed_by_attributes(candidates, restored, fixed_paths, project.repo)
@@ -151,12 +156,11 @@ def _measure(
     if not options.in_place:
         refuse_incomplete(measurements, run.path)
     result = rank_candidates(session, candidates, measurements, run, options)
-    left = leftover_file_notes(candidates, project)
     notes = (
         *variable_warnings(session, [target.environ for target in targets]),
         *_candidate_notes(candidates, fixed_paths, session, project.repo),
         *runner.notes,
-        *left,
+        *leftover_file_notes(candidates, project),
         *result.notes,
     )
     return result._replace(
@@ -205,7 +209,7 @@ def _candidate_notes(
     """Return the notes about conflicts, files of the hub, and default guarded paths."""
     mergeable = [candidate for candidate in candidates if not candidate.merge_problem]
     changed = {path for candidate in mergeable for path in candidate.guarded}
-    return [*conflict_notes(candidates, session), *_hub_file_notes(candidates, session, repo)] + [
+    return [*merge_notes(candidates, session), *_hub_file_notes(candidates, session, repo)] + [
         f"'{path}' was measured as in the base branch, because the eval command names it"
         " (use --no-guard to measure the agents' own)"
         for path in sorted(changed)

@@ -12,7 +12,11 @@ from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import HubError
 from git_hub_session.evaluation.missing import find_missing
 from git_hub_session.evaluation.runner import MAX_OUTPUT, CommandResult, TargetRunner, file_stamp
-from git_hub_session.evaluation.targets import reset_eval_worktree, restore_fixed_files
+from git_hub_session.evaluation.targets import (
+    find_moved_heads,
+    reset_eval_worktree,
+    restore_fixed_files,
+)
 from git_hub_session.evaluation.units import BASELINE, Measurement, convert_to_one_unit
 from git_hub_session.metric.metric import MetricNotFound, read_metric
 from git_hub_session.ranking.race import Race, racing_agents
@@ -204,15 +208,22 @@ class MetricRunner:
                     outcomes[target.name] = Measurement((), reason)
         ready = [target for target in targets if target.name not in outcomes]
         self._used.update(target.name for target in ready)
-        if not self._metric_command.prepare:
-            return ready
+        if self._metric_command.prepare:
+            self._run_prepare_command(ready, outcomes)
+            ready = [target for target in ready if target.name not in outcomes]
+        for name, reason in find_moved_heads(ready, self._project).items():
+            outcomes[name] = Measurement((), reason)
+        return [target for target in ready if target.name not in outcomes]
+
+    def _run_prepare_command(
+        self, targets: Sequence[MeasureTarget], outcomes: dict[str, _Outcome]
+    ) -> None:
+        """Run the prepare command. Add the targets for which it failed to `outcomes`."""
+        metric_command = self._metric_command
         results = self._runner.run(
-            self._metric_command.prepare,
-            ready,
-            lambda: None,
-            timeout=self._metric_command.timeout,
+            metric_command.prepare, targets, lambda: None, timeout=metric_command.timeout
         )
-        for target in ready:
+        for target in targets:
             result = results[target.name]
             if result.failure:
                 reason = f"the prepare command failed: {result.failure}"
@@ -222,7 +233,6 @@ class MetricRunner:
                 restore_fixed_files(target)  # The command may run code of the attempt.
             except HubError as error:
                 outcomes[target.name] = Measurement((), error.message)
-        return [target for target in ready if target.name not in outcomes]
 
     def _read_result(
         self, target: MeasureTarget, result: CommandResult, old_stamp: object

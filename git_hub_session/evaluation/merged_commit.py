@@ -13,10 +13,19 @@ from collections.abc import Sequence
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import GitFailed, Refused
 from git_hub_session.git.process import GitTooOld
+from git_hub_session.git.ref_names import HEADS
 from git_hub_session.session.agents import base_now, find_base_commit
 from git_hub_session.session.model import CONFLICTS
+from git_hub_session.util.shell import quote_word
 from git_hub_session.util.text import quote_list
-from git_hub_session.worktree.merge_tree import merge_trees, resolve_commands
+from git_hub_session.worktree.checkouts import find_checkout
+from git_hub_session.worktree.merge_tree import (
+    StrategyOptionsNotSupported,
+    TreeOptions,
+    merge_trees,
+    parse_tree_options,
+    resolve_commands,
+)
 
 if TYPE_CHECKING:
     from git_hub_session.evaluation.candidates import Candidate
@@ -55,10 +64,11 @@ def with_merged_commits(
     """
     base = base_now(session, project.repo)
     branch = session.config.base_branch
+    options = _read_tree_options(branch, project)
     merged = [
         candidate
         if candidate.unmeasured_reason or candidate.directory or not base
-        else _with_merged_commit(candidate, base, branch, project, objects)
+        else _with_merged_commit(candidate, base, options, project, objects)
         for candidate in candidates
     ]
     if dry_run:
@@ -71,7 +81,7 @@ def with_merged_commits(
 
 
 def baseline_commit(session: Session, project: Project, objects: NewObjects) -> str:
-    """Return the commit to measure as the baseline: the base branch, or '' if it is missing.
+    """Return the commit to measure as the baseline: the base branch.
 
     If the agents start from a winner, this is the merge of the winner with the base branch.
 
@@ -79,36 +89,51 @@ def baseline_commit(session: Session, project: Project, objects: NewObjects) -> 
         objects: keeps the merge commit.
 
     Raises:
-        Refused: git cannot merge the winner.
+        Refused: the base branch is missing, or git cannot merge the winner.
     """
     repo = project.repo
     base = base_now(session, repo)
     start = find_base_commit(session, repo)
+    if not start:
+        raise _baseline_error("the base commit is missing")
     if not session.continues_session or repo.is_ancestor(base, start):
         return base
     if repo.is_ancestor(start, base):
         return start
-    merge = merge_trees(project, base, start, objects=objects.directory)
+    branch = session.config.base_branch
+    options = _read_tree_options(branch, project)
+    try:
+        merge = merge_trees(project, base, start, options, objects=objects.directory)
+    except StrategyOptionsNotSupported as error:
+        raise _baseline_error(f"the merge with '{branch}': {error.message}") from None
     if merge.conflicts:
         paths = quote_list([os.fsdecode(path) for path in merge.conflicts])
-        raise Refused(
-            f"cannot measure the baseline: {start[:12]}, from which the agents start, conflicts with"
-            f" '{session.config.base_branch}' in {paths}",
-            hint="give a number with --baseline <number>",
+        raise _baseline_error(
+            f"{start[:12]}, from which the agents start, conflicts with '{branch}' in {paths}"
         )
     commit = _commit_merge(merge.tree, [base, start], project, objects)
     objects.keep([commit], [base, start])
     return commit
 
 
-def conflict_notes(candidates: Sequence[Candidate], session: Session) -> list[str]:
-    """Return the notes about conflicts, each with the command that lets the user resolve them."""
-    return [
-        f"{candidate.name} {candidate.merge_problem}"
-        f" (to resolve: {_resolve_command(candidate, session)})"
-        for candidate in candidates
-        if candidate.has_conflicts
-    ]
+def _baseline_error(reason: str) -> Refused:
+    return Refused(
+        f"cannot measure the baseline: {reason}", hint="give a number with --baseline <number>"
+    )
+
+
+def merge_notes(candidates: Sequence[Candidate], session: Session) -> list[str]:
+    """Return the notes about merges that are not possible, each with a command that helps."""
+    notes = []
+    for candidate in candidates:
+        if candidate.has_conflicts:
+            command = _resolve_command(candidate, session)
+            notes.append(f"{candidate.name} {candidate.merge_problem} (to resolve: {command})")
+        elif candidate.unsupported_setting:
+            setting = quote_word(f"{candidate.unsupported_setting}=")
+            command = f"git -c {setting} hub-session eval {session.id}"
+            notes.append(f"{candidate.name} {candidate.merge_problem} (without it: {command})")
+    return notes
 
 
 def _resolve_command(candidate: Candidate, session: Session) -> str:
@@ -120,14 +145,31 @@ def _resolve_command(candidate: Candidate, session: Session) -> str:
     )
 
 
+def _read_tree_options(branch: str, project: Project) -> TreeOptions:
+    """Return the options of a merge into the branch (a name). Raise GitFailed.
+
+    Read the settings of the worktree that has the branch checked out, as `merge` does.
+    """
+    paths = project.paths
+    try:
+        checkout = find_checkout(HEADS + branch, project)
+    except Refused:  # `merge` refuses until the branch is not in use.
+        checkout = None
+    values = project.settings_at(*(checkout or (paths.common_dir, paths.main_worktree)))
+    return parse_tree_options(branch, values)
+
+
 def _with_merged_commit(
-    candidate: Candidate, base: str, branch: str, project: Project, objects: NewObjects
+    candidate: Candidate, base: str, options: TreeOptions, project: Project, objects: NewObjects
 ) -> Candidate:
     tip = candidate.commit
     if project.repo.is_ancestor(tip, base):
         return candidate
     try:
-        merge = merge_trees(project, base, tip, objects=objects.directory)
+        merge = merge_trees(project, base, tip, options, objects=objects.directory)
+    except StrategyOptionsNotSupported as error:
+        problem = f"cannot be merged: {error.message}"
+        return candidate._replace(merge_problem=problem, unsupported_setting=error.setting)
     except GitTooOld:  # `merge` fails too, so the user merges with git.
         return candidate
     except GitFailed as error:
@@ -135,7 +177,7 @@ def _with_merged_commit(
         return candidate._replace(merge_problem=f"cannot be merged: {message}")
     if merge.conflicts:
         paths = quote_list([os.fsdecode(path) for path in merge.conflicts])
-        problem = f"{CONFLICTS}'{branch}' in {paths}"
+        problem = f"{CONFLICTS}'{options.branch}' in {paths}"
         return candidate._replace(merge_problem=problem, has_conflicts=True)
     commit = _commit_merge(merge.tree, [base, tip], project, objects)
     return candidate._replace(merged_commit=commit)

@@ -7,23 +7,24 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.errors import HubError, Refused
-from git_hub_session.evaluation.merged_commit import baseline_commit
+from git_hub_session.errors import HubError
 from git_hub_session.evaluation.units import BASELINE
 from git_hub_session.git.head import read_head
+from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.session.agent_environment import agent_environment
 from git_hub_session.session.agents import find_base_commit
 from git_hub_session.system import procfs
 from git_hub_session.system.tree import directory_id, remove_path
+from git_hub_session.worktree.off_branch import off_branch_reason
 
 if TYPE_CHECKING:
     from git_hub_session.evaluation.candidates import Candidate
     from git_hub_session.evaluation.eval_worktrees import EvalWorktrees
     from git_hub_session.git.ref_names import AgentBranch
+    from git_hub_session.git.worktrees import Worktree
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
     from git_hub_session.system.stored_files import StoredFiles
-    from git_hub_session.temporary.objects import NewObjects
 
 _LOCK_FILES = ("index.lock", "HEAD.lock")
 
@@ -87,6 +88,8 @@ class MeasureTarget(NamedTuple):
     environ: Mapping[str, str]
     worktree: EvalWorktree | None = None
     """The temporary worktree at `directory`, or None if it is the agent's worktree."""
+    branch: str = ""
+    """The branch (a full ref) of the agent's worktree at `directory`, or ''."""
 
 
 def prepare_targets(
@@ -94,19 +97,17 @@ def prepare_targets(
     candidates: Sequence[Candidate],
     project: Project,
     worktrees: EvalWorktrees,
-    objects: NewObjects,
     *,
     task_file: str,
-    with_baseline: bool,
+    baseline: str,
 ) -> list[MeasureTarget]:
     """Return the targets, the baseline first. Add a temporary worktree for each.
 
     A candidate with a directory is measured there.
 
     Args:
-        objects: keeps the commit of the baseline.
+        baseline: the commit of the baseline, or '' to measure none.
     """
-    base = find_base_commit(session, project.repo)
 
     def make_request(name: str, branch: AgentBranch | None, commit: str) -> WorktreeRequest:
         start = find_base_commit(session, project.repo, branch)
@@ -115,25 +116,51 @@ def prepare_targets(
 
     measured = [candidate for candidate in candidates if not candidate.unmeasured_reason]
     requests = [make_request(each.target, each.branch, each.measured_commit) for each in measured]
-    if with_baseline:
-        if not base:
-            raise Refused(
-                "cannot measure the baseline: the base commit is missing",
-                hint="give a number with --baseline <number>",
-            )
-        commit = baseline_commit(session, project, objects)
-        requests.insert(0, make_request(BASELINE, None, commit))
-    in_place = {each.target: each.directory for each in measured if each.directory}
+    if baseline:
+        requests.insert(0, make_request(BASELINE, None, baseline))
+    in_place = {each.target: each for each in measured if each.directory}
     new = [request for request in requests if request.name not in in_place]
     added = {worktree.name: worktree for worktree in worktrees.add(new)}
     return [_make_target(request, in_place, added.get(request.name)) for request in requests]
 
 
 def _make_target(
-    request: WorktreeRequest, in_place: Mapping[str, str], worktree: EvalWorktree | None
+    request: WorktreeRequest, in_place: Mapping[str, Candidate], worktree: EvalWorktree | None
 ) -> MeasureTarget:
-    directory = worktree.path if worktree else in_place[request.name]
-    return MeasureTarget(request.name, request.commit, directory, request.environ, worktree)
+    name, commit, environ = request
+    if worktree:
+        return MeasureTarget(name, commit, worktree.path, environ, worktree)
+    candidate = in_place[name]
+    return MeasureTarget(name, commit, candidate.directory, environ, branch=candidate.branch.ref)
+
+
+def find_moved_heads(targets: Sequence[MeasureTarget], project: Project) -> dict[str, str]:
+    """Return why the worktree of a target is not at the commit to measure, by target.
+
+    A setup command, a prepare command or an earlier run may have checked out another commit.
+    """
+    is_in_place = any(target.worktree is None for target in targets)
+    linked = linked_worktrees(project.paths.common_dir) if is_in_place else []
+    by_path = {worktree.path: worktree for worktree in linked}
+    reasons = {}
+    for target in targets:
+        if target.worktree is not None:
+            head = read_head(target.worktree.git_dir)
+            reason = "" if head == ("", target.commit) else "another commit is checked out"
+        else:
+            reason = _moved_reason(target, by_path.get(target.directory), project)
+        if reason:
+            reasons[target.name] = f"cannot be measured: {reason}"
+    return reasons
+
+
+def _moved_reason(target: MeasureTarget, worktree: Worktree | None, project: Project) -> str:
+    if worktree is None:
+        return "it has no worktree"
+    reason = worktree.link_error or off_branch_reason(worktree, target.branch)
+    if reason:
+        return reason
+    return "" if project.repo.tip(target.branch) == target.commit else "its branch moved"
 
 
 def reset_eval_worktree(worktree: EvalWorktree, project: Project) -> None:

@@ -140,8 +140,8 @@ class Git:
         command = ["rev-parse", "--verify", "--quiet", "--end-of-options", f"{text}^{{commit}}"]
         try:
             return self.run(["--git-dir", git_dir, *command]).decode().strip()
-        except GitFailed:
-            raise NoSuchCommit(f"no such commit: '{text}'") from None
+        except GitFailed as error:
+            raise error if error.was_killed else NoSuchCommit(f"no such commit: '{text}'") from None
 
     def add_worktree(self, path: str, commit: str, options: Sequence[str] = ()) -> str:
         """Add a linked worktree on a branch, or on a commit with --detach.

@@ -17,18 +17,24 @@ from git_hub_session.git.safe_open import read_text
 def read_head(git_dir: str) -> tuple[str, str]:
     """Return the branch and the commit of HEAD: (full ref, ''), ('', object id) or ('', '').
 
-    Two empty strings mean that HEAD is missing or unreadable.
+    Two empty strings mean that HEAD is missing or unreadable. As git's validate_headref(), accept
+    a link or a symbolic ref only if it names a ref: git follows no other link.
     """
     path = os.path.join(git_dir, "HEAD")
     try:
         if os.path.islink(path):
-            return os.readlink(path), ""
+            return _ref_or_nothing(os.readlink(path)), ""
     except OSError:
         return "", ""
     text = read_text(path).rstrip("\n")
-    if text.startswith("ref:") and "\0" not in text:
-        return text[4:].strip(), ""
+    if text.startswith("ref:"):
+        return _ref_or_nothing(text[4:].strip()), ""
     return "", text if is_object_id(text) else ""
+
+
+def _ref_or_nothing(name: str) -> str:
+    is_ref = name.startswith(REFS) and ".." not in name and "\0" not in name
+    return name if is_ref else ""
 
 
 class Operation(NamedTuple):

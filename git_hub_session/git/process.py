@@ -81,7 +81,8 @@ def run_git(
         status = _wait_for(arguments, surroundings, stdin=stdin, stdout=stdout, stderr=target)
         output, messages = read_from_start(stdout), read_from_start(stderr)
     if status:
-        raise _make_error(command[0], status, output, messages, surroundings)
+        name = command[2] if command[0] == "--git-dir" else command[0]
+        raise _make_error(name, status, output, messages, surroundings)
     return output, messages
 
 

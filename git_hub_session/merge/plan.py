@@ -175,7 +175,7 @@ def _with_computed_merge(plan: MergePlan, project: Project, objects: NewObjects)
         "" if is_rebase else plan.tip,  # a rebase merges each commit of the winner
         objects=objects.directory,
         variables=merge_variables(plan, project.environ),
-        drivers=plan.settings.drivers,
+        settings=plan.settings.tree_settings,
     ) as git:
         plan = plan._replace(merge_tree=run_merge_tree(git, plan.base, plan.tip, strategy_options))
         if is_rebase:

@@ -5,8 +5,6 @@ git reads them in the worktree in which it commits. A linked worktree can have s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Refused
 from git_hub_session.git.config import is_true
@@ -14,7 +12,7 @@ from git_hub_session.git.ref_names import short_name
 from git_hub_session.merge.hooks import COMMIT_HOOKS, MERGE_HOOKS, may_have_hooks
 from git_hub_session.merge.options import MergeKind, MergeOptions, merge_command
 from git_hub_session.util.shell import quote_word, split_words
-from git_hub_session.worktree.merge_tree import driver_settings
+from git_hub_session.worktree.merge_tree import STRATEGY_OPTION, long_options, tree_settings
 
 if TYPE_CHECKING:
     from git_hub_session.git.ref_names import SessionId
@@ -45,13 +43,6 @@ _FIELDS: dict[str, tuple[str, object]] = {
     "--summary": ("has_diffstat", True),
     "--no-stat": ("has_diffstat", False),
     "-n": ("has_diffstat", False),
-}
-_STRATEGY_OPTION = "--strategy-option"
-_WITH_VALUE = {
-    "-X": _STRATEGY_OPTION,
-    _STRATEGY_OPTION: _STRATEGY_OPTION,
-    "-s": "--strategy",
-    "--strategy": "--strategy",
 }
 # The options that change only the default message, the editor, or messages on the terminal.
 _WITHOUT_EFFECT = (
@@ -86,8 +77,8 @@ class MergeSettings(NamedTuple):
     """The setting branch.<name>.mergeOptions and its value."""
     unsupported: tuple[str, str] = ("", "")
     """A setting with an option that this program does not have, and its value, or two ''."""
-    drivers: tuple[tuple[str, str], ...] = ()
-    """The settings of merge drivers, as (name, value)."""
+    tree_settings: tuple[tuple[str, str], ...] = ()
+    """The result of tree_settings()."""
     requires_filters: bool = False
     """True if a file cannot be written without a filter: one of the filters is required."""
     has_hooks: bool = True
@@ -110,7 +101,7 @@ def read_merge_settings(into: str, checkout: Checkout | None, project: Project) 
         has_diffstat=values.get("merge.stat", "true") == "compact"
         or is_true(values.get("merge.stat", "true")),
         unsupported=("", "") if strategy in _STRATEGIES else ("pull.twohead", strategy),
-        drivers=driver_settings(values),
+        tree_settings=tree_settings(values),
         requires_filters=any(
             name.startswith("filter.") and name.endswith(".required") for name in values
         ),
@@ -127,32 +118,19 @@ def _with_options(settings: MergeSettings, name: str, text: str) -> MergeSetting
     if words is None:
         return settings._replace(unsupported=(name, text))
     settings = settings._replace(merge_options=(name, text))
-    for word in _join_values(words):
+    for word in long_options(words):
         option, _, value = word.partition("=")
         if word in _FIELDS:
             field, field_value = _FIELDS[word]
             settings = settings._replace(**{field: field_value})  # type: ignore[arg-type]
         elif option == "--cleanup" and value:
             settings = settings._replace(cleanup=value)
-        elif option == _STRATEGY_OPTION and value:
+        elif option == STRATEGY_OPTION and value:
             strategy_options = (*settings.strategy_options, value)
             settings = settings._replace(strategy_options=strategy_options)
         elif word not in _WITHOUT_EFFECT and option != "--log":
             return settings._replace(unsupported=(name, text))
     return settings
-
-
-def _join_values(words: Sequence[str]) -> Iterator[str]:
-    """Yield the options in their long form: "-X theirs" as "--strategy-option=theirs"."""
-    rest = iter(words)
-    for word in rest:
-        long = _WITH_VALUE.get(word[:2] if not word.startswith("--") else word)
-        if long is None:
-            yield word
-        elif word.startswith("--") or len(word) == len("-X"):
-            yield f"{long}={next(rest, '')}"
-        else:
-            yield f"{long}={word[2:]}"
 
 
 def unsupported_error(setting: tuple[str, str], options: MergeOptions, sid: SessionId) -> Refused:

@@ -137,10 +137,7 @@ def _trash_directory(
 def _rename_to_trash(worktree: Worktree, checked: Fingerprint, saved: Sequence[str]) -> str:
     """Take the steps 1 and 2. Return the path of the directory, as move_to_trash() does."""
     try:
-        start_journal(worktree, STEP_TRASH, saved)
-        # Lock before the rename: `git worktree prune` removes the git dir of a missing, unlocked
-        # worktree. It looks for the lock first, and then for the directory.
-        lock_worktree(worktree)
+        _start_removal(worktree, saved)
         if inspect_git_dir(worktree) != checked.git_dir:
             clear_journal(worktree)
             raise RemovalBlocked(GIT_DIR_CHANGED)
@@ -151,6 +148,20 @@ def _rename_to_trash(worktree: Worktree, checked: Fingerprint, saved: Sequence[s
     except OSError as error:
         clear_journal(worktree)
         raise RemovalFailed(f"cannot rename the directory: {error.strerror}") from None
+
+
+def _start_removal(worktree: Worktree, saved: Sequence[str]) -> None:
+    """Take the step 1. Raise RemovalFailed, or FileNotFoundError if the git dir is missing."""
+    try:
+        start_journal(worktree, STEP_TRASH, saved)
+        # Lock before the rename: `git worktree prune` removes the git dir of a missing, unlocked
+        # worktree. It looks for the lock first, and then for the directory.
+        lock_worktree(worktree)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        clear_journal(worktree)
+        raise RemovalFailed(f"cannot write in '{worktree.git_dir}': {error.strerror}") from None
 
 
 def _has_git_dir_changed(worktree: Worktree, checked: Fingerprint) -> bool:

@@ -59,9 +59,17 @@ class NewObjects:
         self.directory = os.path.join(scratch, "objects")
         os.makedirs(os.path.join(self.directory, "info"))
         if self._has_alternates_file:
-            with open(os.path.join(self.directory, "info", "alternates"), "wb") as file:
-                file.write(os.fsencode(f"{self._git.common_dir}/objects\n"))
+            self._write_alternates()
         return self
+
+    def _write_alternates(self) -> None:
+        path = os.path.join(self.directory, "info", "alternates")
+        try:
+            with open(path, "wb") as file:
+                file.write(os.fsencode(f"{self._git.common_dir}/objects\n"))
+        except OSError as error:
+            self._temporary.__exit__(None, None, None)
+            raise write_error(path, error) from None
 
     def __exit__(self, *error: object) -> None:
         try:

@@ -15,9 +15,10 @@ from contextlib import contextmanager
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import GitFailed
+from git_hub_session.git.process import GitTooOld
 from git_hub_session.git.ref_names import agent_name
 from git_hub_session.system.temporary import temporary_directory
-from git_hub_session.util.shell import quote_word
+from git_hub_session.util.shell import quote_word, split_words
 
 if TYPE_CHECKING:
     from git_hub_session.git.command import GitAt
@@ -27,8 +28,21 @@ if TYPE_CHECKING:
 
 
 _ATTRIBUTES = b".gitattributes"
-_DRIVER = r"merge\..*\.driver|core\.attributesfile"
+_DRIVER = r"merge\..*\.driver"
+_TREE_SETTING = (
+    _DRIVER
+    + r"|core\.attributesfile|merge\.(default|renames|renamelimit|directoryrenames|renormalize)"
+    + r"|diff\.(renames|renamelimit|algorithm)"
+)
 _CONFLICTS_STATUS = 1  # the exit status of git merge-tree if there are conflicts
+_USAGE_ERROR = 129
+STRATEGY_OPTION = "--strategy-option"
+_WITH_VALUE = {
+    "-X": STRATEGY_OPTION,
+    STRATEGY_OPTION: STRATEGY_OPTION,
+    "-s": "--strategy",
+    "--strategy": "--strategy",
+}
 
 
 class MergeTreeResult(NamedTuple):
@@ -40,7 +54,48 @@ class MergeTreeResult(NamedTuple):
     """The paths that git cannot merge."""
 
 
-def merge_trees(project: Project, ours: str, theirs: str, *, objects: str) -> MergeTreeResult:
+class TreeOptions(NamedTuple):
+    """The options and the settings of `git merge` for a branch that change the merged tree."""
+
+    branch: str
+    """The name of the branch."""
+    settings: tuple[tuple[str, str], ...] = ()
+    """The result of tree_settings()."""
+    strategy_options: tuple[str, ...] = ()
+    """The options -X of branch.<name>.mergeOptions, without "-X"."""
+    merge_options: tuple[str, str] = ("", "")
+    """The setting branch.<name>.mergeOptions and its value."""
+
+
+def parse_tree_options(branch: str, values: Mapping[str, str]) -> TreeOptions:
+    """Return the options of a merge into the branch (a name), from the settings of git."""
+    name = f"branch.{branch}.mergeoptions"
+    text = values.get(name, "")
+    prefix = f"{STRATEGY_OPTION}="
+    options = tuple(
+        word.removeprefix(prefix)
+        for word in long_options(split_words(text) or ())
+        if word.startswith(prefix) and word != prefix
+    )
+    return TreeOptions(branch, tree_settings(values), options, (name, text))
+
+
+def long_options(words: Sequence[str]) -> Iterator[str]:
+    """Yield options of `git merge` in their long form: "-X ours" as "--strategy-option=ours"."""
+    rest = iter(words)
+    for word in rest:
+        long = _WITH_VALUE.get(word[:2] if not word.startswith("--") else word)
+        if long is None:
+            yield word
+        elif word.startswith("--") or len(word) == len("-X"):
+            yield f"{long}={next(rest, '')}"
+        else:
+            yield f"{long}={word[2:]}"
+
+
+def merge_trees(
+    project: Project, ours: str, theirs: str, options: TreeOptions, *, objects: str
+) -> MergeTreeResult:
     """Merge the commit `theirs` into `ours`. Change no ref, index or file of a worktree.
 
     Args:
@@ -49,9 +104,25 @@ def merge_trees(project: Project, ours: str, theirs: str, *, objects: str) -> Me
     Raises:
         GitFailed: the commits have no common history.
         GitTooOld: git has no `merge-tree --write-tree`.
+        StrategyOptionsNotSupported: git has that command without its option -X.
     """
-    with open_merge_git(project, ours, theirs, objects=objects) as git:
-        return run_merge_tree(git, ours, theirs)
+    with open_merge_git(project, ours, theirs, objects=objects, settings=options.settings) as git:
+        try:
+            return run_merge_tree(git, ours, theirs, options.strategy_options)
+        except GitFailed as error:
+            if error.status != _USAGE_ERROR or not options.strategy_options:
+                raise
+            raise StrategyOptionsNotSupported(options.merge_options) from None
+
+
+class StrategyOptionsNotSupported(GitTooOld):
+    """git cannot merge with -X before version 2.43 without a checkout."""
+
+    def __init__(self, setting: tuple[str, str]) -> None:
+        name, value = setting
+        super().__init__(f"{name}='{value}' needs git 2.43")
+        self.setting = name
+        """The name of the setting that has -X."""
 
 
 @contextmanager
@@ -62,7 +133,7 @@ def open_merge_git(
     *,
     objects: str = "",
     variables: Mapping[str, str] | None = None,
-    drivers: Sequence[tuple[str, str]] | None = None,
+    settings: Sequence[tuple[str, str]] = (),
 ) -> Iterator[GitAt]:
     """Yield the git that merges into the commit `ours`. It has the attributes of `ours`.
 
@@ -72,59 +143,50 @@ def open_merge_git(
         theirs: the only commit to merge, or '' for any commits.
         objects: a directory for new objects, or '' for that of the repository.
         variables: added to the environment of merge drivers.
-        drivers: the result of driver_settings(), or None for those of the main worktree.
+        settings: the result of tree_settings() for the worktree that is merged into.
     """
     common_dir = project.paths.common_dir
     with temporary_directory() as scratch:
         _write_attributes(project.repo, ours, theirs, scratch)
-        settings = _settings_for(project, scratch, drivers)
+        placed = _placed_settings(settings, project.paths.main_worktree, scratch)
         yield project.git.at(
-            common_dir, scratch, objects=objects, settings=settings, variables=variables
+            common_dir, scratch, objects=objects, settings=placed, variables=variables
         )
 
 
-def driver_settings(values: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Return the settings of merge drivers and core.attributesFile among all settings.
+def tree_settings(values: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return the settings among `values` that change the tree of a merge.
 
     `git -c` ends the name of a setting at the first "=", so a name with that character is left out.
     """
     return tuple(
         (name, value)
         for name, value in values.items()
-        if re.fullmatch(_DRIVER, name) and "=" not in name
+        if re.fullmatch(_TREE_SETTING, name) and "=" not in name
     )
 
 
-def _settings_for(
-    project: Project, scratch: str, drivers: Sequence[tuple[str, str]] | None
-) -> dict[str, str]:
+def _placed_settings(settings: Sequence[tuple[str, str]], top: str, scratch: str) -> dict[str, str]:
     """Return the settings that run the merge drivers in the main worktree, as `git merge` does.
 
     git starts a driver in `scratch`, with the names of files there. A driver must not write on
     standard output: `git merge-tree` prints the result there.
     """
-    top = project.paths.main_worktree
     place = "unset GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES; "
     place += f"unset GIT_DIR GIT_WORK_TREE; cd {quote_word(top)} || exit; " if top else ""
-    settings = {}
-    for name, value in _read_drivers(project) if drivers is None else drivers:
+    placed = dict(settings)
+    for name, value in settings:
         if name == "core.attributesfile":
             is_relative = bool(top) and value[:1] not in ("", "/", "~", "%")
-            settings[name] = os.path.join(top, value) if is_relative else value
-        else:
+            placed[name] = os.path.join(top, value) if is_relative else value
+        elif re.fullmatch(_DRIVER, name):
             command = re.sub("%%|%[OAB]", lambda match: _absolute_name(match[0], scratch), value)
-            settings[name] = f"exec >&2; {place}{command}"
-    return settings
+            placed[name] = f"exec >&2; {place}{command}"
+    return placed
 
 
 def _absolute_name(placeholder: str, scratch: str) -> str:
     return placeholder if placeholder == "%%" else f"{scratch}/{placeholder}"
-
-
-def _read_drivers(project: Project) -> tuple[tuple[str, str], ...]:
-    """Return the driver settings of the main worktree."""
-    paths = project.paths
-    return driver_settings(project.settings_at(paths.common_dir, paths.main_worktree))
 
 
 def run_merge_tree(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.support.cleanup import everything
+from tests.support.evaluated_sessions import git_version
+from tests.support.hints import follow_hint, types
 from tests.support.hub import Hub, Result
 from tests.support.measured_sessions import (
     MEASURE,
@@ -186,3 +190,97 @@ def test_base_branch_that_moves_during_the_evaluation(hub: Hub) -> None:
     assert refused.err.startswith("error: 'main' moved since the evaluation: ")
     assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)
     assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+
+
+@types("git -c {} hub-session eval {}")
+@pytest.mark.parametrize(
+    ("options", "metric"),
+    [("-X theirs", 1), ("-Xours", 5), ("--no-ff --strategy-option=theirs -s ort", 1)],
+)
+def test_strategy_options_of_the_base_branch(hub: Hub, options: str, metric: int) -> None:
+    """A git since 2.43 measures the tree that `merge` creates. An older one measures no agent.
+
+    The command in the warning measures the merge that `merge` then makes without the options.
+    """
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+    hub.commit(hub.top, "ms", "ms: 5\n")
+    hub.commit(agent_worktree(hub, 2), "other", "x\n")
+    hub.git("reset", "-q", "--soft", "HEAD~2", cwd=agent_worktree(hub, 2))
+    hub.git("reset", "-q", "ms", cwd=agent_worktree(hub, 2))
+    hub.git("commit", "-q", "-m", "other", cwd=agent_worktree(hub, 2))
+    hub.git("config", "branch.main.mergeOptions", options)
+    result = hub.run("eval", *MEASURE, "s1")
+    if git_version(hub) >= (2, 43):
+        assert (result.code, result.err) == (0, "")
+        assert recorded_ranks(hub)["agent-1"][1:] == (metric, "")
+        merge: tuple[str, ...] = ("hub-session", "merge", "-q", "--yes", "--agent=1", "s1")
+    else:
+        setting = "branch.main.mergeoptions"
+        problem = f"cannot be merged: {setting}='{options}' needs git 2.43"
+        command = f"git -c {setting}= hub-session eval s1"
+        lines = [f"warning: agent-{n} {problem} (without it: {command})\n" for n in (1, 2)]
+        assert (result.code, result.err) == (1, "".join(lines))
+        assert {row[1:] for row in recorded_ranks(hub).values()} == {(None, problem)}
+        assert hub.call("sh", "-c", f"{command} {' '.join(map(repr, MEASURE))}").code == 0
+        follow_hint(command)
+        assert recorded_ranks(hub)["agent-2"] == (1, 5, "")
+        assert recorded_ranks(hub)["agent-1"][2] == "conflicts with 'main' in 'ms'"
+        merge = ("-c", f"{setting}=", "hub-session", "merge", "-q", "--yes", "s1")
+    tree = result_of(hub, 1 if git_version(hub) >= (2, 43) else 2)["tree"]
+    assert hub.call("git", *merge).code == 0
+    assert hub.git("rev-parse", "main^{tree}") == tree
+
+
+def test_strategy_options_of_a_merged_baseline(hub: Hub) -> None:
+    """The agents start from a winner that is merged with the base branch."""
+    create_measurable_session(hub, "ms: 1\n")
+    assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)
+    assert hub.run("init", "-q", "--after", "s1", "--id", "s2").code == 0
+    hub.run("spawn", "-q", "s2")
+    hub.commit(hub.top, "ms", "ms: 5\n")
+    agent = agent_worktree(hub, 1, "s2")
+    hub.git("merge", "-q", "-X", "ours", "-m", "merged", "main", cwd=agent)
+    hub.git("config", "branch.main.mergeOptions", "-X theirs")
+    result = hub.run("eval", "-q", *MEASURE, "--baseline", "measure", "s2")
+    if git_version(hub) >= (2, 43):
+        assert result == Result(0)
+        assert hub.state("s2")["evaluation"]["baseline"] == 1
+        return
+    assert result == Result(
+        1,
+        "",
+        "error: cannot measure the baseline: the merge with 'main':"
+        " branch.main.mergeoptions='-X theirs' needs git 2.43\n"
+        "hint: give a number with --baseline <number>\n",
+    )
+    assert hub.run("eval", "-q", *MEASURE, "--baseline", "5", "s2") == Result(0)
+
+
+def test_settings_of_the_worktree_with_the_base_branch(hub: Hub) -> None:
+    """As `git merge`, `eval` and `merge` read the settings of the worktree that they merge into."""
+    hub.commit(hub.top, "old/a", "a\nb\nc\n")
+    hub.commit(hub.top, "notes", "base\n")
+    create_measurable_session(hub, "ms: 1\n")
+    agent = agent_worktree(hub, 1)
+    hub.commit(agent, "notes", "agent\n")
+    hub.commit(agent, "old/b", "new\n")
+    hub.git("config", "extensions.worktreeConfig", "true")
+    hub.git("switch", "-q", "--detach")
+    linked = hub.top.parent / "linked"
+    hub.git("worktree", "add", "-q", linked, "main")
+    (linked / ".gitattributes").write_text("notes merge=d\n")
+    hub.git("add", ".gitattributes", cwd=linked)
+    hub.git("mv", "old", "renamed", cwd=linked)
+    hub.commit(linked, "notes", "main\n")
+    hub.git("config", "--worktree", "merge.d.driver", "cp %B %A", cwd=linked)
+    hub.git("config", "--worktree", "merge.directoryRenames", "true", cwd=linked)
+    assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)
+    tree = result_of(hub, 1)["tree"]
+    files = hub.git("ls-tree", "-r", "--name-only", str(tree)).split("\n")
+    assert (hub.git("show", f"{tree}:notes"), "renamed/b" in files) == ("agent", True)
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert hub.git("rev-parse", "main^{tree}") == tree
+    hub.git("reset", "-q", "--hard", "main^1", cwd=linked)
+    tip = hub.git("rev-parse", "main@{1}^2")
+    hub.git("merge", "-q", "--no-edit", tip, cwd=linked)
+    assert hub.git("rev-parse", "main^{tree}") == tree

@@ -108,3 +108,42 @@ def test_invalid_number_of_runs(hub: Hub, option: str) -> None:
         assert result == Result(
             129, "", f"error: not a number of runs: '{number}'\nhint: use 0 to 1000\n"
         )
+
+
+@pytest.mark.parametrize("place", ["", "--in-place"])
+@pytest.mark.parametrize(
+    ("moves", "in_place_reason"),
+    [
+        ("git checkout -q --detach HEAD~1", "its HEAD is detached from 'hub/s1/agent-1/attempt-1'"),
+        ("git switch -q -c other", "another branch is checked out: 'other'"),
+        ("git commit -q --allow-empty -m more", "its branch moved"),
+        ("git reset -q --hard HEAD~1", "its branch moved"),
+        ("git worktree unlock . 2>/dev/null; rm -f $(git rev-parse --git-dir)/HEAD", ""),
+    ],
+)
+def test_prepare_command_that_checks_out_another_commit(
+    hub: Hub, place: str, moves: str, in_place_reason: str
+) -> None:
+    """The measured tree would not be the recorded one, so the agent gets no value."""
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+    prepare = f"test $HUB_AGENT != agent-1 || {{ {moves}; }}"
+    arguments = [*MEASURE, "--prepare", prepare, *([place] if place else [])]
+    assert hub.run("eval", "-q", *arguments, "s1").code == 0
+    ranks = recorded_ranks(hub)
+    assert ranks["agent-2"] == (1, 2, "")
+    rank, metric, reason = ranks["agent-1"]
+    assert (rank, metric) == (2, None)
+    if place:
+        assert reason.startswith(f"cannot be measured: {in_place_reason}")
+    else:
+        assert reason == "cannot be measured: another commit is checked out"
+
+
+def test_run_in_place_that_checks_out_another_commit(hub: Hub) -> None:
+    """The next run would measure other files."""
+    create_measurable_session(hub, "ms: 1\n")
+    command = "cat ms; git checkout -q --detach HEAD~1"
+    result = hub.run("eval", "-q", *MEASURE, "--eval", command, "--repeat=2", "--in-place", "s1")
+    assert result.code == 1
+    reason = "cannot be measured: its HEAD is detached from 'hub/s1/agent-1/attempt-1'"
+    assert recorded_ranks(hub) == {"agent-1": (1, None, reason)}

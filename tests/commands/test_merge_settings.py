@@ -8,6 +8,7 @@ from tests.support.evaluated_sessions import (
     agent_worktree,
     create_evaluated_session,
     git_status,
+    git_version,
     protected_state,
 )
 from tests.support.hub import Hub, Result
@@ -223,10 +224,6 @@ def test_strategy_options_of_the_branch(hub: Hub, options: str, content: str) ->
     hub.git("switch", "-q", "--detach", "main^1")
     hub.git("merge", "-q", "--no-edit", *options.replace("=", " ").split(), tip)
     assert hub.git("rev-parse", "HEAD^{tree}") == tree
-
-
-def git_version(hub: Hub) -> tuple[int, ...]:
-    return tuple(map(int, hub.git("version").split()[2].split(".")[:2]))
 
 
 def test_diffstat_is_hidden(hub: Hub) -> None:

@@ -6,6 +6,7 @@ The kernel causes these errors. In test_killed.py the tracer simulates them.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -130,6 +131,39 @@ def test_file_size_limit(hub: Hub, name: str) -> None:
         assert result.code or blocks, result
         runner.check()
         runner.finish()
+
+
+def test_no_file_can_be_written(hub: Hub, tmp_path: Path) -> None:
+    """Each command names the file or the program, and changes nothing."""
+    hub.environ["TMPDIR"] = str(tmp_path / "temporary")
+    os.mkdir(hub.environ["TMPDIR"])
+    create_evaluated_session(hub)
+    hub.run("init", "-q", "--id", "s2", "--task", "t", "--agents", "1")
+    sessions, before = f"{hub.top}/.agenthub/sessions", everything(hub)
+    state = f"cannot write '{sessions}/s1/state.json': File too large"
+    killed = "was ended by signal 25 (File size limit exceeded)"
+    calls = {
+        "init --task t": f"cannot write '{hub.top}/.agenthub': File too large",
+        "update s1 --state merged": state,
+        "spawn s2": state.replace("s1", "s2"),
+        "exec s1 -- true": state.replace("state.json", "prompt-agent-1.txt"),
+        "hooks install": f"'git version' {killed}",
+        "adopt s1 agent-1 HEAD": f"'git rev-parse' {killed}",
+        "report -o report.html s1": f"cannot write '{hub.top}/report.html': File too large",
+    }
+    for command, message in calls.items():
+        words = ("sh", "-c", f"ulimit -f 0; git hub-session {command}")
+        result = hub.call(*words)
+        assert (result.code, result.err.split("\n")[0]) == (128, f"fatal: {message}"), command
+    for command in ("merge --yes s1", "eval s1 --ranking 1,2", "merge -n s1"):
+        result = hub.call("sh", "-c", f"ulimit -f 0; git hub-session {command}")
+        assert result.code == 128
+        assert re.match(r"fatal: cannot write '.*/info/alternates': File too large\n", result.err)
+    cleanup = hub.call("sh", "-c", "ulimit -f 0; git hub-session cleanup s1")
+    git_dir = hub.top / ".git" / "worktrees" / "agent-1"
+    assert f"  cannot write in '{git_dir}': File too large\n" in cleanup.out
+    assert everything(hub) == before
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 @pytest.fixture

@@ -147,6 +147,48 @@ def test_empty_head_file(hub: Hub, worktree: Path, command: str) -> None:
     assert hub.run(*command.split()).code == 0
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "any text\n",
+        f"ref: refs/heads/{SECOND}\n",
+        "no ref: a relative path",
+        "outside of refs",
+        "refs/../refs/heads/main",
+    ],
+)
+def test_head_that_is_a_link_to_another_file(hub: Hub, worktree: Path, content: str) -> None:
+    """git accepts only a link to a ref. No command follows another one, and no work is lost."""
+    (worktree / "new").write_text("new\n")
+    other = hub.top.parent / "other"
+    head = git_dir(hub, worktree) / "HEAD"
+    if content.endswith("\n"):
+        other.write_text(content)
+        head.unlink()
+        head.symlink_to(other)
+    elif content.startswith("refs/"):
+        head.unlink()
+        head.symlink_to(content)
+    else:
+        head.write_text(f"ref: {content}\n")
+    before = (hub.refs(), snapshot(worktree), other.exists() and other.read_text())
+    for command in (
+        *("status s1", "show s1 agent-1", "doctor", "doctor --fix", "exec --only 1 s1 -- true"),
+        *("cleanup s1", "cleanup --force s1", "cleanup --discard s1"),
+        *("restore s1 --agent=1", "archive -n s1"),
+    ):
+        result = hub.run(*command.split())
+        assert re.search("its HEAD cannot be read|, no HEAD", result.out + result.err), command
+        assert (hub.refs(), snapshot(worktree), other.exists() and other.read_text()) == before
+    assert [code for code, *_ in list_findings(hub, code=1)] == ["worktree-damaged"]
+    [repair] = repair_commands(hub)
+    assert hub.call("sh", "-c", repair) == Result(0)
+    assert (hub.refs(), read_head(hub, worktree)) == (before[0], f"refs/heads/{FIRST}")
+    assert (head.is_symlink(), other.exists() and other.read_text()) == (False, before[2])
+    assert hub.git("status", "--short", cwd=worktree) == "?? new"
+    assert hub.run("cleanup", "-q", "s1").code == 0
+
+
 def test_error_names_the_branch_of_the_user(hub: Hub, worktree: Path) -> None:
     assert hub.run("cleanup", "-q", "s1") == Result(0)
     hub.git("worktree", "add", "-q", "-b", "theirs", worktree)

@@ -49,3 +49,8 @@ def write_hook(hub: Hub, name: str, script: str) -> None:
     path = hub.top / ".git" / "hooks" / name
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
+
+
+def git_version(hub: Hub) -> tuple[int, ...]:
+    """Return the first two numbers of git's version."""
+    return tuple(map(int, hub.git("version").split()[2].split(".")[:2]))
