@@ -24,6 +24,7 @@ from git_hub_session.session.agents import group_by_agent
 from git_hub_session.session.record import with_rescues, with_work
 from git_hub_session.stash.create import (
     CannotRoundTrip,
+    ChangedDuringSave,
     IndexCopy,
     StashTrees,
     write_trees,
@@ -120,6 +121,8 @@ def _save_worktree(
         if plan.commits:
             refs = save_objects(prefix, plan.commits, plan.head, project.git, project.repo)
             saved += [SavedWork(ref, "commits") for ref in refs]
+    except ChangedDuringSave:
+        raise CannotSave(CONTENTS_CHANGED) from None
     except CannotRoundTrip as error:
         message = f"cannot be saved byte for byte: {error}"
         raise CannotSave(Reason("unfaithful", message, error.hint)) from None

@@ -69,8 +69,12 @@ class CannotRoundTrip(Exception):
         self.hint = hint
 
 
+class ChangedDuringSave(Exception):
+    """Another process has written to a file while git stored it."""
+
+
 class StashTrees(NamedTuple):
-    """The trees of the uncommitted changes, as object ids. `untracked` is '' without such files."""
+    """The trees of the uncommitted changes, as object ids. `untracked` can be ''."""
 
     staged: str
     worktree: str
@@ -218,6 +222,7 @@ class IndexCopy:
 
         Raises:
             CannotRoundTrip: a file would not be restored.
+            ChangedDuringSave: another process has written to a file.
         """
         stored = self.read_stages()
         filtered_files = {}
@@ -235,12 +240,21 @@ class IndexCopy:
                     filtered_files[path] = data_oid.hex()
                 continue
             if not filtered or data != self._apply_filters(path, oid):
+                if self._changed_since(path, data, oid):
+                    raise ChangedDuringSave
                 raise CannotRoundTrip(
                     f"'{os.fsdecode(path)}' (changed by line-ending conversion or a filter)",
                     "commit it, or move it out of the worktree",
                 )
             filtered_files[path] = data_oid.hex()
         return filtered_files
+
+    def _changed_since(self, path: bytes, data: bytes, oid: bytes) -> bool:
+        """Return True if git would store another blob for the `data` than before."""
+        # The stat data can be equal: a process has the file in memory. A filter can be random.
+        arguments = ("hash-object", "--stdin", f"--path={os.fsdecode(path)}")
+        first, second = (self._run(*arguments, stdin=data).strip() for _ in range(2))
+        return first == second != oid.hex().encode()
 
     def _apply_filters(self, path: bytes, oid: bytes) -> bytes:
         return self._run("cat-file", "--filters", f"--path={os.fsdecode(path)}", oid.hex())
@@ -294,6 +308,7 @@ def write_trees(
 
     Raises:
         CannotRoundTrip: git cannot store a file so that it can be restored.
+        ChangedDuringSave: another process has written to a file.
         GitFailed, OSError: git or a read failed.
     """
     staged = index.write_index_tree()

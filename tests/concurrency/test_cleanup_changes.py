@@ -331,6 +331,40 @@ def test_change_that_a_filter_hides_from_git(hub: Hub) -> None:
     assert (worktree / "conf").read_text() == "KEY=precious\n"
 
 
+@pytest.mark.parametrize("name", ["file", "new"])
+@pytest.mark.parametrize(
+    ("clean", "message", "hint"),
+    [
+        (
+            "cat; test -e once || { echo late >>%f; : >once; }",
+            "files changed after the inspection",
+            "try again",
+        ),
+        (
+            "cat; date +%%N",
+            "cannot be saved byte for byte: '{}' (changed by line-ending conversion or a filter)",
+            "commit it, or move it out of the worktree",
+        ),
+    ],
+)
+def test_file_that_changes_while_git_stores_it(
+    hub: Hub, name: str, clean: str, message: str, hint: str
+) -> None:
+    """A writer is told apart from a filter whose output differs each time."""
+    worktree = hub.session("s1", agents=1).worktree(1)
+    (hub.top / ".git" / "info" / "attributes").write_text(f"{name} filter=late\n")
+    (hub.top / ".git" / "info" / "exclude").write_text("once\n")
+    hub.git("config", "filter.late.clean", clean)
+    (worktree / name).write_text("changed\n")
+    assert hub.run("cleanup", "s1") == kept(worktree, message.format(name), hint)
+    if hint == "try again":
+        assert (worktree / name).read_text() == "changed\nlate\n"
+        assert hub.run("cleanup", "-q", "s1").code == 0
+        hub.git("config", "--unset", "filter.late.clean")
+        assert hub.run("restore", "-q", "s1", "--path", "../worktrees/{id}/agent-{n}").code == 0
+        assert (worktree / name).read_text() == "changed\nlate\n"
+
+
 def test_restore_commands_of_two_worktrees_on_one_branch(hub: Hub) -> None:
     first = hub.session("s1", agents=1).worktree(1)
     second = hub.worktrees / "second"
