@@ -96,9 +96,10 @@ class NewObjects:
         git = self._git.at(self._git.common_dir, objects=self.directory)
         base = os.path.join(self.directory, "pack", "pack")
         # git need not flush these files to the disk: their copies in the repository are flushed.
-        command = ["-c", "core.fsync=none", "pack-objects", "--revs", "--quiet"]
-        command += ["--delta-base-offset", base]
-        for pack_hash in git.run(command, stdin=revisions.encode()).decode().split():
+        settings = {"core.fsync": "none"}
+        command = ["pack-objects", "--revs", "--quiet", "--delta-base-offset", base]
+        output = git.run(command, stdin=revisions.encode(), settings=settings)
+        for pack_hash in output.decode().split():
             try:
                 self._install_pack(f"pack-{pack_hash}")
             except OSError as error:

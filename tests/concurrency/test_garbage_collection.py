@@ -156,3 +156,21 @@ def test_stale_keep_file(hub: Hub) -> None:
     assert len(keep_files(hub)) == len(others) + 1
     assert hub.run("cleanup", "-q", "s1") == Result(0)
     assert [path.name for path in keep_files(hub)] == [f"pack-{name}.keep" for name in others]
+
+
+def test_new_objects_that_git_cannot_pack(hub: Hub) -> None:
+    """The message names the command of git. Nothing is removed, and no pack is left."""
+    worktree = hub.session("s1", agents=1).worktree(1)
+    (worktree / "new").write_text("new\n")
+    hub.git("config", "pack.threads", "-1")
+    result = hub.run("cleanup", "s1")
+    assert result == Result(
+        1,
+        "agent-1: kept ../worktrees/s1/agent-1\n"
+        "  cannot save the work: 'git pack-objects' failed (exit 128)\n"
+        "  hint: fatal: invalid number of threads specified (-1)\n"
+        "Cleaned up 0 worktrees for session s1\n",
+    )
+    assert keep_files(hub) == []
+    hub.git("config", "--unset", "pack.threads")
+    assert hub.run("cleanup", "-q", "s1") == Result(0)
