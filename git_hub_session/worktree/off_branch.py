@@ -40,10 +40,12 @@ def detached_reason(worktree: Worktree) -> str:
 def restore_branch_command(worktree: Worktree) -> str:
     """Return the command that recreates the deleted branch that is checked out in the worktree.
 
-    Return '' if git recorded no commit of the branch.
+    Return '' if git recorded no commit of the branch. Also return '' if the branch exists, but not
+    its commit: the doctor finds an older one.
     """
     tip = worktree.head_reflog_tip
-    if worktree.head.startswith(HEADS) and tip:
+    is_branch = worktree.head.startswith(HEADS)
+    if is_branch and tip and not ref_exists(worktree.common_dir, worktree.head):
         return f"git branch {quote_word(short_name(worktree.head))} {tip}"
     return ""
 

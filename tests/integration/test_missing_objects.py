@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.cleanup import kept
 from tests.support.hub import Hub, Result
 
 RESTORE = ("restore", "s1", "--path", "../worktrees/{id}/agent-{n}")
@@ -91,3 +92,21 @@ def test_archive_tag_with_a_missing_object(hub: Hub) -> None:
         ("ref-broken", "hub/archive/s1/agent-1"),
         ("ref-broken", "refs/hub/archive/s1/agent-1/attempt-1/1"),
     ]
+
+
+def test_checked_out_branch_without_its_commit(hub: Hub) -> None:
+    """The hint of `cleanup` leads to the doctor, whose command finds the commit before it."""
+    worktree = hub.session("s1", agents=1).worktree(1)
+    before = hub.commit(worktree, "first", "first\n")
+    lost = hub.commit(worktree, "second", "second\n")
+    loose_file(hub, lost).unlink()
+    result = hub.run("cleanup", "s1")
+    message, hint = "HEAD points to no commit", "git hub-session doctor s1"
+    assert result == kept(worktree, message, hint)
+    [finding] = hub.json("doctor", "s1", code=1)["findings"]
+    branch = "refs/heads/hub/s1/agent-1/attempt-1"
+    assert finding["advice"] == f"git update-ref --no-deref {branch} {before}"
+    assert hub.call("sh", "-c", finding["advice"]) == Result(0)
+    assert hub.run("cleanup", "-q", "s1").code == 0
+    assert hub.run("restore", "-q", *RESTORE[1:]).code == 0
+    assert (worktree / "second").read_text() == "second\n"
