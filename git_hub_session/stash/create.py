@@ -240,21 +240,21 @@ class IndexCopy:
                     filtered_files[path] = data_oid.hex()
                 continue
             if not filtered or data != self._apply_filters(path, oid):
-                if self._changed_since(path, data, oid):
-                    raise ChangedDuringSave
-                raise CannotRoundTrip(
-                    f"'{os.fsdecode(path)}' (changed by line-ending conversion or a filter)",
-                    "commit it, or move it out of the worktree",
-                )
+                raise self._difference_error(path, data, oid)
             filtered_files[path] = data_oid.hex()
         return filtered_files
 
-    def _changed_since(self, path: bytes, data: bytes, oid: bytes) -> bool:
-        """Return True if git would store another blob for the `data` than before."""
+    def _difference_error(self, path: bytes, data: bytes, oid: bytes) -> Exception:
+        """Return ChangedDuringSave if git would now store another blob, or CannotRoundTrip."""
         # The stat data can be equal: a process has the file in memory. A filter can be random.
         arguments = ("hash-object", "--stdin", f"--path={os.fsdecode(path)}")
         first, second = (self._run(*arguments, stdin=data).strip() for _ in range(2))
-        return first == second != oid.hex().encode()
+        if first == second != oid.hex().encode():
+            return ChangedDuringSave()
+        return CannotRoundTrip(
+            f"'{os.fsdecode(path)}' (changed by line-ending conversion or a filter)",
+            "commit it, or move it out of the worktree",
+        )
 
     def _apply_filters(self, path: bytes, oid: bytes) -> bytes:
         return self._run("cat-file", "--filters", f"--path={os.fsdecode(path)}", oid.hex())
