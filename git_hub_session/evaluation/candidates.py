@@ -121,10 +121,12 @@ class Candidate(NamedTuple):
     @property
     def remarks(self) -> tuple[str, ...]:
         """The remarks about a failed run, another branch, uncommitted files or a missing commit."""
-        count = len(self.uncommitted)
+        count, reason = len(self.uncommitted), self.unmeasured_reason
         remark = uncommitted_text(count)
         if self.off_branch or not count:
-            remark = self.unmeasured_reason
+            remark = reason
+        elif not reason:  # the agent is measured, but these files are not
+            remark = f"{count_noun(count, 'uncommitted file')} not measured"
         others = (
             f"attempt-{attempt}: {count_noun(len(files), 'file')} uncommitted"
             for attempt, files in self.others_uncommitted.items()
