@@ -115,7 +115,7 @@ class WorktreeState(NamedTuple):
 
     @property
     def scan(self) -> WorktreeChanges:
-        """The contents of the directory. Raises ValueError before the scan."""
+        """The contents of the directory. Raise ValueError before the scan."""
         if self.changes is None:
             raise ValueError(f"not scanned: {self.worktree.path}")
         return self.changes

@@ -133,7 +133,7 @@ def mark_for_deletion(worktree: Worktree, path: str, saved: Sequence[str]) -> No
 
 
 def started_at_ns(worktree: Worktree) -> int:
-    """Return the time of the first step, in nanoseconds since the epoch. Raises OSError.
+    """Return the time of the first step, in nanoseconds since the epoch. Raise OSError.
 
     The inspection before the deletion was later. Return the time of the last step if the journal
     has no other time.
@@ -145,7 +145,7 @@ def started_at_ns(worktree: Worktree) -> int:
 
 
 def lock_worktree(worktree: Worktree) -> None:
-    """Lock the worktree, so that `git worktree prune` keeps its git dir. Raises OSError.
+    """Lock the worktree, so that `git worktree prune` keeps its git dir. Raise OSError.
 
     After a kill, only the git dir names the directory in the trash. The lock is a second name
     of the journal: a lock file without a reason would look like a user's lock. Keep a lock that
@@ -162,7 +162,7 @@ def lock_worktree(worktree: Worktree) -> None:
 
 
 def clear_journal(worktree: Worktree) -> None:
-    """Remove the journal, and the lock if a removal made it. Raises OSError."""
+    """Remove the journal, and the lock if a removal made it. Raise OSError."""
     journal = _journal_path(worktree)
     paths = [f"{journal}.tmp", journal]
     if read_worktree(worktree.name, worktree.git_dir).lock_reason is None:

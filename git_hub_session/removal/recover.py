@@ -62,7 +62,7 @@ def recover_interrupted(sid: SessionId, project: Project) -> list[Worktree]:
 def recover_removal(worktree: Worktree) -> TrashedDirectory | None:
     """Undo an interrupted removal, or return the files that are left to delete.
 
-    Raises RemovalFailed if the directory cannot be renamed back, also if its path is in use.
+    Raise RemovalFailed if the directory cannot be renamed back, also if its path is in use.
     """
     journal = read_journal(worktree)
     if is_marked_for_deletion(worktree):
@@ -81,7 +81,7 @@ def recover_removal(worktree: Worktree) -> TrashedDirectory | None:
 
 
 def restore_directory(worktree: Worktree, trash: str) -> None:
-    """Rename the directory back from the trash, and remove the journal. Raises RemovalFailed.
+    """Rename the directory back from the trash, and remove the journal. Raise RemovalFailed.
 
     `trash` is the path of the worktree if its directory could not be renamed.
     """
@@ -132,7 +132,7 @@ def has_stale_lock(worktree: Worktree) -> bool:
 
 
 def remove_stale_lock(worktree: Worktree) -> None:
-    """Remove a stale lock. Raises OSError."""
+    """Remove a stale lock. Raise OSError."""
     os.unlink(os.path.join(worktree.git_dir, LOCK_FILE))
 
 

@@ -182,7 +182,7 @@ def _change_error(checked: Fingerprint, current: Fingerprint) -> Exception:
 def remove_unchecked(worktree: Worktree) -> None:
     """Remove a worktree without an inspection. The caller created it and told no other process.
 
-    Raises RemovalFailed.
+    Raise RemovalFailed.
     """
     trashed = None
     if worktree.is_missing and read_journal(worktree).step == STEP_DELETE:
@@ -200,7 +200,7 @@ def remove_unchecked(worktree: Worktree) -> None:
 
 
 def unregister_worktree(worktree: Worktree, path: str) -> None:
-    """Rename the directory to `path`, and remove the git dir only. Raises RemovalFailed."""
+    """Rename the directory to `path`, and remove the git dir only. Raise RemovalFailed."""
     try:
         os.rename(worktree.path, path)
     except OSError as error:

@@ -90,7 +90,7 @@ def empty_trash(common_dir: str) -> None:
 def move_to_trash(worktree: Worktree) -> str:
     """Rename the directory of a worktree to its trash name, and return its new path.
 
-    Return its present path if the file system cannot rename it. Raises OSError.
+    Return its present path if the file system cannot rename it. Raise OSError.
     """
     trash = trash_name(worktree)
     try:
@@ -103,7 +103,7 @@ def move_to_trash(worktree: Worktree) -> str:
 
 
 def remove_git_dir(worktree: Worktree) -> None:
-    """Rename the git dir of this worktree to the trash, and delete it. Raises RemovalFailed."""
+    """Rename the git dir of this worktree to the trash, and delete it. Raise RemovalFailed."""
     directory = git_dir_trash(worktree.common_dir)
     trash = os.path.join(directory, f"{safe_name(worktree)}.{os.getpid()}")
     try:

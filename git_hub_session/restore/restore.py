@@ -91,7 +91,7 @@ def preview_restore(sid: SessionId, project: Project, options: RestoreOptions) -
 
 
 def restore_worktrees(sid: SessionId, project: Project, options: RestoreOptions) -> RestoreResult:
-    """Restore the worktrees, each completely or not at all. Raises Refused, LockHeld."""
+    """Restore the worktrees, each completely or not at all. Raise Refused, LockHeld."""
     with project.store.lock_session(sid) as locked:
         session = locked.read()
         at = format_iso(project.now())

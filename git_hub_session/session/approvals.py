@@ -78,7 +78,7 @@ class CommandApprovals:
             raise CannotSaveApproval(f"cannot write '{self._path}': {error.strerror}") from None
 
     def _ensure_id(self) -> str:
-        """Return the id of the repository. Create it if it is missing. Raises CannotSaveApproval."""
+        """Return the id of the repository. Create it if it is missing. Raise CannotSaveApproval."""
         path = os.path.join(self._common_dir, _ID_FILE)
         try:
             with SafeDirectory(self._common_dir) as directory:

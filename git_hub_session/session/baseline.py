@@ -103,6 +103,6 @@ def last_evaluation(session: Session) -> Evaluation:
 
 
 def record_baseline(locked: LockedSession, baseline: str) -> None:
-    """Append the baseline to config.yaml, and keep its other lines. Raises CannotWrite."""
+    """Append the baseline to config.yaml, and keep its other lines. Raise CannotWrite."""
     text = locked.directory.read(CONFIG_FILE, limit=MAX_CONFIG_BYTES).decode()
     locked.ensure_text_file(CONFIG_FILE, append_setting(text, "baseline", baseline))

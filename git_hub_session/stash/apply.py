@@ -34,7 +34,7 @@ def apply_stash(worktree: Worktree, ref: str, git: Git, repo: GitRepo) -> list[b
 
     HEAD of the worktree is the first parent of the stash. Files that a hook has created are
     overwritten. Return the files that have other bytes than the saved ones, because git's filters
-    have changed. Raises GitFailed, OSError.
+    have changed. Raise GitFailed, OSError.
     """
     message = repo.commit_message(ref)
     permissions = parse_permissions(message)

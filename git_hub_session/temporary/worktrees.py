@@ -37,7 +37,7 @@ _NAME = rf"\.(.+)-{runs.EVAL}-(agent-[1-9][0-9]*(?:-attempt-[1-9][0-9]*)?|baseli
 def eval_worktree_path(sid: SessionId, target: str, project: Project) -> str:
     """Return the path of the temporary worktree of a target, such as "agent-2".
 
-    Raises HubError if the path of the agents' worktrees cannot be used.
+    Raise HubError if the path of the agents' worktrees cannot be used.
     """
     path = worktree_path(worktree_template(project), project.paths, AgentBranch(sid, 1, 1))
     parent = os.path.realpath(os.path.dirname(path))

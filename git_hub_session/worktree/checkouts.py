@@ -32,7 +32,7 @@ class Checkout(NamedTuple):
 def find_checkout(branch: str, project: Project) -> Checkout | None:
     """Return the worktree that has the branch (a full ref) checked out, or None.
 
-    Raises Refused if a command cannot move the branch in this worktree.
+    Raise Refused if a command cannot move the branch in this worktree.
     """
     checkouts = [
         *_main_checkouts(branch, project.paths),

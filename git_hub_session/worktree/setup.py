@@ -174,7 +174,7 @@ def _matches_pattern(path: bytes, patterns: Sequence[str]) -> bool:
 
 
 def find_included_files(project: Project) -> list[bytes]:
-    """Return the files of the main worktree that .worktreeinclude selects. Raises GitFailed.
+    """Return the files of the main worktree that .worktreeinclude selects. Raise GitFailed.
 
     The patterns have the syntax of .gitignore. Select only ignored files, and the ignored logs of
     selected databases. Skip the files of the hub and of other repositories.
