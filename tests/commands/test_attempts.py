@@ -325,11 +325,11 @@ def test_next_attempt_while_a_command_runs(hub: Hub) -> None:
     assert (kept["status"], kept["exec"]["run"], kept["exec"]["exit_code"]) == (
         *("failed", "exec-1", 7),
     )
+    failed = "failed with exit code 7, attempt-2 counts, 1 file uncommitted, not measured"
     assert rows(hub.run("eval", *MEASURE, "s1")) == [
         "1 agent-1/attempt-2 1 1 uncommitted file not measured",
         "2 agent-2 6",
-        "- agent-1/attempt-1 - failed with exit code 7, attempt-2 counts,"
-        " 1 file uncommitted, not measured",
+        f"- agent-1/attempt-1 - {failed}",
     ]
 
 
