@@ -20,7 +20,7 @@ TARGET_SQ = $(subst ','\'',$(DESTDIR)$(prefix))
 COMPLETIONS := bash.sh:bash-completion/completions/git-hub-session \
 	zsh.zsh:zsh/site-functions/_git-hub-session fish.fish:fish/vendor_conf.d/git-hub-session.fish
 
-.PHONY: all demo test long fuzz soak lint check format bench dist install uninstall clean
+.PHONY: all demo test long fuzz soak lint check format bench dist deb install uninstall clean
 
 all: check
 
@@ -78,6 +78,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	sh -n bin/git-hub-session
+	sh -n packaging/debian/build
 	sh -n git_hub_session/merge/move_branch.sh
 	sh -n git_hub_session/programs/hubcd.sh
 	sh -n git_hub_session/hooks/reference_transaction.sh
@@ -103,12 +104,18 @@ format: $(READY)
 bench: $(READY)
 	$(BIN)/python tests/bench.py --peer $(PEER) $(addprefix --before ,$(BEFORE))
 
-# Build the sdist and the wheel into dist, and check them. The same sources give the same bytes.
+DIST := dist
+
+# Build the sdist and the wheel into DIST, and check them. The same sources give the same bytes.
 dist: $(READY)
-	rm -rf dist
-	$(BIN)/hatchling build -d dist
-	$(BIN)/twine check --strict dist/*
-	$(BIN)/check-wheel-contents dist/*.whl
+	rm -rf '$(DIST)'
+	$(BIN)/hatchling build -d $(DIST)
+	$(BIN)/twine check --strict $(DIST)/*
+	$(BIN)/check-wheel-contents $(DIST)/*.whl
+
+# Build the Debian package into DIST, with debhelper and Debian's Python.
+deb:
+	packaging/debian/build '$(DIST)'
 
 # Install with the pip of a temporary venv, because Python may come without pip. Replace the
 # installed version only after the new one is complete.

@@ -123,6 +123,8 @@ class _RunningTask:
 
         The process is not reaped, so no other process group can get its id.
         """
+        if not hasattr(os, "waitid"):  # Python before 3.13 has none on macOS
+            return self.process.poll() is not None
         options = os.WEXITED | os.WNOHANG | os.WNOWAIT
         return os.waitid(os.P_PID, self.process.pid, options) is not None
 

@@ -183,3 +183,26 @@ def test_the_readme_names_the_url() -> None:
     """The line that clones the repository has the url of pyproject.toml, or a placeholder."""
     readme = (CHECKOUT / "README.md").read_text()
     assert f"\ngit clone {read_url() or '<url>'} git-hub-session\n" in readme
+
+
+FORMULA = CHECKOUT / "packaging" / "homebrew" / "git-hub-session.rb"
+
+
+def test_formula() -> None:
+    """The formula for Homebrew has this version, each library, and the files of the wheel."""
+    text = FORMULA.read_text()
+    archive = f"{read_url() or '<url>'}/archive/refs/tags/v{__version__}.tar.gz"
+    assert f'\n  url "{archive}"\n' in text
+    settings = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
+    libraries = {re.split("[>;]", line)[0].lower() for line in settings["project"]["dependencies"]}
+    resources = set(re.findall(r'^  resource "(.*)" do$', text, re.MULTILINE))
+    assert resources | {"pygit2"} == libraries
+    data = settings["tool"]["hatch"]["build"]["targets"]["wheel"]["shared-data"]
+    assert set(re.findall(r'libexec/"(share/.*)"', text)) == {*data.values()}
+
+
+def test_syntax_of_the_formula() -> None:
+    if shutil.which("ruby") is None:
+        pytest.skip("ruby is not installed")
+    done = subprocess.run(["ruby", "-c", FORMULA], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "Syntax OK\n"), done.stderr
