@@ -27,7 +27,9 @@ _LOGS = (OUTPUT, TASK_FILE)
 
 
 def delete_session(sid: SessionId, project: Project, *, dry_run: bool) -> None:
-    """Delete a session that has no work. If a call is interrupted, call it again.
+    """Delete a session that has no work.
+
+    A killed call has deleted the session or nothing. The next `init` removes the files that are left.
 
     Raises:
         Refused: the session has a later state than `init`, refs, worktrees or unknown files.

@@ -70,6 +70,7 @@ check_branches() {
 	elif test -n "$lost"; then
 		echo "error: no other ref keeps commit $lost of$branches" >&2
 		echo "hint: make a new commit, because the branch of an attempt only grows" >&2
+		echo "hint: keep the commit before you rename or delete the branch: git branch <name> $lost" >&2
 	else
 		return 0
 	fi

@@ -104,6 +104,14 @@ DEFECTS = {
         ("all", f"write {_STATE}"),
         ("all", "write project/.git/worktrees/agent-2-2/locked"),
     ],
+    "delete": [],
+    "prune": [
+        ("all", "unlink project/.git/refs/hub/archive/s1/agent-1/attempt-1/1"),
+        ("all", "unlink project/.git/refs/tags/hub/archive/s1/agent-1"),
+        ("alone", "unlink project/.git/refs/hub/rescue/s1/agent-1/attempt-1/1"),
+        ("all", "rmdir project/.git/refs/tags/hub"),
+        ("ENOSPC", "openat project/.git/packed-refs.lock"),
+    ],
     "restore": [
         ("all", "write project/.git/worktrees/agent-1/locked"),
         ("all", "write project/.git/worktrees/agent-1/commondir"),

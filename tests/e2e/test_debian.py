@@ -34,8 +34,10 @@ git help hub-session | head -n 1 | cut -d ' ' -f 1
 test -f "$(git hub-session guide --plugin)/.claude-plugin/plugin.json"
 test -f /usr/share/zsh/vendor-completions/_git-hub-session
 """
+# man keeps the formatted page in its own cache.
 _FIND = (
-    "find / -xdev ( -name *git-hub-session* -o -name *git_hub_session* ) -not -path /tmp/* -print"
+    "find / -xdev ( -name *git-hub-session* -o -name *git_hub_session* ) "
+    "-not -path /tmp/* -not -path /var/cache/man/*"
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 from pathlib import Path
@@ -17,6 +18,7 @@ BRANCH = "hub/s1/agent-1/attempt-1"
 REF = f"refs/heads/{BRANCH}"
 HINTS = (
     "hint: make a new commit, because the branch of an attempt only grows\n"
+    "hint: keep the commit before you rename or delete the branch: git branch <name> {}\n"
     "hint: git hub-session hooks uninstall\n"
 )
 
@@ -45,7 +47,8 @@ def is_refused(hub: Hub, line: str, cwd: Path | None = None) -> bool:
     """Return True if the hook refuses a command, which then changes no branch."""
     before = hub.refs("refs/heads")
     result = git(hub, line, cwd)
-    message = f"error: no other ref keeps commit {before[REF]} of '{BRANCH}'\n{HINTS}"
+    message = f"error: no other ref keeps commit {before[REF]} of '{BRANCH}'\n"
+    message += HINTS.format(before[REF])
     if result.code and message in result.err:
         assert hub.refs("refs/heads") == before
         return True
@@ -70,6 +73,23 @@ def test_a_branch_only_grows(guarded: Hub, line: str) -> None:
     assert is_refused(guarded, line, where)
     guarded.git("tag", "keep", BRANCH)
     assert not is_refused(guarded, line, where)
+
+
+@pytest.mark.parametrize("line", [f"branch -m {BRANCH} mine", f"branch -D {BRANCH}"])
+def test_a_rename_and_a_deletion_after_the_printed_command(guarded: Hub, line: str) -> None:
+    """git deletes a branch before it creates the new one, so another ref has to keep the commit."""
+    where = guarded.worktree(1)
+    commit = guarded.refs()[REF]
+    if "-D" in line:
+        guarded.git("switch", "-q", "-c", "other", "HEAD~1", cwd=where)
+    assert is_refused(guarded, line, where)
+    printed = git(guarded, line, where).err
+    [command] = re.findall("rename or delete the branch: (.*)", printed)
+    assert guarded.call("sh", "-c", command.replace("<name>", "keep")).code == 0
+    assert not is_refused(guarded, line, where)
+    refs = guarded.refs("refs/heads")
+    assert (REF in refs, refs["refs/heads/keep"]) == (False, commit)
+    assert guarded.run("status", "s1").code == 0
 
 
 def test_a_rebase_is_refused_and_can_be_aborted(guarded: Hub) -> None:
