@@ -248,7 +248,7 @@ def sizes_chart(facts: SessionFacts) -> Markup:
     shown = [summary for summary in facts.attempts if summary.diff][:_MAX_ROWS]
     if not shown:
         return Markup()
-    names = [facts.label(*summary.attempt.branch[1:]) for summary in shown]
+    names = [facts.branch_label(summary.attempt.branch) for summary in shown]
     left = _label_width(names)
     sizes = [summary.diff[1:] for summary in shown if summary.diff]
     extremes = [value for added, deleted in sizes for value in (added, -deleted)]

@@ -98,6 +98,10 @@ class SessionFacts(NamedTuple):
             return attempt_name(AgentBranch(self.session.id, agent, attempt))
         return agent_name(agent)
 
+    def branch_label(self, branch: AgentBranch) -> str:
+        """Return the name of the attempt of a branch. See `label`."""
+        return self.label(branch.agent, branch.attempt)
+
 
 def read_facts(session: Session, project: Project) -> SessionFacts:
     """Read the facts about a session."""

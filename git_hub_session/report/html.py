@@ -166,7 +166,7 @@ def _logs(facts: SessionFacts) -> Iterator[Markup]:
     """Yield the end of the log of each attempt whose run failed."""
     for summary in facts.attempts:
         if summary.progress.failure and summary.log_lines:
-            name = facts.label(*summary.attempt.branch[1:])
+            name = facts.branch_label(summary.attempt.branch)
             lines = join(map(decode_terminal_line, summary.log_lines), "\n")
             yield element("h3", f"End of the log of {name}")
             yield element("pre", lines, class_="text")

@@ -101,7 +101,7 @@ def overview_rows(facts: SessionFacts) -> list[tuple[str, str]]:
     parent = read_parent(session)
     rows = [
         ("State", str(session.state)),
-        ("Winner" if merge else "Best", facts.label(*winner[1:]) if winner else ""),
+        ("Winner" if merge else "Best", facts.branch_label(winner) if winner else ""),
         ("Result", describe_result(session)),
         ("Merged into", f"{merge.into} ({short_id(merge.commit)})" if merge else ""),
         ("After", parent.text if parent else ""),

@@ -131,7 +131,7 @@ def graph_chart(facts: SessionFacts) -> Markup:
     marks = list(_edges(graph, lanes, rows))
     for oid in order:
         commit, lane = graph.commits[oid], lanes[oid]
-        name = facts.label(*tips[oid][1:]) if oid in tips else ""
+        name = facts.branch_label(tips[oid]) if oid in tips else ""
         tip = f"{short_id(oid)} {commit.subject}"
         marks.append(dot(_lane_x(lane), rows[oid], 5, _lane_class(lane), tip))
         marks.append(label(right, rows[oid] + 4, short_id(oid), class_="id"))

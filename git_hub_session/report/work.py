@@ -30,7 +30,7 @@ def sizes_table(facts: SessionFacts) -> Table:
         branch, diff = summary.attempt.branch, summary.diff
         sizes = map(str, diff) if diff else ("?", "?", "?")
         strategy = summary.strategy.partition("\n")[0]
-        rows.append((facts.label(*branch[1:]), strategy, str(summary.commit_count), *sizes))
+        rows.append((facts.branch_label(branch), strategy, str(summary.commit_count), *sizes))
     return Table(headers, tuple(rows)).without_empty_columns()
 
 
@@ -44,7 +44,7 @@ def commits_table(facts: SessionFacts) -> Table:
     )
     rows = [
         (
-            facts.label(*summary.attempt.branch[1:]),
+            facts.branch_label(summary.attempt.branch),
             short_id(commit.oid),
             format_time(commit.time),
             commit.subject,
