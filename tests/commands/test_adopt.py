@@ -252,7 +252,7 @@ def test_refuses_to_forget_other_work(session: Hub, other: Path) -> None:
     )
 
 
-def test_refuses_what_is_not_a_worktree(session: Hub, tmp_path: Path) -> None:
+def test_refuses_other_paths_and_unknown_names(session: Hub, tmp_path: Path) -> None:
     assert refusal(session, "agent-1", session.top) == (
         "error: the main worktree cannot be an agent's worktree\n"
         "hint: git hub-session adopt s1 agent-1 <branch>\n"

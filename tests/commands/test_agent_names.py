@@ -118,7 +118,7 @@ def test_strategies_and_the_judge(hub: Hub, prefix: str) -> None:
         ("init", "--task=t", "--eval=true", "--holdout", "nothing"),
     ],
 )
-def test_what_does_not_exist_has_one_exit_status(session: Hub, arguments: tuple[str, ...]) -> None:
+def test_missing_things_have_one_exit_status(session: Hub, arguments: tuple[str, ...]) -> None:
     """Each of these errors has a code of its own, and no bare number as the name of an agent."""
     session.run("update", "-q", "s1", "--state", "evaluating")
     result = session.run(*arguments)

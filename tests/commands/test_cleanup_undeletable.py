@@ -164,7 +164,7 @@ def test_parent_directory_of_another_user(hub: Hub, worktree: Path) -> None:
 
 @needs_root
 def test_own_directory_that_is_not_writable(hub: Hub, worktree: Path) -> None:
-    """Its owner can make it writable, so the worktree is removed."""
+    """The owner can make the directory writable, so the worktree is removed."""
     (worktree / "build").chmod(0o500)
     give_to_user(hub)
     assert run_as_user(hub, "cleanup", "s1") == removed(worktree)
@@ -174,7 +174,7 @@ def test_own_directory_that_is_not_writable(hub: Hub, worktree: Path) -> None:
 @types("{}chattr -{} {}")
 @pytest.mark.parametrize("name", ["build/own", "build", "sub/other", "empty"])
 def test_immutable(hub: Hub, worktree: Path, name: str) -> None:
-    """Also root cannot delete an immutable file, and nothing in an immutable directory."""
+    """Even root cannot delete an immutable file, or a file in an immutable directory."""
     (worktree / "empty").mkdir()
     path = worktree / name
     with immutable(path):

@@ -289,7 +289,7 @@ def test_link_in_place_of_the_index(hub: Hub) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a file system")
 def test_file_system_in_a_temporary_worktree(hub: Hub) -> None:
-    """Its files are not deleted. The next evaluation names the command that unmounts it."""
+    """The files of the file system are not deleted. The next evaluation prints the umount command."""
     create_measurable_session(hub, "ms: 1\n")
     mounted = hub.top.parent / "mounted"
     mounted.mkdir()

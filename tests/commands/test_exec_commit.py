@@ -190,7 +190,7 @@ def test_first_line_of_a_long_task_is_the_subject(hub: Hub) -> None:
     assert message == "agent-1: First line\\x1b[2J"
 
 
-def test_run_commits_unless_told_otherwise(hub: Hub) -> None:
+def test_run_commits_without_the_option_no_commit(hub: Hub) -> None:
     hub.commit(hub.top, "ms", "ms: 50\n")
     arguments = ("--task", "t", "--agents", "1", "--agent-cmd", "echo ms: 7 >ms", "--yes")
     measure = ("--eval", "cat ms", "--metric", "ms", "--direction", "lower")

@@ -135,7 +135,7 @@ def test_gain_must_exceed_the_margin(
 
 
 def test_result_of_an_older_version(hub: Hub) -> None:
-    """It has no margin. The gain must be larger than the spreads of the agent and the baseline."""
+    """The result has no margin. The gain must exceed the spreads of the agent and the baseline."""
     hub.commit(hub.top, "ms", "ms: 5\n")
     measured_session(hub, ["4"], "--baseline", "measure", "--repeat", "2")
     assert hub.state()["evaluation"]["baseline_spread"] == 0

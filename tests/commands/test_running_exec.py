@@ -121,7 +121,7 @@ def test_exec_after_a_killed_exec(running_session: Hub) -> None:
 
 @pytest.mark.parametrize("command", ["eval --ranking 1", "merge --yes --agent 1", "adopt agent-1"])
 def test_other_commands_after_a_killed_exec(running_session: Hub, command: str) -> None:
-    """They refuse to work on an agent that is still running."""
+    """Each command refuses to work on an agent that is still running."""
     hub = running_session
     verb, *options = command.split()
     for number in (1, 2):

@@ -64,7 +64,7 @@ def test_settings_of_the_pager(many: Hub) -> None:
             assert lines[5].startswith(expected), (value, program, lines[5])
 
 
-def test_what_uses_no_pager(many: Hub) -> None:
+def test_outputs_without_a_pager(many: Hub) -> None:
     """A short text, another format, another command, and a pipe."""
     environ = {"GIT_PAGER": MARKED}
     for words, rows in (

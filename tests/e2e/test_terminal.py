@@ -82,7 +82,7 @@ def test_narrow_ranking(hub: Hub) -> None:
 
 
 def test_long_remarks_are_below_their_row(hub: Hub) -> None:
-    """They are complete, and lines break between words."""
+    """The remarks are complete, and lines break between words."""
     create_measurable_session(hub, "ms: 5.25\n", "ms: 7.5\n", "ms: 7.5\n")
     for agent in (2, 3):
         (agent_worktree(hub, agent) / "new").touch()

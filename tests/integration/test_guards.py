@@ -166,7 +166,7 @@ def test_a_push_and_a_fetch(guarded: Hub, tmp_path: Path) -> None:
 
 
 def test_the_commands_of_this_program(guarded: Hub) -> None:
-    """They keep the commits, or their user wants to lose them."""
+    """The commands keep the commits, or the user wants to lose the commits."""
     for agent in (1, 2):
         guarded.commit(guarded.worktree(agent), "new", f"{agent}\n")
     guarded.git("pack-refs", "--all")
@@ -184,7 +184,7 @@ def test_the_commands_of_this_program(guarded: Hub) -> None:
     assert not guarded.refs("refs/heads/hub/s2")
 
 
-def test_a_spawn_that_fails_takes_its_commits_back(guarded: Hub) -> None:
+def test_a_spawn_that_fails_undoes_its_commits(guarded: Hub) -> None:
     script = 'git commit -q --allow-empty -m mine; test "$HUB_AGENT" = agent-1'
     guarded.git("config", "hubsession.setup", script)
     assert guarded.run("init", "-q", "--id", "s2", "--task", "x", "--agents", "2").code == 0
@@ -208,7 +208,7 @@ def test_no_commit_in_a_finished_session(guarded: Hub) -> None:
 
 
 def test_the_hook_of_the_user_runs(hub: Hub) -> None:
-    """It gets its input and its arguments, and its exit status decides."""
+    """The hook gets the input and the arguments of git, and its exit status decides."""
     log = hub.top.parent / "log"
     script = f'{{ echo "$@"; cat; echo end; }} >>{shlex.quote(str(log))}; test ! -e refuse'
     # git 2.54 has a phase before the others.

@@ -134,7 +134,7 @@ def test_adopt_makes_every_command_work_again(session: Hub, way: str) -> None:
 
 
 def test_commits_on_a_detached_head(session: Hub) -> None:
-    """They are work of the agent, as on another branch. Without new commits, HEAD may be detached."""
+    """The commits are work of the agent. Without new commits, HEAD may be detached."""
     worktree = agent_worktree(session, 1)
     script = "test $HUB_AGENT != agent-1 || git switch -q --detach"
     assert session.run("exec", "-q", "s1", "--", "sh", "-c", script) == Result(0)

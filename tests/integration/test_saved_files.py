@@ -120,7 +120,7 @@ def test_access_control_lists_give_no_rights_to_the_group(hub: Hub) -> None:
 
 
 def test_empty_directories(hub: Hub) -> None:
-    """They are saved with other work. Ignored empty directories are not restored."""
+    """Empty directories are saved with other work. Ignored ones are not restored."""
     (hub.top / ".gitignore").write_text("build/\n")
     hub.git("add", ".")
     hub.git("commit", "-q", "-m", "ignore")
@@ -137,7 +137,10 @@ def test_empty_directories(hub: Hub) -> None:
 
 
 def test_files_that_saved_links_lead_to(hub: Hub) -> None:
-    """They have no name that matches keepIgnored. Links out of the worktree are only saved."""
+    """A saved link leads to a file whose name matches no pattern of keepIgnored. It is saved too.
+
+    A link that leads out of the worktree is saved without its target.
+    """
     commit_gitignore(hub, "*\n")
     outside = hub.top.parent / "outside"
     outside.write_text("outside\n")

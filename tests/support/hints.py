@@ -63,7 +63,7 @@ class Case(NamedTuple):
     """The shell command that does what the hint says: {0} is the hint, and {1}, {2} and so on are
     the inserted values of the template."""
     situation: Callable[[Hub], object] | str = ""
-    """What builds the situation: a function, or one shell command in each line."""
+    """The function or the shell commands (one in each line) that create the situation."""
     then: str | None = ""
     """The words that succeed afterwards, by default the command. None if the action is enough."""
 

@@ -57,7 +57,7 @@ CALLS: dict[str, Callable[[Any], object]] = {
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
-def test_it_does_what_typing_does(call: Callable[[Any], object]) -> None:
+def test_results_are_those_of_typing(call: Callable[[Any], object]) -> None:
     assert call(Point) == call(Expected)
 
 

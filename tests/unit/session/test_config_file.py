@@ -80,7 +80,7 @@ def is_one_printable_line(text: str) -> bool:
 
 @many_examples(250)
 @given(values)
-def test_read_returns_what_was_written(config: dict[str, str]) -> None:
+def test_read_returns_the_written_values(config: dict[str, str]) -> None:
     """AgentHub reads the same task and command, except for spaces at the ends.
 
     PyYAML reads the same values if no text has a quote or a backslash.
