@@ -76,7 +76,7 @@ def _save_approval(context: Context, *texts: str) -> None:
             f" {error.message}"
         )
         if error.hint:
-            context.reporter.hints([error.hint])
+            context.reporter.print_hints([error.hint])
 
 
 def ask_approval(

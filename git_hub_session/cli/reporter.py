@@ -46,7 +46,7 @@ class Reporter:
         """Print a warning on standard error, also with `-q`."""
         write_stderr_line(f"warning: {text}")
 
-    def hints(self, lines: Sequence[str]) -> None:
+    def print_hints(self, lines: Sequence[str]) -> None:
         """Print hints on standard error, also with `-q`: they belong to an error or a signal."""
         write_hints(lines, self._output)
 

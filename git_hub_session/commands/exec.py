@@ -106,7 +106,7 @@ def run(context: Context, args: Arguments, following: Sequence[str] = ()) -> Exe
         display.elapsed.clear()
         if not isinstance(error, Exception):  # a signal
             commands = [*display.continue_commands(sid, args), *following]
-            context.reporter.hints(continue_lines(commands))
+            context.reporter.print_hints(continue_lines(commands))
         raise
     finally:
         context.finish_events()

@@ -215,7 +215,7 @@ class _Rounds:
             return None
         except BaseException as error:
             if not isinstance(error, Exception):
-                self._context.reporter.hints(continue_lines(commands))
+                self._context.reporter.print_hints(continue_lines(commands))
             raise
         self._rounds_left -= 1
         self._context.reporter.show_view(created)

@@ -126,5 +126,5 @@ def run_step(
         return step()
     except BaseException as error:
         if name != "exec" and not isinstance(error, Exception):  # `exec` says more itself
-            reporter.hints(continue_lines(commands))
+            reporter.print_hints(continue_lines(commands))
         raise
