@@ -71,7 +71,8 @@ OWNERS = {
     "pygit2": "git.libgit2",
     "yaml": "session.config_file",
     "psutil": "system.psutil_processes",
-    "subprocess": "git.process programs.background programs.capture programs.foreground system.processes",
+    "subprocess": "git.process programs.background programs.capture programs.foreground system.processes "
+    "system.supervision.supervisor",
     "fcntl": "system.directory",
     "pickle": "system.parallel",  # it reads only data that a fork of this process has written
     "threading": "",
@@ -126,7 +127,7 @@ LATE_IMPORTS = {
     ("main", "difflib"),
     ("main", "system.trace"),
     ("main", "traceback"),
-    ("system.leftovers", "ctypes"),
+    ("system.supervision.supervisor", "ctypes"),
     ("system.temporary", "tempfile"),
     ("session.config_file", "util.yaml_text"),
     ("session.config_file", "yaml"),
@@ -165,7 +166,7 @@ CALLERS = {
     "doctor.registration hooks.files",
     "os.replace": "system.directory removal.journal temporary.objects hooks.files",
     "os.system": "",
-    "os.fork": "system.parallel",
+    "os.fork": "system.parallel system.supervision.supervisor",
     "sys.exit": "__main__",
 }
 

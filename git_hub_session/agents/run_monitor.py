@@ -17,7 +17,7 @@ from git_hub_session.session.runs import OutputLog
 from git_hub_session.session.state import AgentStatus
 from git_hub_session.system import procfs
 from git_hub_session.system.directory import LOCK_TIMEOUT
-from git_hub_session.system.leftovers import describe_leftovers
+from git_hub_session.system.supervision.leftovers import describe_leftovers
 from git_hub_session.system.tasks import TIMED_OUT, TaskCallbacks, TaskResult
 from git_hub_session.util.clock import format_iso, format_span
 from git_hub_session.worktree.off_branch import wrong_branch_reason
@@ -160,7 +160,7 @@ class RunMonitor:
             self._on_start,
             self._on_output,
             self._on_end,
-            self._find_escaped,
+            self._find_marked,
             self._retry_delay,
             self._observer.on_wait,
         )
@@ -199,7 +199,7 @@ class RunMonitor:
     def _on_output(self, index: int, data: bytes, _is_error: bool) -> None:
         self._logs[index].write(data)
 
-    def _find_escaped(self, index: int, _command_pid: int) -> Sequence[int]:
+    def _find_marked(self, index: int) -> Sequence[int]:
         """Return the processes of the agent's command, also those outside its process group."""
         agent = self.agent_runs[index].agent
         return procfs.pids_with_environment(run_environment(self._run, agent))

@@ -9,13 +9,7 @@ from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.session.agent_environment import run_environment
 from git_hub_session.session.runs import OutputLog
 from git_hub_session.system import procfs
-from git_hub_session.system.leftovers import (
-    Leftovers,
-    adopt_orphans,
-    daemons_in,
-    descendants,
-    describe_leftovers,
-)
+from git_hub_session.system.supervision.leftovers import Leftovers, describe_leftovers
 from git_hub_session.system.tasks import Task, TaskCallbacks, TaskResult
 from git_hub_session.util.text import quote_list
 
@@ -89,10 +83,9 @@ class TargetRunner:
             self._keep_leftovers(name, result)
             on_end()
 
-        def find_processes(index: int, command_pid: int) -> Sequence[int]:
-            return self._find_processes(targets[index], {command_pid, *earlier})
+        def find_processes(index: int) -> Sequence[int]:
+            return procfs.pids_with_environment(self._identifying_variables(targets[index]))
 
-        earlier = adopt_orphans() if self._jobs == 1 else []
         callbacks = TaskCallbacks(lambda _index: None, keep_output, keep_result, find_processes)
         self._project.run_tasks(
             [self._make_task(command, target) for target in targets],
@@ -102,19 +95,6 @@ class TargetRunner:
             separate_stderr=True,
         )
         return results
-
-    def _find_processes(self, target: MeasureTarget, excluded: Collection[int]) -> Sequence[int]:
-        """Return the processes that the command of a target has started.
-
-        Args:
-            excluded: the command itself, and processes that had been started before.
-        """
-        pids = procfs.pids_with_environment(self._identifying_variables(target))
-        if self._jobs == 1:  # all new descendants belong to the command
-            pids += descendants(excluded)
-        elif target.worktree:  # nobody else works in a temporary worktree
-            pids += daemons_in(target.directory)
-        return pids
 
     def _keep_leftovers(self, name: str, result: TaskResult) -> None:
         if result.left:

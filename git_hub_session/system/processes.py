@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from time import monotonic
 
-from git_hub_session._typing import TYPE_CHECKING, Self
+from git_hub_session._typing import Self
 from git_hub_session.system.io import is_closed_pipe
-from git_hub_session.system.leftovers import Leftovers
 from git_hub_session.system.signals import defer_signals
+from git_hub_session.system.supervision.leftovers import Leftovers
+from git_hub_session.system.supervision.supervisor import Command, Supervision
 from git_hub_session.system.tasks import (
     INTERRUPTED,
     TIMED_OUT,
@@ -24,10 +25,6 @@ from git_hub_session.system.tasks import (
     TaskCallbacks,
     TaskResult,
 )
-
-if TYPE_CHECKING:
-    from typing import IO
-
 
 _STDOUT = 1
 _NOT_FOUND = 127  # the exit status of a shell for a command that it cannot find
@@ -71,9 +68,10 @@ def run_tasks(
     """Run the tasks, `jobs` at a time, each with no input and in its own setsid(2) session.
 
     When a command ends, the rest of its process group is terminated too, and so are the processes
-    that have left the group. After `timeout` seconds, or if a signal or another exception ends this
-    call, the group gets SIGTERM and three seconds later SIGKILL, and all other processes of the
-    command are killed, so no process remains. A task runs again if the callback `retry_delay` says so.
+    that have left the group, if there is a callback `find_marked`. After `timeout` seconds, or if a
+    signal or another exception ends this call, the group gets SIGTERM and three seconds later
+    SIGKILL, and all other processes of the command are killed, so no process remains. A task runs
+    again if the callback `retry_delay` says so.
     """
     waiting = list(range(len(tasks)))[::-1]
     with _ProcessPool(callbacks, separate_stderr=separate_stderr, timeout=timeout) as pool:
@@ -99,17 +97,18 @@ class _RunningTask:
     def __init__(
         self,
         index: int,
-        process: subprocess.Popen[bytes],
-        timeout: float | None,
+        command: Sequence[str],
+        process: Command,
         leftovers: Leftovers,
     ) -> None:
         self.index = index
+        self.command = command
         self.process = process
         self.start = monotonic()
-        self.time_limit = None if timeout is None else self.start + timeout
+        self.time_limit: float | None = None
         self.kill_time: float | None = None
         self.stop_reason = ""
-        self.pipes = {pipe for pipe in (process.stdout, process.stderr) if pipe is not None}
+        self.open_pipes = {*process.output_pipes}
         self.leftovers = leftovers
         self.left: tuple[str, ...] = ()
 
@@ -117,16 +116,6 @@ class _RunningTask:
     def deadline(self) -> float | None:
         """The time at which SIGTERM or SIGKILL is due, or None."""
         return self.time_limit if self.kill_time is None else self.kill_time
-
-    def has_ended(self) -> bool:
-        """Return True if the command itself has ended.
-
-        The process is not reaped, so no other process group can get its id.
-        """
-        if not hasattr(os, "waitid"):  # Python before 3.13 has none on macOS
-            return self.process.poll() is not None
-        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
-        return os.waitid(os.P_PID, self.process.pid, options) is not None
 
     def terminate(self, now: float) -> None:
         """Send SIGTERM to the process group, and plan SIGKILL, unless that is done already."""
@@ -158,6 +147,7 @@ class _ProcessPool:
         self._callbacks = callbacks
         self._separate_stderr = separate_stderr
         self._timeout = timeout
+        self._supervision = Supervision()
 
     def __enter__(self) -> Self:
         self._selector = selectors.DefaultSelector()
@@ -169,6 +159,7 @@ class _ProcessPool:
         self._selector.register(self._wakeup_reader, selectors.EVENT_READ, self._drain_wakeup)
         self._old_handler = signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         self._old_wakeup = signal.set_wakeup_fd(self._wakeup_writer, warn_on_full_buffer=False)
+        self._supervision.adopt_orphans()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -178,7 +169,7 @@ class _ProcessPool:
             for delayed in self.delayed:
                 self._callbacks.on_end(delayed.task, delayed.result)
             for task in self.running:
-                if task.kill_time is None and not task.has_ended():
+                if task.kill_time is None and not task.process.has_ended():
                     task.stop_reason = INTERRUPTED
                 task.terminate(now)
             while self.running:
@@ -187,6 +178,7 @@ class _ProcessPool:
             for task in self.running:  # a callback has raised an exception
                 task.send_signal(signal.SIGKILL)
                 task.leftovers.close()
+            self._supervision.release_orphans()
             signal.set_wakeup_fd(self._old_wakeup)
             signal.signal(signal.SIGCHLD, self._old_handler)
             self._selector.close()
@@ -200,7 +192,7 @@ class _ProcessPool:
         reason, report its end with exit status 127, as a shell does.
         """
         try:
-            process = self._start_process(task)
+            running = self._start_command(index, task)
         except OSError as error:
             if error.errno in _OUT_OF_RESOURCES and self.running:
                 return False
@@ -209,15 +201,32 @@ class _ProcessPool:
             self._callbacks.on_output(index, os.fsencode(message), self._separate_stderr)
             self._end_task(index, TaskResult(_NOT_FOUND, 0.0))
             return True
-        leftovers = Leftovers(partial(self._callbacks.find_escaped, index, process.pid))
-        running = _RunningTask(index, process, self._timeout, leftovers)
         self.running.append(running)
-        for pipe in running.pipes:
-            os.set_blocking(pipe.fileno(), False)
-            read_pipe = partial(self._read_pipe, running, pipe)
-            self._selector.register(pipe, selectors.EVENT_READ, read_pipe)
+        for pipe in running.open_pipes:
+            self._selector.register(
+                pipe, selectors.EVENT_READ, partial(self._read_pipe, running, pipe)
+            )
+        end_pipe = running.process.end_pipe
+        if end_pipe >= 0:
+            self._selector.register(
+                end_pipe, selectors.EVENT_READ, partial(self._selector.unregister, end_pipe)
+            )
         self._callbacks.on_start(index)
         return True
+
+    def _start_command(self, index: int, task: Task) -> _RunningTask:
+        find_marked = self._callbacks.find_marked
+        process = self._supervision.start(
+            task, separate_stderr=self._separate_stderr, supervised=find_marked is not None
+        )
+
+        def find_processes() -> list[int]:
+            return [*find_marked(index), *process.find_descendants()] if find_marked else []
+
+        running = _RunningTask(index, task.command, process, Leftovers(find_processes))
+        if self._timeout is not None:
+            running.time_limit = running.start + self._timeout
+        return running
 
     def take_due(self) -> list[int]:
         """Return the delayed tasks that are due, and forget them."""
@@ -233,18 +242,6 @@ class _ProcessPool:
             self._callbacks.on_end(index, result)
         else:
             self.delayed.append(DelayedTask(monotonic() + delay, index, result))
-
-    def _start_process(self, task: Task) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            task.command,
-            cwd=task.directory,
-            env={**task.environ, "PWD": task.directory},  # `make` reads PWD
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE if self._separate_stderr else subprocess.STDOUT,
-            start_new_session=True,
-            bufsize=0,
-        )
 
     def wait_once(self) -> None:
         """Wait for output, the end of a child or a deadline, and update all tasks."""
@@ -270,17 +267,22 @@ class _ProcessPool:
         except BlockingIOError:
             pass
 
-    def _read_pipe(self, task: _RunningTask, pipe: IO[bytes]) -> None:
+    def _read_pipe(self, task: _RunningTask, pipe: int) -> None:
         """Read one chunk, so that a task with much output does not delay the others."""
         try:
-            data = os.read(pipe.fileno(), _CHUNK)
+            data = os.read(pipe, _CHUNK)
         except BlockingIOError:
             return
         if data:
-            self._callbacks.on_output(task.index, data, pipe is task.process.stderr)
+            is_error = self._separate_stderr and pipe == task.process.output_pipes[1]
+            self._callbacks.on_output(task.index, data, is_error)
         else:
-            self._selector.unregister(pipe)
-            task.pipes.discard(pipe)
+            self._close_pipe(task, pipe)
+
+    def _close_pipe(self, task: _RunningTask, pipe: int) -> None:
+        self._selector.unregister(pipe)
+        task.open_pipes.discard(pipe)
+        os.close(pipe)
 
     def _update_task(self, task: _RunningTask, now: float) -> None:
         """Terminate the process group of a task that has ended or exceeds its time limit.
@@ -288,7 +290,7 @@ class _ProcessPool:
         Finish the task after its last output, or at its kill time.
         """
         is_late = task.time_limit is not None and now >= task.time_limit
-        has_ended = task.has_ended()
+        has_ended = task.process.has_ended()
         if task.kill_time is None and (has_ended or is_late):
             task.stop_reason = "" if has_ended else TIMED_OUT
             if has_ended:
@@ -296,7 +298,7 @@ class _ProcessPool:
             task.terminate(now)
         if task.kill_time is None:
             return
-        is_quiet = has_ended and not task.pipes and not task.leftovers.names
+        is_quiet = has_ended and not task.open_pipes and not task.leftovers.names
         if is_quiet or now >= task.kill_time:
             self._finish_task(task, now)
 
@@ -320,15 +322,15 @@ class _ProcessPool:
             task.leftovers.kill()
         remaining = task.leftovers.names
         task.leftovers.close()
+        end_pipe = task.process.end_pipe
+        if end_pipe >= 0 and end_pipe in self._selector.get_map():  # the supervisor runs
+            self._selector.unregister(end_pipe)
         status = task.process.wait()
-        for pipe in task.pipes:  # a process outside the group holds the other end open
-            self._selector.unregister(pipe)
-        for stream in (task.process.stdout, task.process.stderr):
-            if stream is not None:
-                stream.close()
+        for pipe in [*task.open_pipes]:  # a process outside the group holds the other end open
+            self._close_pipe(task, pipe)
         self.running.remove(task)
         seconds = now - task.start
-        sys.audit("git_hub_session.end", task.process.args, status, seconds)
+        sys.audit("git_hub_session.end", task.command, status, seconds)
         exit_status = status if status >= 0 else 128 - status
         result = TaskResult(exit_status, seconds, task.stop_reason, task.left, remaining)
         self._end_task(task.index, result)

@@ -49,10 +49,10 @@ class TaskCallbacks(NamedTuple):
     on_output: Callable[[int, bytes, bool], None]
     """Called with each piece of output. True means standard error that is read separately."""
     on_end: Callable[[int, TaskResult], None]
-    find_escaped: Callable[[int, int], Iterable[int]]
-    """Return the running processes of a task, also those that have left its process group.
+    find_marked: Callable[[int], Iterable[int]] | None = None
+    """Return the ids of the running processes that are marked as processes of a task.
 
-    The second argument is the id of the command itself.
+    None to let the processes run that have left the process group of the command.
     """
     retry_delay: Callable[[int, TaskResult], float | None] = _run_once
     """Return the seconds after which an ended task runs again, or None to end it."""

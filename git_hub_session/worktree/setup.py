@@ -78,7 +78,10 @@ class WorktreeSetup:
 
 
 def _run_setup_command(task: Task, project: Project) -> str:
-    """Run the setup command, and end the processes that it leaves. Return an error, or ''."""
+    """Run the setup command, and end the rest of its process group. Return an error, or ''.
+
+    A server in another session goes on: the command may start one for the worktree.
+    """
     output = bytearray()
     results = []
 
@@ -89,7 +92,7 @@ def _run_setup_command(task: Task, project: Project) -> str:
     def on_end(_index: int, result: TaskResult) -> None:
         results.append(result)
 
-    callbacks = TaskCallbacks(lambda _index: None, on_output, on_end, lambda _index, _pid: ())
+    callbacks = TaskCallbacks(lambda _index: None, on_output, on_end)
     project.run_tasks([task], callbacks, jobs=1)
     status = results[0].status
     if not status:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.daemons import SLEEP, start_daemon
 from tests.support.hub import PYTHON, Hub, is_alive, wait_for
 from tests.support.measured_sessions import (
     MEASURE,
@@ -34,10 +35,6 @@ while True:
     except ConnectionRefusedError:
         time.sleep(0.01)
 """
-
-
-SLEEP = "sleep 600 & until grep -q sleep /proc/$!/comm; do :; done"
-"""Start a process in the background, and wait until it has its name."""
 
 
 def free_port() -> int:
@@ -70,25 +67,37 @@ def test_server_of_one_agent_does_not_answer_for_others(hub: Hub) -> None:
     assert [rank[1] for rank in recorded_ranks(hub).values()] == [90, 50, 70]
 
 
-@pytest.mark.parametrize(
-    ("jobs", "directory"), [("1", "/"), ("1", "."), ("2", ".")], ids=["elsewhere", "here", "jobs"]
-)
-def test_server_without_the_variables_of_its_command(hub: Hub, jobs: str, directory: str) -> None:
-    """PostgreSQL overwrites its environment.
-
-    The server is a descendant of the command. With several commands at a time, the server is found
-    by its current directory.
-    """
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_daemon_without_environment(hub: Hub, jobs: int) -> None:
+    """PostgreSQL overwrites its environment. The daemon is a descendant of the command."""
     create_measurable_session(hub, "ms: 90\n", "ms: 50\n")
     pids = hub.top.parent / "pids"
-    daemon = f"exec >/dev/null 2>&1; cd {directory}; {SLEEP}; echo $! >>{pids}"
-    command = f"env -i PATH=$PATH setsid sh -c '{daemon}'; cat ms"
-    result = hub.run("eval", *MEASURE, "--eval", command, "--jobs", jobs, "s1")
+    command = f"{start_daemon(pids)}; cat ms"
+    result = hub.run("eval", *MEASURE, "--eval", command, "--jobs", str(jobs), "s1")
     assert (result.code, sorted(result.err.splitlines())) == (
         0,
         [f"warning: agent-{agent} left 1 process running: sleep (ended)" for agent in (1, 2)],
     )
     assert [is_alive(int(pid)) for pid in pids.read_text().split()] == [False, False]
+
+
+def test_daemon_of_a_parallel_command_goes_on(hub: Hub) -> None:
+    """The second command uses its own daemon after the daemon of the first command was ended."""
+    create_measurable_session(hub, "ms: 90\n", "ms: 50\n")
+    first, second = hub.top.parent / "first", hub.top.parent / "second"
+    command = (
+        f"if test $HUB_AGENT = agent-1; then until test -s {second}; do :; done;"
+        f" {start_daemon(first)}; cat ms;"
+        f" else {start_daemon(second)}; until test -s {first}; do :; done;"
+        f" while kill -0 $(cat {first}); do :; done; kill -0 $(cat {second}) && cat ms; fi"
+    )
+    result = hub.run("eval", *MEASURE, "--eval", command, "--jobs=2", "--timeout=100s", "s1")
+    assert (result.code, sorted(result.err.splitlines())) == (
+        0,
+        [f"warning: agent-{agent} left 1 process running: sleep (ended)" for agent in (1, 2)],
+    )
+    assert [rank[1] for rank in recorded_ranks(hub).values()] == [90, 50]
+    assert [is_alive(int(file.read_text())) for file in (first, second)] == [False, False]
 
 
 def test_process_that_ignores_the_first_signal_is_killed(hub: Hub) -> None:

@@ -242,7 +242,9 @@ def test_interrupt_while_the_commands_start(hub: Hub) -> None:
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "16")
     hub.run("spawn", "-q", "s1")
     for number in range(1, 6):
-        script = "kill -INT $PPID; exec sleep 300"
+        # The parent of the command is its supervisor, and the parent of that is exec.
+        parent = "while read -r key id; do test $key != PPid: || kill -INT $id; done"
+        script = f"{parent} </proc/$PPID/status; exec sleep 300"
         result = hub.run("exec", "-q", "s1", "--", "sh", "-c", script)
         # git's exit code for a command that SIGINT has ended
         assert (result.code, result.out) == (128 + signal.SIGINT, "")

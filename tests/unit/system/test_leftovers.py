@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from git_hub_session.system.leftovers import Leftovers
+from git_hub_session.system.supervision.leftovers import Leftovers
 from tests.support.hub import wait_for
 
 
@@ -52,7 +52,7 @@ def test_process_that_has_ended_before_it_is_opened() -> None:
 def test_process_that_cannot_be_killed_stays_named(
     process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("git_hub_session.system.leftovers._KILL_SECONDS", 0)
+    monkeypatch.setattr("git_hub_session.system.supervision.leftovers._KILL_SECONDS", 0)
     leftovers = Leftovers(lambda: [process.pid])
     leftovers.kill()
     assert leftovers.names == ("sleep",)

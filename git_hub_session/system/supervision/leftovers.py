@@ -9,16 +9,12 @@ from __future__ import annotations
 import os
 import select
 import signal
-import sys
 from collections.abc import Callable, Container, Iterable, Sequence
 from time import monotonic
 
-from git_hub_session.system.procfs import process_name, processes, read_proc
+from git_hub_session.system.procfs import process_name, read_proc
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
-_SET_CHILD_SUBREAPER = 36  # of prctl(2)
-_STATE, _TERMINAL = 0, 4
-"""The indexes of fields in /proc/<pid>/stat, after the name of the process."""
 _KILL_SECONDS = 2.0  # to wait for the end of killed processes
 
 
@@ -102,57 +98,40 @@ class Leftovers:
                 self.release(fd)
 
 
-def adopt_orphans() -> list[int]:
-    """Become the parent of each descendant whose parent ends (Linux). Ignore errors.
+def descendants(parent: int, excluded: Container[int] = ()) -> list[int]:
+    """Return the ids of the running descendants of a process. Without /proc, return nothing.
 
-    Return the ids of the present descendants.
+    Leave out the processes in `excluded` with their descendants.
     """
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    return descendants(())
-
-
-def descendants(excluded: Container[int]) -> list[int]:
-    """Return the ids of the descendants of this process. Without /proc, return nothing.
-
-    Leave out the processes in `excluded` with their descendants, and those that have ended.
-    """
-    found = _children(os.getpid(), excluded)
+    found = _running_children(parent, excluded)
     for pid in found:
-        found += _children(pid, excluded)
+        found += _running_children(pid, excluded)
     return found
 
 
-def _children(parent: int, excluded: Container[int]) -> list[int]:
+def _running_children(parent: int, excluded: Container[int]) -> list[int]:
+    children = [pid for pid in child_processes(parent) if pid not in excluded]
+    return [pid for pid in children if _state(pid) not in ("", "Z")]
+
+
+def child_processes(parent: int) -> list[int]:
+    """Return the ids of the children of a process, also of those that are not yet reaped.
+
+    Without /proc, and if the process has ended, return nothing.
+    """
     try:
         threads = os.listdir(f"/proc/{parent}/task")
     except OSError:
-        return []  # the process has ended
+        return []
     texts = (read_proc(f"/proc/{parent}/task/{thread}/children") for thread in threads)
     pids = (parse_int(number, MAX_COUNT) for text in texts for number in text.split())
-    return [
-        pid
-        for pid in pids
-        if pid is not None and pid not in excluded and _stat_field(pid, _STATE) not in ("", "Z")
-    ]
+    return [pid for pid in pids if pid is not None]
 
 
-def daemons_in(directory: str) -> list[int]:
-    """Return the ids of the processes without a terminal that run in `directory`.
-
-    A server such as PostgreSQL or Redis overwrites its environment. The shell of a user has a
-    terminal. Without /proc, return nothing.
-    """
-    pids = processes(open_files=False).find_users(directory)
-    return [pid for pid in pids if _stat_field(pid, _TERMINAL) == "0"]
-
-
-def _stat_field(pid: int, index: int) -> str:
-    """Return a field of /proc/<pid>/stat after the name, or '' if the process has ended."""
+def _state(pid: int) -> str:
+    """Return the letter of the state in /proc/<pid>/stat, or '' if the process has ended."""
     fields = read_proc(f"/proc/{pid}/stat").rpartition(")")[2].split()
-    return fields[index] if fields else ""
+    return fields[0] if fields else ""
 
 
 def describe_leftovers(name: str, left: Sequence[str], remaining: Sequence[str]) -> str:

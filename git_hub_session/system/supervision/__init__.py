@@ -1,0 +1,1 @@
+"""Supervise commands, and end the processes that they leave running."""
