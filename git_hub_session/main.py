@@ -114,7 +114,11 @@ def _run_guarded(arguments: list[str]) -> int:
     except HubError as error:
         report_error(error, OutputOptions())
         return error.exit_code
-    except Exception:
+    except Exception as error:
+        system_error = _system_error(error, arguments[0] if arguments else "git hub-session")
+        if system_error is not None:  # the module of the command cannot be read
+            report_error(system_error, OutputOptions("json" if _wants_json(arguments) else "text"))
+            return system_error.exit_code
         from traceback import format_exc
 
         report_bug(format_exc())
@@ -192,28 +196,32 @@ def _run_command(name: str, run: Callable[[], View], output: OutputOptions) -> i
         raise
     except HubError as error:
         hub_error = error
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith(__package__):
+    except Exception as error:
+        system_error = _system_error(error, name)
+        if system_error is None:
             raise
-        hub_error = _library_missing(error)
-    except (OSError, MemoryError) as error:
-        hub_error = _system_error(error, name)
+        hub_error = system_error
     report_error(hub_error, output)
     return hub_error.exit_code
 
 
-def _system_error(error: OSError | MemoryError, command: str) -> HubError:
+def _system_error(error: Exception, command: str) -> HubError | None:
+    """Return the error of the system or of a library, or None if the exception is a bug."""
     if isinstance(error, MemoryError):
         return HubError("out of memory")
-    subject = error.filename or f"'{command}' failed"
-    return HubError(f"{subject}: {error.strerror or error}")
+    if isinstance(error, OSError):
+        subject = error.filename or f"'{command}' failed"
+        return HubError(f"{subject}: {error.strerror or error}")
+    if isinstance(error, ImportError) and not (error.name or "").startswith(__package__):
+        return _library_error(error)
+    return None
 
 
-def _library_missing(error: ModuleNotFoundError) -> LibraryMissing:
-    return LibraryMissing(
-        f"cannot load '{error.name}' with '{sys.executable}'",
-        hint="install git hub-session and its libraries with 'make install' or pip",
-    )
+def _library_error(error: ImportError) -> HubError:
+    if not isinstance(error, ModuleNotFoundError):  # a shared library: the message names it
+        return HubError(f"cannot load '{error.name}': {error.msg}")
+    hint = "install git hub-session and its libraries with 'make install' or pip"
+    return LibraryMissing(f"cannot load '{error.name}' with '{sys.executable}'", hint=hint)
 
 
 def _translate_help(arguments: list[str]) -> list[str]:

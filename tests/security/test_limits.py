@@ -14,7 +14,7 @@ from git_hub_session.git.ignore import IgnoreFileTooLarge, parse_ignore_file
 from git_hub_session.git.safe_open import find_special, open_regular
 from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.system.json_file import MAX_JSON_BYTES, TooLarge, encode_json, parse_json
-from tests.support.hub import Hub, Result
+from tests.support.hub import CHECKOUT, PYTHON, Hub, Result
 
 
 def damaged_session_error(hub: Hub, message: str) -> Result:
@@ -61,6 +61,51 @@ def test_out_of_memory(hub: Hub) -> None:
     result = hub.call("sh", "-c", code)
     assert (result.code, result.out) == (128, "")
     assert json.loads(result.err)["error"]["message"] == "out of memory"
+
+
+_FAILING_IMPORT = """
+import os, sys
+sys.path.insert(0, {checkout!r})
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            raise {error}
+
+sys.meta_path.insert(0, Finder())
+from git_hub_session.main import run_and_exit
+run_and_exit()
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "error", "message"),
+    [
+        ("git_hub_session.commands.status", "MemoryError", "out of memory"),
+        (
+            "git_hub_session.commands.status",
+            "OSError(24, os.strerror(24))",
+            "'status' failed: Too many open files",
+        ),
+        (
+            "pygit2",
+            "ImportError('libssl.so.3: failed to map segment', name='pygit2')",
+            "cannot load 'pygit2': libssl.so.3: failed to map segment",
+        ),
+    ],
+)
+def test_module_that_cannot_be_loaded(hub: Hub, module: str, error: str, message: str) -> None:
+    """Without memory or open files, Python cannot load a module. This is no bug of the program."""
+    hub.session("s1")
+    code = _FAILING_IMPORT.format(checkout=str(CHECKOUT), module=module, error=error)
+    command = [PYTHON, "-c", code, "status", "s1"]
+    assert hub.call(*command) == Result(128, "", f"fatal: {message}\n")
+    result = hub.call(*command, "--format=json")
+    assert (result.code, json.loads(result.err)["error"]["message"]) == (128, message)
+    own = _FAILING_IMPORT.format(
+        checkout=str(CHECKOUT), module=module, error="ImportError(name='git_hub_session.x')"
+    )
+    assert hub.call(PYTHON, "-c", own, "status", "s1").code == 255
 
 
 def test_forged_task_file(hub: Hub) -> None:
