@@ -29,9 +29,12 @@ def save_reflog_commits(
 ) -> dict[str, dict[str, list[str]]]:
     """Create rescue refs for the commits that only the reflogs of the branches contain.
 
-    Git deletes a reflog with its branch. Return the saved objects by branch and rescue ref.
+    Git deletes a reflog with its branch. Return the saved objects by branch and rescue ref. Raise
+    OSError if a reflog cannot be read.
     """
-    logs = {branch.ref: reflog_commits(git.common_dir, branch.ref) for branch in branches}
+    logs = {
+        branch.ref: reflog_commits(git.common_dir, branch.ref, strict=True) for branch in branches
+    }
     # Search once for all branches: each search reads every ref of the repository.
     unsaved = set(repo.unreachable({oid for oids in logs.values() for oid in oids}))
     saved: dict[str, dict[str, list[str]]] = {}

@@ -11,7 +11,7 @@ import re
 
 from git_hub_session._typing import NamedTuple
 from git_hub_session.git.ref_names import HEADS, REFS, is_object_id
-from git_hub_session.git.safe_open import read_text
+from git_hub_session.git.safe_open import read_existing_text, read_text
 
 
 def read_head(git_dir: str) -> tuple[str, str]:
@@ -107,12 +107,14 @@ _FILES_WITH_COMMITS = {
 def operation_commits(git_dir: str) -> list[str]:
     """Return the ids of the commits that an unfinished operation names. They may be abbreviated.
 
-    The list of a cherry-pick or a rebase can be the only place that names a commit.
+    The list of a cherry-pick or a rebase can be the only place that names a commit. Raise OSError
+    if a file cannot be read.
     """
     commits: dict[str, None] = {}
     for directory in _operation_files(git_dir) & _FILES_WITH_COMMITS.keys():
         for name in _FILES_WITH_COMMITS[directory]:
-            text = read_text(os.path.join(git_dir, directory, name), limit=_MAX_OPERATION_FILE)
+            path = os.path.join(git_dir, directory, name)
+            text = read_existing_text(path, limit=_MAX_OPERATION_FILE)
             for line in text.splitlines():
                 commits.update(dict.fromkeys(_ids_in(line.split())))
     return list(commits)
@@ -138,10 +140,14 @@ _CHECKOUT_MESSAGE = "checkout: moving from "  # of `git checkout` and `git switc
 _RENAME_MESSAGE = f"Branch: renamed {HEADS}"  # of `git branch -m`
 
 
-def read_reflog(git_dir: str, ref: str) -> list[str]:
-    """Return the lines of a reflog: old id, new id, committer and time, a tab, the message."""
+def read_reflog(git_dir: str, ref: str, *, strict: bool = False) -> list[str]:
+    """Return the lines of a reflog: old id, new id, committer and time, a tab, the message.
+
+    With `strict`, raise OSError if the reflog exists and cannot be read.
+    """
+    read = read_existing_text if strict else read_text
     path = os.path.join(git_dir, "logs", ref)
-    return read_text(path, limit=_MAX_REFLOG, from_end=True).splitlines()
+    return read(path, limit=_MAX_REFLOG, from_end=True).splitlines()
 
 
 def reflog_tip(git_dir: str, ref: str) -> str:
@@ -172,7 +178,10 @@ def previous_branches(git_dir: str) -> list[str]:
     return [HEADS + source for source in sources if not is_object_id(source)]
 
 
-def reflog_commits(common_dir: str, ref: str) -> list[str]:
-    """Return the object ids in the reflog of the full ref `ref`. git deletes both together."""
-    oids = dict.fromkeys(line[41:81] for line in read_reflog(common_dir, ref))
+def reflog_commits(common_dir: str, ref: str, *, strict: bool = False) -> list[str]:
+    """Return the object ids in the reflog of the full ref `ref`. git deletes both together.
+
+    With `strict`, raise OSError if the reflog exists and cannot be read.
+    """
+    oids = dict.fromkeys(line[41:81] for line in read_reflog(common_dir, ref, strict=strict))
     return [oid for oid in oids if is_object_id(oid)]

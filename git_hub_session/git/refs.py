@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.git.safe_open import open_regular, read_bytes, read_text
+from git_hub_session.git.safe_open import open_regular, raise_if_unreadable, read_bytes, read_text
 
 if TYPE_CHECKING:
     from typing import TypeVar
@@ -56,8 +56,11 @@ def refs_below(common_dir: str, *prefixes: str) -> set[str]:
     return refs
 
 
-def list_files_below(top: str, name: str) -> list[str]:
-    """Return the files below the directory `name` in `top`, as paths relative to `top`."""
+def list_files_below(top: str, name: str, *, strict: bool = False) -> list[str]:
+    """Return the files below the directory `name` in `top`, as paths relative to `top`.
+
+    With `strict`, raise OSError for a directory that cannot be read.
+    """
     files: list[str] = []
     directories = [name]
     for directory in directories:
@@ -67,7 +70,9 @@ def list_files_below(top: str, name: str) -> list[str]:
                     path = f"{directory}/{entry.name}"
                     (directories if entry.is_dir(follow_symlinks=False) else files).append(path)
         except OSError:
-            pass  # the directory does not exist, or was removed in the meantime
+            # The directory does not exist, or was removed in the meantime.
+            if strict:
+                raise_if_unreadable(f"{top}/{directory}")
     return files
 
 

@@ -32,9 +32,39 @@ _LIMIT = 1 << 16
 _CHUNK = 1 << 14
 
 
+# The errors of a path that has no file. With another error, it is not known what the file contains.
+_NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR)
+
+
 def read_text(path: str, *, limit: int = _LIMIT, from_end: bool = False) -> str:
     """Return the first or the last `limit` bytes of a file as text, or '' if it is unreadable."""
     return os.fsdecode(read_bytes(path, limit=limit, from_end=from_end))
+
+
+def read_existing_text(path: str, *, limit: int = _LIMIT, from_end: bool = False) -> str:
+    """Return the same as `read_text`, but raise OSError if a file exists and cannot be read."""
+    text = read_text(path, limit=limit, from_end=from_end)
+    if not text:
+        raise_if_unreadable(path)
+    return text
+
+
+def raise_if_unreadable(path: str) -> None:
+    """Raise OSError if there is a file or directory that cannot be read."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            os.read(fd, 1)
+        finally:
+            os.close(fd)
+    except BlockingIOError:
+        pass  # a pipe
+    except OSError as error:
+        if error.errno not in _NO_FILE:
+            error.filename = path  # os.read() does not know it
+            raise
+    except ValueError:
+        pass  # a NUL in the path
 
 
 def read_bytes(path: str, *, limit: int = _LIMIT, from_end: bool = False) -> bytes:

@@ -24,7 +24,7 @@ from git_hub_session.git.head import (
 )
 from git_hub_session.git.ref_names import is_object_id
 from git_hub_session.git.refs import list_files_below
-from git_hub_session.git.safe_open import read_text
+from git_hub_session.git.safe_open import read_existing_text, read_text
 from git_hub_session.util.paths import is_same_path
 
 _REMOVAL_TIME = 0.02  # seconds that git needs to remove the files of a git dir
@@ -109,7 +109,8 @@ class Worktree(NamedTuple):
 
         These are the ids in HEAD, in pseudo-refs and per-worktree refs, in the files of an
         unfinished operation, and in HEAD's reflog. Leave out ids in the reflogs of its branches,
-        but not the id of a detached HEAD. The ids of an operation may be abbreviated.
+        but not the id of a detached HEAD. The ids of an operation may be abbreviated. Raise OSError
+        if a file cannot be read.
         """
         return _own_commits(self)
 
@@ -275,9 +276,11 @@ _PSEUDO_REF = re.compile("(?!FETCH_HEAD$|AUTO_MERGE$)[A-Z][A-Z_-]*")
 
 
 def _own_commits(worktree: Worktree) -> list[str]:
-    texts = [read_text(f"{worktree.git_dir}/{name}") for name in _own_refs(worktree.git_dir)]
-    for name in list_files_below(worktree.git_dir, "logs"):
-        reflog = read_reflog(worktree.git_dir, name.removeprefix("logs/"))
+    # A file that cannot be read may contain ids, too.
+    names = _own_refs(worktree.git_dir)
+    texts = [read_existing_text(f"{worktree.git_dir}/{name}") for name in names]
+    for name in list_files_below(worktree.git_dir, "logs", strict=True):
+        reflog = read_reflog(worktree.git_dir, name.removeprefix("logs/"), strict=True)
         texts += [line[41:81] for line in reflog]
     candidates = dict.fromkeys(word for text in texts for word in text.split())
     named = operation_commits(worktree.git_dir)
@@ -292,7 +295,7 @@ def _own_commits(worktree: Worktree) -> list[str]:
 def _own_refs(git_dir: str) -> list[str]:
     """Return the files in the git dir that can contain object ids, without the reflogs."""
     pseudo_refs = [name for name in os.listdir(git_dir) if _PSEUDO_REF.fullmatch(name)]
-    return [*pseudo_refs, *list_files_below(git_dir, "refs")]
+    return [*pseudo_refs, *list_files_below(git_dir, "refs", strict=True)]
 
 
 def _mtime_ns(path: str) -> int:

@@ -272,3 +272,46 @@ def test_unreadable_directory(hub: Hub, worktree: Path) -> None:
     assert run_without_capabilities(hub, "cleanup", "s1") == kept(worktree, message, command)
     type_hint(hub, command)
     assert run_without_capabilities(hub, "cleanup", "s1") == removed(worktree)
+
+
+@needs_root
+@pytest.mark.parametrize("name", ["logs/HEAD", "logs", "ORIG_HEAD"])
+def test_unreadable_file_of_git(hub: Hub, worktree: Path, name: str) -> None:
+    """A commit that only the reflog of a worktree names is not lost. A container wrote the file."""
+    hub.git("checkout", "-q", "--detach", cwd=worktree)
+    oid = hub.commit(worktree, "new", "new\n")
+    hub.git("checkout", "-q", "hub/s1/agent-1/attempt-1", cwd=worktree)
+    path = hub.top / ".git" / "worktrees" / "agent-1" / name
+    mode = path.stat().st_mode
+    path.chmod(0)
+    for option in ("-q", "--force"):
+        result = run_without_capabilities(hub, "cleanup", option, "s1")
+        assert result.code == 1
+        message = f"  cannot inspect the worktree: Permission denied: '{path}'\n"
+        assert f"{message}  hint: chmod u+rwx {path}\n" in result.out + result.err
+    assert worktree.exists()
+    path.chmod(mode)
+    assert run_without_capabilities(hub, "cleanup", "-q", "s1").code == 0
+    hub.git("gc", "-q", "--prune=now")
+    assert hub.git("cat-file", "-t", oid) == "commit"
+
+
+@needs_root
+def test_unreadable_reflog_of_an_archived_branch(hub: Hub, worktree: Path) -> None:
+    """git would delete the reflog with the branch. The branch stays."""
+    lost = hub.commit(worktree, "new", "new\n")
+    hub.git("commit", "-q", "--amend", "-m", "amended", cwd=worktree)
+    assert hub.run("cleanup", "-q", "s1").code == 0
+    path = hub.top / ".git" / "logs" / "refs" / "heads" / "hub" / "s1" / "agent-1" / "attempt-1"
+    path.chmod(0)
+    refs = hub.refs()
+    for command in (("archive", "s1"), ("cleanup", "--archive", "s1")):
+        result = run_without_capabilities(hub, *command)
+        assert result.code == 1
+        warning = f"warning: cannot archive the branches: Permission denied: '{path}'\n"
+        assert result.err.startswith(warning)
+        assert hub.refs() == refs
+    path.chmod(0o644)
+    assert run_without_capabilities(hub, "archive", "-q", "s1").code == 0
+    hub.git("gc", "-q", "--prune=now")
+    assert hub.git("cat-file", "-t", lost) == "commit"
