@@ -110,11 +110,20 @@ def is_stdout_a_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 
 
-def can_use_screen() -> bool:
-    """Return True if the streams are a terminal in which the cursor can move."""
+def prepare_screen(output: OutputOptions) -> bool:
+    """Return True if all streams are a UTF-8 terminal in which the cursor can move.
+
+    Set or remove NO_COLOR, by which Textual and the programs that it starts choose colors.
+    """
     streams = (sys.stdin, sys.stdout, sys.stderr)
     is_terminal = all(stream is not None and stream.isatty() for stream in streams)
-    return is_terminal and os.environ.get("TERM", "dumb") != "dumb"
+    if not is_terminal or os.environ.get("TERM", "dumb") == "dumb":
+        return False
+    style = _style(output)
+    os.environ.pop("NO_COLOR", None)
+    if not style.color:
+        os.environ["NO_COLOR"] = "1"
+    return style.is_unicode
 
 
 def open_full_screen(output: OutputOptions) -> FullScreen:
@@ -124,6 +133,24 @@ def open_full_screen(output: OutputOptions) -> FullScreen:
     assert sys.stdout is not None
     is_dumb = os.environ.get("TERM", "dumb") == "dumb"
     return FullScreen(sys.stdout, lambda: _style(output), is_dumb=is_dumb)
+
+
+def is_terminal_lost() -> bool:
+    """Return True if the terminal of standard input does not answer any more."""
+    from termios import error, tcgetattr
+
+    try:
+        tcgetattr(0)
+    except (error, OSError):
+        return True
+    return False
+
+
+def wait_for_enter(text: str) -> None:
+    """Print a text on standard error, and wait for a line of input or for its end."""
+    _write_stderr(escape_control(text))
+    if sys.stdin is not None:
+        sys.stdin.readline()
 
 
 def current_style(output: OutputOptions) -> TerminalStyle:
@@ -158,8 +185,13 @@ def report_error(error: HubError, output: OutputOptions) -> None:
 
 def write_hints(hints: Sequence[str], output: OutputOptions) -> None:
     """Write hints to standard error, unless the user does not want them."""
+    _write_stderr(_join_lines(hint_lines(hints, output)))
+
+
+def hint_lines(hints: Sequence[str], output: OutputOptions) -> Sequence[str]:
+    """Return the lines of hints, or none if the user does not want hints."""
     lines = [f"{_HINT}{escape_control(hint)}" for hint in hints]
-    _write_stderr(_join_lines(_without_unwanted_hints(lines, output)))
+    return _without_unwanted_hints(lines, output)
 
 
 def _without_unwanted_hints(lines: Sequence[str], output: OutputOptions) -> Sequence[str]:

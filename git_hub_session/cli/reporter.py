@@ -10,8 +10,10 @@ from git_hub_session.cli.output import (
     OutputOptions,
     ask_yes_no,
     current_style,
+    hint_lines,
     make_progress,
     open_full_screen,
+    prepare_screen,
     write_hints,
     write_lines,
     write_stderr_line,
@@ -50,6 +52,10 @@ class Reporter:
         """Print hints on standard error, also with `-q`: they belong to an error or a signal."""
         write_hints(lines, self._output)
 
+    def hint_lines(self, hints: Sequence[str]) -> Sequence[str]:
+        """Return the lines of hints, or none if the user does not want hints."""
+        return hint_lines(hints, self._output)
+
     def show_view(self, view: View) -> None:
         """Print an intermediate result. Print nothing if the format is not text."""
         if self._output.format == "text":
@@ -64,6 +70,10 @@ class Reporter:
         """Write lines that depend on the terminal. Write nothing if the format is not text."""
         if self._output.format == "text":
             write_lines(lines, self._output)
+
+    def prepare_screen(self) -> bool:
+        """Return True if Textual can use the terminal. See `output.prepare_screen`."""
+        return prepare_screen(self._output)
 
     def full_screen(self) -> FullScreen:
         """Return the terminal, to write over it again and again."""

@@ -49,6 +49,11 @@ class TerminalStyle(NamedTuple):
     digits: int = DEFAULT_DIGITS
     """The number of digits of an abbreviated object id."""
 
+    @property
+    def is_unicode(self) -> bool:
+        """True if the output shows characters that are not in ASCII."""
+        return not self.ellipsis.isascii()
+
     def abbreviate(self, object_id: str) -> str:
         """Return the first digits of an object id."""
         return object_id[: self.digits]

@@ -65,16 +65,18 @@ def _join(cells: Sequence[str]) -> str:
 
 
 def refresh_plainly(
-    collect: Callable[[], Snapshot], screen: FullScreen, interval: float, note: str
+    collect: Callable[[], Snapshot],
+    screen: FullScreen,
+    interval: float,
+    notes: Sequence[str],
 ) -> None:
     """Show the table until a signal ends the process, or until the terminal is lost.
 
     Args:
         collect: reads the facts.
         interval: the seconds between two refreshes.
-        note: a line below the table, or ''.
+        notes: lines below the table.
     """
-    notes = [note] if note else []
     with screen:
         while True:
             snapshot = collect()

@@ -252,10 +252,13 @@ def fit_cell(text: str, index: int, width: int, *, ellipsis: str) -> str:
     return pad(text, width)
 
 
+_NEED_TEXTS = {0: "none needs you", 1: "1 needs you"}
+
+
 def summary_line(groups: Sequence[SessionRows]) -> str:
     """Return the numbers of sessions, of agents, and of those that need a person."""
     agents = [need for group in groups for _, need in group.agents]
     waiting = sum(need is not Need.NOTHING for need in agents)
     waiting += sum(group.need is not Need.NOTHING for group in groups)
     texts = [count_noun(len(groups), "session"), count_noun(len(agents), "agent")]
-    return ", ".join([*texts, f"{waiting} need you" if waiting else "none needs you"])
+    return ", ".join([*texts, _NEED_TEXTS.get(waiting, f"{waiting} need you")])

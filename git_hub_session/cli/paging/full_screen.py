@@ -59,9 +59,10 @@ class FullScreen:
     def rows(self) -> int | None:
         """Return the height of the terminal, or None if it is not known or does not matter."""
         try:
-            return None if self._is_dumb else os.get_terminal_size(self._stream.fileno()).lines
+            lines = os.get_terminal_size(self._stream.fileno()).lines
         except OSError:
             return None
+        return None if self._is_dumb else lines or None
 
     def draw(self, lines: Sequence[str]) -> None:
         """Show the lines. The caller has fitted them to the terminal. Raise OSError if it is lost."""

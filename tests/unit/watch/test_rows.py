@@ -2,58 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from git_hub_session.board.posts import Post
-from git_hub_session.cli.view import TerminalStyle
-from git_hub_session.session.model import AgentResult
 from git_hub_session.util.text import display_width
-from git_hub_session.watch.facts import AgentFacts, SessionFacts, Snapshot
+from git_hub_session.watch.facts import SessionFacts, Snapshot
 from git_hub_session.watch.order import order_snapshot
 from git_hub_session.watch.plain import snapshot_lines
 from git_hub_session.watch.rows import COLUMNS, Key, choose_layout, make_rows
-from git_hub_session.worktree.agent_progress import AgentProgress
-
-NOW = 1_773_757_822.0  # 2026-03-17T14:30:22Z
-
-
-def style(columns: int | None, *, color: bool = False) -> TerminalStyle:
-    return TerminalStyle(columns, color, "→", "…", "−")
-
-
-def agent(number: int, state: str, *, rank: int = 0, **facts: Any) -> AgentFacts:
-    own = {name: facts.pop(name) for name in AgentFacts._fields if name in facts}
-    result = AgentResult(number, 1, "a" * 40, rank, 140.0 + rank) if rank else None
-    return AgentFacts(AgentProgress(number, 1, state, result=result, **facts), **own)
-
-
-POST = Post("results", "001", 1, "agent-1", "2026-03-17T14:29:22Z", "", "s1", "p50 is 141\nmore")
-SNAPSHOT = Snapshot(
-    NOW,
-    (
-        SessionFacts(
-            "20260317-143022",
-            "running",
-            "Make the 世界 fast",
-            (
-                agent(
-                    1,
-                    "done",
-                    rank=1,
-                    uncommitted=3,
-                    commit_time=int(NOW) - 300,
-                    subject="Use a cache",
-                    output=("first", "tests passed"),
-                    post=POST,
-                ),
-                agent(2, "running", started=NOW - 75, pids=(5, 6), output=("compiling 世界",)),
-                agent(3, "failed", failure="failed with exit code 3", output=("error: no",)),
-            ),
-        ),
-    ),
-)
+from tests.support.watched import HOSTILE, NOW, POST, SNAPSHOT, agent, style
 
 
 @pytest.mark.parametrize("width", [1, 10, 39, 40, 60, 80, 100, 160, 400])
@@ -115,9 +71,6 @@ def test_nothing_to_show() -> None:
     assert snapshot_lines(Snapshot(NOW, error="no\x1b[2J hub"), style(80)) == [
         "error: no\\x1b[2J hub"
     ]
-
-
-HOSTILE = "\x1b[2J\x1b]0;title\x07\x9b\u202e[bold]\r\nx"
 
 
 def test_hostile_texts_are_escaped() -> None:
