@@ -42,6 +42,7 @@ def run_in_foreground(
                 process.communicate(stdin or None)
             except BaseException:
                 process.terminate()
+                process.send_signal(signal.SIGHUP)  # an interactive shell ignores SIGTERM
                 raise
     finally:
         for number, handler in handlers.items():

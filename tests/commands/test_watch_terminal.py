@@ -229,6 +229,8 @@ def test_a_signal_while_a_shell_runs(terminal: Terminal, spawned: Hub) -> None:
     pid = pid_of_watch(spawned)
     terminal.press("Down", "s")
     terminal.wait_until(lambda: not terminal.is_alternate())
+    terminal.type('echo "in $HUB_AGENT"')
+    terminal.wait_for("in agent-2")
     os.kill(pid, signal.SIGTERM)
     expect_end(terminal, 143)
 
