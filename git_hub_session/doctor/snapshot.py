@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Damaged, HubError
@@ -75,7 +76,13 @@ class HubSnapshot(NamedTuple):
     """The rescue refs."""
     ref_files: Sequence[str]
     """The files of the sessions' refs and of their locks, relative to the common dir."""
-    processes: procfs.ProcessList
+    read_processes: Callable[[], procfs.ProcessList]
+    """The function that reads the processes at its first call, and then returns the same list."""
+
+    @property
+    def processes(self) -> procfs.ProcessList:
+        """The running processes at the first use of this property."""
+        return self.read_processes()
 
     def worktrees_of(self, sid: SessionId) -> list[Worktree]:
         """Return the worktrees of a session."""
@@ -153,7 +160,7 @@ def take_snapshot(project: Project) -> HubSnapshot:
         ref_files=_list_ref_files(
             project.paths.common_dir, (ALL_BRANCHES, ALL_TAGS, ALL_ARCHIVES, ALL_RESCUES)
         ),
-        processes=procfs.processes(),
+        read_processes=cache(procfs.processes),
     )
 
 
@@ -191,7 +198,7 @@ def take_session_snapshot(
         archives={ref: project.repo.tip(ref) for ref in refs if ref.startswith(ALL_ARCHIVES)},
         rescues=[ref for ref in refs if ref.startswith(ALL_RESCUES)],
         ref_files=ref_files,
-        processes=procfs.processes(),
+        read_processes=cache(procfs.processes),
     )
 
 
