@@ -41,17 +41,14 @@ from git_hub_session.git.ref_names import SessionId, branch_prefix, rescue_prefi
 from git_hub_session.git.worktrees import linked_worktrees, worktree_names
 from git_hub_session.removal.errors import (
     InUseDuringRemoval,
-    ModifiedDuringRemoval,
-    RemovalBlocked,
-    RemovalFailed,
     reason_from_error,
 )
 from git_hub_session.removal.recover import recover_interrupted
-from git_hub_session.removal.remove import remove_worktree
+from git_hub_session.removal.remove import Removal, remove_worktrees
 from git_hub_session.removal.trash import empty_trash
 from git_hub_session.system import procfs
 from git_hub_session.system.directory import CannotWrite
-from git_hub_session.system.parallel import parallel_map
+from git_hub_session.system.parallel import map_in_shares
 from git_hub_session.temporary.worktrees import (
     preview_leftover_worktrees,
     remove_leftover_worktrees,
@@ -291,13 +288,19 @@ def _remove_worktrees(
     git_dirs = [plan.worktree.git_dir for plan, _ in saved_plans]
     parent = os.getpid()
 
-    def remove(pair: tuple[WorktreePlan, list[SavedWork]]) -> Reason | None:
-        reason = _remove_one(*pair)
+    def show_finished() -> None:
         if os.getpid() == parent:  # The git dirs show the progress of the forks too.
             show_progress(sum(not os.path.lexists(git_dir) for git_dir in git_dirs))
-        return reason
 
-    reasons = parallel_map(remove, saved_plans, waits=True)
+    def remove(pairs: Sequence[tuple[WorktreePlan, list[SavedWork]]]) -> list[Reason | None]:
+        removals = [
+            Removal(plan.worktree, plan.fingerprint, [str(work) for work in saved])
+            for plan, saved in pairs
+        ]
+        errors = remove_worktrees(removals, show_finished)
+        return [_reason_of(error, plan) for error, (plan, _) in zip(errors, pairs, strict=True)]
+
+    reasons = map_in_shares(remove, saved_plans, waits=True)
     show_progress(len(saved_plans))
     empty_trash(project.paths.common_dir)
     removed: list[RemovedWorktree] = []
@@ -309,16 +312,12 @@ def _remove_worktrees(
     return removed
 
 
-def _remove_one(plan: WorktreePlan, saved: Sequence[SavedWork]) -> Reason | None:
-    """Remove the worktree. Return the reason if it was kept. Call it again after a kill."""
-    try:
-        remove_worktree(plan.worktree, plan.fingerprint, [str(work) for work in saved])
-    except InUseDuringRemoval as error:
+def _reason_of(error: Exception | None, plan: WorktreePlan) -> Reason | None:
+    """Return the reason to keep a worktree whose removal raised this error."""
+    if isinstance(error, InUseDuringRemoval):
         usage = plan.state.usage._replace(processes=error.processes)
         return IN_USE.reason(plan.state._replace(usage=usage))
-    except (RemovalBlocked, ModifiedDuringRemoval, RemovalFailed, OSError) as error:
-        return reason_from_error(error)
-    return None
+    return None if error is None else reason_from_error(error)
 
 
 def _planned_to_keep(plans: Sequence[WorktreePlan]) -> list[KeptWorktree]:

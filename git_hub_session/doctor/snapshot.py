@@ -77,12 +77,7 @@ class HubSnapshot(NamedTuple):
     ref_files: Sequence[str]
     """The files of the sessions' refs and of their locks, relative to the common dir."""
     read_processes: Callable[[], procfs.ProcessList]
-    """The function that reads the processes at its first call, and then returns the same list."""
-
-    @property
-    def processes(self) -> procfs.ProcessList:
-        """The running processes at the first use of this property."""
-        return self.read_processes()
+    """Return the running processes. They are read at the first call."""
 
     def worktrees_of(self, sid: SessionId) -> list[Worktree]:
         """Return the worktrees of a session."""

@@ -13,6 +13,8 @@ The journal records the last finished step. The next run undoes a removal that w
 before step 4, and finishes one that was interrupted later (see recover.py). The rename is atomic.
 Do not delete at the old path: an interrupted deletion would look like changes of a user.
 
+The steps 1 and 2 are taken for a group of worktrees, and then the running processes are read once.
+
 Some file systems cannot rename a directory, such as overlayfs a directory of a lower layer. Only
 there, steps 3 to 5 use the directory at its path. The journal tells the next run so.
 """
@@ -20,9 +22,11 @@ there, steps 3 to 5 use the directory at its path. The journal tells the next ru
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
+from functools import cache
 
-from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.git.worktrees import is_pruned
 from git_hub_session.removal.errors import (
     InUseDuringRemoval,
@@ -53,32 +57,90 @@ from git_hub_session.removal.recover import (
     restore_directory,
 )
 from git_hub_session.removal.trash import move_to_trash, remove_git_dir, trash_name
-from git_hub_session.system import tree
+from git_hub_session.system import procfs, tree
 from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.reason import CONTENTS_CHANGED, DIRECTORY_REMOVED, GIT_DIR_CHANGED
 
 if TYPE_CHECKING:
     from git_hub_session.git.worktrees import Worktree
 
+    _TwoParts = Generator[None, Callable[[], procfs.ProcessList] | None, None]
 
-def remove_worktree(
-    worktree: Worktree, checked: Fingerprint | None, saved: Sequence[str] = ()
-) -> None:
-    """Remove the directory and the git dir of a linked worktree.
+# The number of directories that have their trash name at the same time, in one process.
+_GROUP = 8
+_ERRORS = (RemovalBlocked, InUseDuringRemoval, ModifiedDuringRemoval, RemovalFailed, OSError)
 
-    Call it again to finish an interrupted removal.
+
+class Removal(NamedTuple):
+    """A worktree to remove. The removal can be called again after an interruption."""
+
+    worktree: Worktree
+    """The worktree as it was inspected."""
+    checked: Fingerprint | None
+    """Its fingerprint, or None to finish an interrupted removal."""
+    saved: Sequence[str] = ()
+    """The saved work to record in the journal."""
+
+
+def remove_worktrees(
+    removals: Sequence[Removal], show_progress: Callable[[], None] = lambda: None
+) -> list[Exception | None]:
+    """Remove the directories and the git dirs of linked worktrees.
+
+    The processes are read once for each group of worktrees, after the directories of the group got
+    their trash names: no process can enter a directory later.
 
     Args:
-        worktree: the worktree as it was inspected.
-        checked: its fingerprint, or None to finish an interrupted removal.
-        saved: the saved work to record in the journal.
+        show_progress: the function to call after each removal.
 
-    Raises:
+    Returns:
+        None for each removed worktree, or the error. These are
         RemovalBlocked: the worktree changed after the inspection. It is at its path.
         InUseDuringRemoval: a process entered the directory, which is at its path.
         ModifiedDuringRemoval: a process wrote into the directory. The new files are kept.
         RemovalFailed: the directory or the git dir cannot be moved or deleted.
+        OSError: a file cannot be read or written.
     """
+    errors: list[Exception | None] = []
+    for start in range(0, len(removals), _GROUP):
+        errors += _remove_group(removals[start : start + _GROUP], show_progress)
+    return errors
+
+
+def _remove_group(
+    removals: Sequence[Removal], show_progress: Callable[[], None]
+) -> list[Exception | None]:
+    started = [_remove_in_two_parts(*removal) for removal in removals]
+    try:
+        errors = [_continue_removal(removal, None) for removal in started]
+        read_processes = cache(procfs.processes)
+        for index, removal in enumerate(started):
+            errors[index] = errors[index] or _continue_removal(removal, read_processes)
+            show_progress()
+        return errors
+    finally:  # a signal: rename the other directories back
+        for removal in started:
+            with suppress(RemovalFailed, OSError):  # the next run renames this one back
+                removal.close()
+
+
+def _continue_removal(
+    removal: _TwoParts, read_processes: Callable[[], procfs.ProcessList] | None
+) -> Exception | None:
+    """Do the next part of a removal, if it has one. Return its error."""
+    try:
+        removal.send(read_processes)
+    except StopIteration:
+        pass
+    except _ERRORS as error:
+        return error
+    return None
+
+
+def _remove_in_two_parts(
+    worktree: Worktree, checked: Fingerprint | None, saved: Sequence[str]
+) -> _TwoParts:
+    """Remove a worktree. Yield after step 2, to receive the function that reads the processes."""
     if not os.path.lexists(worktree.git_dir):  # Another run has finished the removal.
         return
     trashed = recover_removal(worktree)
@@ -88,7 +150,7 @@ def remove_worktree(
     elif checked is None:  # The removal was undone, or the worktree was locked: inspect it first.
         raise RemovalBlocked(CONTENTS_CHANGED)
     elif not worktree.is_missing:
-        trashed = _trash_directory(worktree, checked, saved)
+        trashed = yield from _trash_directory(worktree, checked, saved)
     elif _has_git_dir_changed(worktree, checked):
         raise RemovalBlocked(GIT_DIR_CHANGED)
     new_files = _delete_directory(trashed, worktree.path) if trashed is not None else ""
@@ -105,8 +167,8 @@ def remove_worktree(
 
 def _trash_directory(
     worktree: Worktree, checked: Fingerprint, saved: Sequence[str]
-) -> TrashedDirectory:
-    """Take the steps 1 to 4.
+) -> Generator[None, Callable[[], procfs.ProcessList] | None, TrashedDirectory]:
+    """Take the steps 1 to 4. Yield after step 2.
 
     A change leaves the directory at its path. If step 4 raises OSError, the directory keeps
     its trash name, and the next run undoes or finishes the removal.
@@ -119,8 +181,11 @@ def _trash_directory(
         )
     path = _rename_to_trash(worktree, checked, saved)
     try:
-        current, scanned = inspect_trash(worktree, path, checked)
-    except OSError:
+        read_processes = yield
+        if read_processes is None or path == worktree.path:  # processes can still enter this path
+            read_processes = procfs.processes
+        current, scanned = inspect_trash(worktree, path, checked, read_processes)
+    except (OSError, GeneratorExit):
         restore_directory(worktree, path)
         raise
     if current != checked:
@@ -215,7 +280,9 @@ def finish_removal(worktree: Worktree) -> None:
         RemovalFailed: the directory or the git dir cannot be deleted.
         ModifiedDuringRemoval: a process wrote into the directory. The new files are kept.
     """
-    remove_worktree(worktree, None)
+    [error] = remove_worktrees([Removal(worktree, None)])
+    if error is not None:
+        raise error
 
 
 def _delete_directory(trashed: TrashedDirectory, path: str) -> str:

@@ -51,23 +51,45 @@ def parallel_map(
         processes: the largest number of processes (default: depends on the CPUs and the items).
     """
     if processes is None:
-        count = min(_process_count(waits=waits), len(items) // _MIN_ITEMS)
+        count = _count_shares(len(items), waits=waits)
     else:
         count = min(processes, len(items))
+    return _map_shares(lambda share: [work(item) for item in share], items, count)
+
+
+def map_in_shares(
+    work: Callable[[Sequence[Item]], list[Outcome]], items: Sequence[Item], *, waits: bool = False
+) -> list[Outcome]:
+    """Return the results of `parallel_map` for a function that does many items in one call.
+
+    Args:
+        work: the function that returns the results for a sequence of items. It gets the items of
+            one process at once.
+        items: the items of all processes.
+        waits: as for `parallel_map`.
+    """
+    return _map_shares(work, items, _count_shares(len(items), waits=waits))
+
+
+def _count_shares(items: int, *, waits: bool) -> int:
+    return min(_process_count(waits=waits), items // _MIN_ITEMS)
+
+
+def _map_shares(
+    work: Callable[[Sequence[Item]], list[Outcome]], items: Sequence[Item], count: int
+) -> list[Outcome]:
     if count < 2:
-        return [work(item) for item in items]
+        return work(items)
     outcomes: list[Outcome | None] = [None] * len(items)
     own, by_worker = _run_shares(work, items, count)
     outcomes[0::count] = own
     for share in range(1, count):
-        outcomes[share::count] = by_worker.get(share) or [
-            work(item) for item in items[share::count]
-        ]
+        outcomes[share::count] = by_worker.get(share) or work(items[share::count])
     return outcomes  # type: ignore[return-value]  # every share is filled in
 
 
 def _run_shares(
-    work: Callable[[Item], Outcome], items: Sequence[Item], count: int
+    work: Callable[[Sequence[Item]], list[Outcome]], items: Sequence[Item], count: int
 ) -> tuple[list[Outcome], dict[int, list[Outcome] | None]]:
     """Return the results of share 0, done here, and those of the workers for the other shares.
 
@@ -84,7 +106,7 @@ def _run_shares(
             if worker is not None:
                 workers[share] = worker
             release()
-        own = [work(item) for item in items[0::count]]
+        own = work(items[0::count])
         # A signal now terminates the workers at once. It ends this process after they have ended.
         release = defer_signals(lambda: _terminate_workers(workers))
     except BaseException:
@@ -109,7 +131,9 @@ def cpu_count() -> int:
 
 
 def _fork_worker(
-    work: Callable[[Item], Outcome], items: Sequence[Item], release: Callable[[], None]
+    work: Callable[[Sequence[Item]], list[Outcome]],
+    items: Sequence[Item],
+    release: Callable[[], None],
 ) -> _Worker | None:
     """Fork a process that does `items`, and calls `release` to receive signals again.
 
@@ -134,7 +158,7 @@ def _fork_worker(
     try:
         os.close(reader)
         release()
-        outcomes = [work(item) for item in items]
+        outcomes = work(items)
         with open(writer, "wb") as pipe:
             pickle.dump(outcomes, pipe)
         status = 0

@@ -19,7 +19,7 @@ from tests.support.cleanup import (
     run_restore_commands,
     shown_path,
 )
-from tests.support.hub import Hub, Result, snapshot
+from tests.support.hub import PYTHON, Hub, Result, snapshot
 from tests.support.interrupt import DIE, run_with_injected_code
 
 
@@ -391,3 +391,57 @@ def test_restore_command_of_an_unprintable_path(hub: Hub) -> None:
     assert hub.call("bash", "-c", hint_line.partition("bring it back: ")[2]).code == 0
     assert (worktree / "new").read_text() == "new\n"
     assert RESCUE in hub.refs()
+
+
+def test_process_that_enters_one_of_several_worktrees(hub: Hub) -> None:
+    """It enters after the first directory of the group was renamed, before its own is."""
+    hub.session("s1", agents=3)
+    worktree = hub.worktree(2)
+    pid_file = hub.top.parent / "pid"
+    code = (
+        f"p = subprocess.Popen(['sleep', '600'], cwd='{worktree}',"
+        " stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL);"
+        f" open('{pid_file}', 'w').write(str(p.pid))"
+    )
+    before = read_content(hub, worktree)
+    try:
+        result = run_with_injected_code(hub, "cleanup", "s1", code=code, only="os.rename", nth=1)
+        reason = f"in use by process {pid_file.read_text()} (sleep)"
+        kept_lines = f"agent-2: kept {shown_path(worktree)}\n  {reason}\n"
+        assert (result.code, kept_lines in result.out) == (1, True), result
+        assert [path.name for path in worktree.parent.iterdir()] == ["agent-2"]
+        assert read_content(hub, worktree) == before
+    finally:
+        if pid_file.exists():
+            subprocess.run(["kill", pid_file.read_text()], check=True)
+
+
+def test_signal_while_several_directories_have_their_trash_names(hub: Hub) -> None:
+    """They are renamed back, so that the worktrees are complete after the signal."""
+    hub.session("s1", agents=3)
+    parent = hub.worktree(1).parent
+    before = {path.name: snapshot(path) for path in parent.iterdir()}
+    code = "os.kill(os.getpid(), signal.SIGTERM)"
+    result = run_with_injected_code(hub, "cleanup", "s1", code=code, only="os.rename", nth=3)
+    assert result == Result(-15)
+    assert {path.name: snapshot(path) for path in parent.iterdir()} == before
+    assert hub.run("cleanup", "s1").out.endswith("Cleaned up 3 worktrees for session s1\n")
+
+
+def test_the_processes_are_read_once_for_each_group(hub: Hub) -> None:
+    """Reading the open files of all processes takes long on a desktop."""
+    hub.session("s1", agents=20)
+    program = """
+import os, sys
+def count(event, args):
+    if event == "os.listdir" and args[0] == "/proc":
+        os.write(log, b"x")
+log = os.open("../log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+sys.addaudithook(count)
+from git_hub_session.main import run_and_exit
+run_and_exit()
+"""
+    result = hub.call(PYTHON, "-c", program, "cleanup", "s1")
+    assert (result.code, result.out.count("removed")) == (0, 20), result
+    # Once for the plan, and once in each process: none has more than eight worktrees.
+    assert 2 <= (hub.top.parent / "log").stat().st_size <= 9

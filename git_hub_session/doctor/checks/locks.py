@@ -34,7 +34,9 @@ def lock_findings(hub: HubSnapshot) -> Iterator[Finding]:
         *(worktree.path for worktree in hub.worktrees),
     ]
     pids = [
-        pid for directory in directories for pid in procfs.processes_in(directory, hub.processes)
+        pid
+        for directory in directories
+        for pid in procfs.processes_in(directory, hub.read_processes())
     ]
     # git may hold a lock for hours while it waits for an editor.
     if hub.locked_sessions or any(procfs.process_name(pid).startswith("git") for pid in pids):

@@ -174,7 +174,7 @@ def _is_agent_running(session: Session, name: str, attempt: int, hub: HubSnapsho
 def _has_process_in(sid: SessionId, prefix: str, hub: HubSnapshot) -> bool:
     """Return True if a process uses a worktree that is on a branch with this prefix."""
     return any(
-        procfs.processes_in(worktree.path, hub.processes)
+        procfs.processes_in(worktree.path, hub.read_processes())
         for worktree in hub.worktrees_of(sid)
         if any(f"{ref}/".startswith(prefix) for ref in worktree.branches)
     )

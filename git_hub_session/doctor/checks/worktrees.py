@@ -186,7 +186,7 @@ def _current_paths(worktree: Worktree, hub: HubSnapshot) -> list[str]:
     expected = [*expected_paths(worktree, hub.project), *recorded]
     candidates = [
         *expected,
-        *(path for cwd in hub.processes.current_directories for path in _parents(cwd)),
+        *(path for cwd in hub.read_processes().current_directories for path in _parents(cwd)),
     ]
     linked = [
         path
