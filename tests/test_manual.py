@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import pkgutil
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from signal import SIGINT, SIGPIPE, SIGTERM
-from typing import Any
 
 import pytest
 
+import git_hub_session
 from git_hub_session import main
 from git_hub_session.cleanup.rules import DISCARD, FORCE, RULES
 from git_hub_session.cli.options import DRY_RUN, FORMAT, HELP, JOBS, QUIET, TIMEOUT, Option
 from git_hub_session.commands import COMMANDS
 from git_hub_session.errors import HubError, Refused, UsageError
+from git_hub_session.schemas.schema import read_schema
 from git_hub_session.settings.table import SETTINGS
 from tests.support.command_usage import usage_of
 from tests.support.doctor import FINDING_CODES
@@ -164,21 +167,34 @@ def test_reasons_that_an_option_overrides_are_listed(option: str, later_codes: s
     assert set(words_of("Sy", paragraph.splitlines())) == rules | later_codes
 
 
+def error_classes() -> list[type[HubError]]:
+    """Return all classes of errors."""
+    for module in pkgutil.walk_packages(git_hub_session.__path__, "git_hub_session."):
+        if module.name != "git_hub_session.__main__":
+            importlib.import_module(module.name)
+    classes: list[type[HubError]] = [HubError]
+    for each in classes:  # it grows
+        classes += each.__subclasses__()
+    return [each for each in classes if each.__module__.startswith("git_hub_session.")]
+
+
 def test_the_error_codes_are_those_of_the_source() -> None:
     """The page describes a code with the docstring of a class that has this code."""
     docstrings: dict[str, set[str]] = {}
-    classes = [node for node in source() if isinstance(node, ast.ClassDef)]
-    for node in classes:
-        for step in node.body:
-            if isinstance(step, ast.Assign) and ast.unparse(step.targets[0]) == "code":
-                text = (ast.get_docstring(node) or "").partition("\n\n")[0]
-                docstrings.setdefault(ast.literal_eval(step.value), set()).add(text)
+    statuses: dict[str, set[int]] = {}
+    for each in error_classes():
+        statuses.setdefault(each.code, set()).add(each.exit_code)
+        if "code" in vars(each):
+            text = (each.__doc__ or "").partition("\n\n")[0]
+            docstrings.setdefault(each.code, set()).add(" ".join(text.split()))
     text = "\n".join(sections()["OUTPUT FORMATS"]["JSON"])
-    rows = dict(re.findall(r"^\.It Sy (\S+)\n((?:[^.].*\n)+)", text, re.MULTILINE))
-    assert list(rows) == sorted(docstrings)
-    described = {code: " ".join(row.split()) for code, row in rows.items()}
-    plain = {code: {" ".join(each.split()) for each in docstrings[code]} for code in docstrings}
-    assert {code: row for code, row in described.items() if row not in plain[code]} == {}
+    rows = re.findall(r"^\.It Sy (\S+) Pq (.+)\n((?:[^.].*\n)+)", text, re.MULTILINE)
+    assert [code for code, _, _ in rows] == sorted(docstrings)
+    assert {code: {*map(int, shown.split(" , "))} for code, shown, _ in rows} == statuses
+    described = {code: " ".join(row.split()) for code, _, row in rows}
+    assert {code: row for code, row in described.items() if row not in docstrings[code]} == {}
+    schema = read_schema("error")["$defs"]["error"]["properties"]["code"]
+    assert schema["enum"] == sorted(docstrings)
 
 
 def test_environment_has_the_variables_that_the_source_reads() -> None:
@@ -243,44 +259,6 @@ def test_the_exit_statuses_are_those_of_the_program() -> None:
     answers = [0, Refused.exit_code, HubError.exit_code, UsageError.exit_code]
     heads = " , ".join(items(sections()["EXIT STATUS"][""]))
     assert [int(head) for head in heads.split(" , ")] == [*answers, *signals, main.BUG]
-
-
-def test_every_key_of_json_is_named(hub: Hub) -> None:
-    hub.session(agents=2)
-    (hub.worktree(1) / "new").write_text("new")
-    hub.git("worktree", "lock", hub.worktree(2))
-    hub.commit(hub.top, "file", "more\n")
-    steps = (
-        ("init", ("init", "--task", "x", "--id", "s2"), 0),
-        ("list", ("list",), 0),
-        ("update", ("update", "s1", "--state", "running", "--reason", "go"), 0),
-        ("log", ("log", "s1"), 0),
-        ("config", ("config",), 0),
-        ("board", ("board", "post", "results", "-m", "x"), 0),
-        ("board", ("board",), 0),
-        ("board", ("board", "read", "results"), 0),
-        ("status", ("status", "s1"), 0),
-        ("cleanup", ("cleanup", "s1", "--archive"), 1),
-        ("restore", ("restore", "s1"), 0),
-        ("show", ("show", "s1", "1"), 0),
-    )
-    text = items(sections()["OUTPUT FORMATS"]["JSON"])
-    for command, words, code in steps:
-        document = hub.json(*words, code=code)
-        if command == "status":
-            document = {name: document[name] for name in ("branches", "worktrees", "agents")} | {
-                "config": 0,
-                "state": 0,
-            }
-        assert set(words_of("Em", text[f"Cm {command}"])) >= _keys(document), command
-
-
-def _keys(document: Any) -> set[str]:
-    if isinstance(document, dict):
-        return set(document).union(*(_keys(value) for value in document.values()))
-    if isinstance(document, list):
-        return set().union(*(_keys(value) for value in document))
-    return set()
 
 
 def test_mandoc_has_no_warning() -> None:

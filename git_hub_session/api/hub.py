@@ -156,7 +156,8 @@ def _parse_object(data: bytes) -> dict[str, Any] | None:
 
 def _command_error(command: str, status: int, stderr: str) -> CommandFailed:
     """Return the error that a command printed as the last JSON object, after its messages."""
-    start = stderr.rfind('{\n  "error": {')
+    # Only the first line of the object is a brace alone, without indentation.
+    start = f"\n{stderr}".rfind("\n{\n")
     document = _parse_object(stderr[start:].encode()) if start >= 0 else None
     if document is None:
         lines = stderr.strip().splitlines()

@@ -6,6 +6,7 @@ import json
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.view import error_fields
+from git_hub_session.schemas.schema import ANSWER_VERSION
 
 if TYPE_CHECKING:
     from git_hub_session.cli.view import View
@@ -16,16 +17,18 @@ _QUOTED = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\\": "\\\\", '"': '\\"'}
 
 
 def to_json(view: View) -> str:
-    """Return the view as one JSON object in ASCII.
+    """Return the view as one JSON object in ASCII, with the version of its keys.
 
     A byte that is not valid UTF-8 becomes the lone surrogate U+DC00 + byte.
     """
-    return json.dumps(view.document(), indent=2, allow_nan=False) + "\n"
+    answer = {"version": ANSWER_VERSION, **view.document()}
+    return json.dumps(answer, indent=2, allow_nan=False) + "\n"
 
 
 def error_to_json(error: HubError) -> str:
-    """Return the JSON object {"error": {"code": ..., "message": ..., "hint": ...}}."""
-    return json.dumps({"error": error_fields(error)}, indent=2) + "\n"
+    """Return an error as JSON: `version`, and `error` with code, message and hint."""
+    answer = {"version": ANSWER_VERSION, "error": error_fields(error)}
+    return json.dumps(answer, indent=2) + "\n"
 
 
 def to_porcelain(view: View, *, nul: bool) -> bytes:

@@ -65,6 +65,7 @@ COMMANDS: dict[str, Command] = {
     "config": Command(
         "git_hub_session.commands.config", "show the settings, their defaults and their origins"
     ),
+    "schema": Command("git_hub_session.commands.schema", "print the JSON schema of an answer"),
     "completion": Command(
         "git_hub_session.commands.completion", "print the completion script of a shell"
     ),

@@ -103,6 +103,8 @@ def _values_of_kind(kind: str, expected: Expected, context: Context) -> list[Can
         return values.state_candidates()
     if kind == "<setting>":
         return values.setting_candidates()
+    if kind == "<answer>":
+        return values.answer_candidates()
     if kind in ("<channel>", "<post>"):
         from git_hub_session.board.board import Board
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.git.ref_names import REFS, agent_name
+from git_hub_session.schemas.schema import read_descriptions
 from git_hub_session.session.attempts import earlier_attempts
 from git_hub_session.session.model import MAX_AGENTS
 from git_hub_session.session.read import UnreadableSession
@@ -61,6 +62,11 @@ def state_candidates() -> list[Candidate]:
 def setting_candidates() -> list[Candidate]:
     """Return the names of the settings, with their descriptions."""
     return [Candidate(setting.name, setting.help) for setting in SETTINGS]
+
+
+def answer_candidates() -> list[Candidate]:
+    """Return the names of the JSON answers, with their descriptions."""
+    return [Candidate(name, text) for name, text in read_descriptions().items()]
 
 
 def channel_candidates(board: Board) -> list[Candidate]:

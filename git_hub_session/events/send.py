@@ -11,6 +11,7 @@ import os
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.git.environment import strip_local_variables
 from git_hub_session.programs.background import BackgroundCommand
+from git_hub_session.schemas.schema import ANSWER_VERSION
 from git_hub_session.util.clock import format_iso
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class SentEvent:
         head = {"event": name, "time": format_iso(project.now()), "repository": directory}
         variables = {"HUB_EVENT": name, "HUB_SESSION_ID": document["session_id"]}
         environ = {**strip_local_variables(project.environ), **variables}
-        text = json.dumps({**head, **document}) + "\n"
+        text = json.dumps({**head, "version": ANSWER_VERSION, **document}) + "\n"
         try:
             self._command = BackgroundCommand(command, directory, environ, os.fsencode(text))
         except OSError as error:

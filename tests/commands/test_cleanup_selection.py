@@ -496,11 +496,12 @@ def test_json_format_of_an_error(hub: Hub) -> None:
     result = hub.run("cleanup", "--format=json", "s1")
     assert (result.code, result.out) == (128, "")
     assert json.loads(result.err) == {
+        "version": 1,
         "error": {
             "code": "no-such-session",
             "message": "no such session: 's1'",
             "hint": "git hub-session list",
-        }
+        },
     }
 
 

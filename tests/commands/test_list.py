@@ -20,7 +20,9 @@ def test_no_sessions(hub: Hub) -> None:
     )
     assert hub.run("list") == no_sessions
     assert hub.run("list", "-q") == Result(0)
-    assert hub.run("list", "--format=json") == Result(0, '{\n  "sessions": []\n}\n')
+    assert hub.run("list", "--format=json") == Result(
+        0, '{\n  "version": 1,\n  "sessions": []\n}\n'
+    )
     assert hub.run("list", "--format=porcelain") == Result(0)
     assert not (hub.top / ".agenthub").exists()
 
@@ -113,7 +115,7 @@ def test_json_format(hub: Hub) -> None:
     create_agenthub_session(hub, "s1", "é \x1b")
     assert hub.run("list", "--format=json") == Result(
         0,
-        '{\n  "sessions": [\n    {\n      "session_id": "s1",\n      "state": "init",\n'
+        '{\n  "version": 1,\n  "sessions": [\n    {\n      "session_id": "s1",\n      "state": "init",\n'
         '      "task": "\\u00e9 \\u001b",\n      "agents": 3,\n'
         f'      "created": "{CREATED}",\n      "updated": "{CREATED}",\n      "parent": null\n    }}\n  ]\n}}\n',
     )

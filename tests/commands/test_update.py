@@ -34,7 +34,7 @@ def test_errors_as_json(hub: Hub) -> None:
     assert hub.run("update", "s1", "--state", "merged", "--format=json") == Result(
         1,
         "",
-        '{\n  "error": {\n    "code": "illegal-transition",\n'
+        '{\n  "version": 1,\n  "error": {\n    "code": "illegal-transition",\n'
         "    \"message\": \"cannot go from 'init' to 'merged'\",\n"
         "    \"hint\": \"from 'init' a session can go to 'running'\"\n  }\n}\n",
     )

@@ -10,11 +10,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.support.answers import find_invalid
 from tests.support.fork_server import ForkServer
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
@@ -121,7 +122,7 @@ class Hub:
         assert answer.code is not None, answer
         # If a signal ended the command, git exits as a shell would.
         code = answer.code if answer.code >= 0 else 128 - answer.code
-        return Result(code, os.fsdecode(answer.out), os.fsdecode(answer.err))
+        return _checked(arguments, Result(code, os.fsdecode(answer.out), os.fsdecode(answer.err)))
 
     def call(
         self,
@@ -135,8 +136,9 @@ class Hub:
         variables = {**self.environ, **(environ or {})}
         if now is not None:
             variables["GIT_TEST_DATE_NOW"] = str(now)
+        arguments = [os.fspath(word) for word in words]
         done = subprocess.run(
-            [os.fspath(word) for word in words],
+            arguments,
             cwd=cwd or self.top,
             env=variables,
             input=stdin if stdin is not None else "",
@@ -146,13 +148,17 @@ class Hub:
             errors="surrogateescape",
             timeout=300,
         )
-        return Result(done.returncode, done.stdout, done.stderr)
+        result = Result(done.returncode, done.stdout, done.stderr)
+        is_ours = arguments[:2] == ["git", "hub-session"]
+        return _checked(arguments[2:], result) if is_ours else result
 
     def json(self, *words: str | Path, code: int = 0, cwd: Path | None = None) -> Any:
-        """Return the document that `git hub-session <words> --format=json` prints."""
+        """Return what `git hub-session <words> --format=json` prints, without `version`."""
         result = self.run(*words, "--format=json", cwd=cwd)
         assert result.code == code, result
-        return json.loads(result.out)
+        document = json.loads(result.out)
+        assert document.pop("version") == 1
+        return document
 
     def session(self, sid: str = "s1", *, agents: int = 0, task: str = "Make it fast") -> Hub:
         """Create a session and a worktree for the first attempt of each of the `agents`."""
@@ -205,6 +211,13 @@ class Hub:
         document = json.loads((self.directory(sid) / "state.json").read_text())
         assert isinstance(document, dict)
         return document
+
+
+def _checked(words: Sequence[str], result: Result) -> Result:
+    """Return the result of a command. Fail if its JSON differs from the schema."""
+    invalid = find_invalid(words, result.out, result.err)
+    assert not invalid, "\n".join([f"git hub-session {' '.join(words)}", *invalid])
+    return result
 
 
 def new_hub(top: Path, environ: Mapping[str, str], *, through_git: bool = False) -> Hub:

@@ -99,7 +99,7 @@ def _check_output(session: Session) -> None:
         output = view.lines(STYLE, quiet=False)
         lines = [*output.out, *output.err, *view.diagnostics]
         assert not any(NEVER.search(line) or "\n" in line for line in lines), lines
-        assert json.loads(to_json(view)) == view.document()
+        assert json.loads(to_json(view)) == {"version": 1, **view.document()}
         for nul, terminator in ((False, b"\n"), (True, b"\0")):
             fields = to_porcelain(view, nul=nul).count(terminator)
             assert fields == sum(len(record) + 1 for record in view.records())

@@ -173,6 +173,7 @@ usage: git hub-session <command> [<options>]
     doctor     report problems in the hub, or fix them with --fix
     hooks      guard the branches of sessions with hooks of git
     config     show the settings, their defaults and their origins
+    schema     print the JSON schema of an answer
     completion print the completion script of a shell
     shell-init print a shell function that changes to a worktree
     demo       run all steps in a temporary repository

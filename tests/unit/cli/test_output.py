@@ -118,4 +118,5 @@ def test_json_is_ascii() -> None:
     assert text.endswith("}\n")
     assert os.fsencode(json.loads(text)["to"]) == b"\xc3\xa9\xff\x1b"
     error = json.loads(error_to_json(HubError("no\udcff", hint="try")))
-    assert error == {"error": {"code": "error", "message": "no\udcff", "hint": "try"}}
+    fields = {"code": "error", "message": "no\udcff", "hint": "try"}
+    assert error == {"version": 1, "error": fields}

@@ -1,0 +1,153 @@
+"""git hub-session schema, and the keys of all answers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from git_hub_session.schemas.schema import read_descriptions, read_schema
+from tests.support.answers import ERROR, documented_keys, occurring_keys
+from tests.support.hints import find_hint, type_hint, types
+from tests.support.hub import Hub
+
+MEASURE = ("--eval", "cat ms", "--metric", "ms", "--direction", "lower")
+
+
+def test_list_of_the_schemas(hub: Hub) -> None:
+    result = hub.run("schema")
+    assert (result.code, result.err) == (0, "")
+    rows = dict(line.split(maxsplit=1) for line in result.out.splitlines())
+    assert rows == read_descriptions()
+
+
+@pytest.mark.parametrize("name", read_descriptions())
+def test_schema_of_an_answer(hub: Hub, name: str) -> None:
+    result = hub.run("schema", name)
+    assert (result.code, result.err) == (0, "")
+    assert json.loads(result.out) == read_schema(name)
+    assert result.out.isascii()
+
+
+def test_schema_outside_of_a_repository(hub: Hub) -> None:
+    assert hub.run("schema", "list", cwd=hub.top.parent).code == 0
+
+
+@types("git hub-session schema")
+def test_no_such_schema(hub: Hub) -> None:
+    result = hub.run("schema", "diff")
+    assert (result.code, result.out) == (129, "")
+    assert result.err.startswith("error: no such JSON answer: 'diff'\n")
+    type_hint(hub, find_hint(result, "git hub-session schema"))
+
+
+def test_words_of_the_schemas(hub: Hub) -> None:
+    words = hub.run("completion", "--words", "--", "schema", "er").out.splitlines()
+    assert words == ["words", f"error\t{read_descriptions()[ERROR]}"]
+
+
+class Reader:
+    """Runs commands, and collects the keys of their answers."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.keys: set[str] = set()
+
+    def read(self, name: str, *words: str, code: int = 0, cwd: Path | None = None) -> Any:
+        """Run a command, and return its answer or its error."""
+        result = self.hub.run(name, "--format=json", *words, cwd=cwd)
+        assert result.code == code, result
+        document = json.loads(result.out or result.err)
+        self.keys |= occurring_keys(name if result.out else ERROR, document)
+        return document
+
+
+@pytest.mark.slow
+def test_each_documented_key_occurs(hub: Hub) -> None:
+    reader = Reader(hub)
+    hub.commit(hub.top, "ms", "ms: 50\n")
+    _play_rounds(reader)
+    _play_session(reader)
+    _end_session(reader)
+    _find_problems(reader)
+    _read_the_rest(reader)
+    assert documented_keys() - reader.keys == set()
+    assert reader.keys - documented_keys() == set()
+
+
+def _play_rounds(reader: Reader) -> None:
+    """The second round does not improve, so that the winner of the first one is merged."""
+    improve = 'test $HUB_AGENT = agent-2 && exit 1; case $HUB_SESSION_ID in *-r2) date >other;; *) echo "ms: 9" >ms;; esac'
+    init = ("--id", "r1", "--task", "x", "--agents", "2", "--agent-cmd", improve)
+    document = reader.read("run", *init, *MEASURE, "--rounds", "2", "--yes")
+    assert set(document["rounds"][0]["steps"]) >= {"merge", "archive"}
+
+
+def _play_session(reader: Reader) -> None:
+    hub = reader.hub
+    reader.read("init", "--id", "s1", "--task", "x", "--agents", "3", *MEASURE)
+    reader.read("spawn", "s1")
+    reader.read("spawn", "s1")
+    reader.read("exec", "s1", "--", "sh", "-c", "echo ms: 3 >ms && git commit -qam faster")
+    worktree = Path(reader.read("path", "s1", "1")["path"])
+    reader.read("board", "post", "results", "-m", "text", cwd=worktree)
+    reader.read("board")
+    reader.read("board", "read", "results")
+    reader.read("guide", cwd=worktree)
+    reader.read("eval", "--here", "--eval=cat ms", cwd=worktree)
+    reader.read("eval", "s1", "--eval=cat ms")
+    reader.read("log", "s1", "--evaluations")
+    reader.read("status", "s1")
+    reader.read("status", "--short")
+    reader.read("show", "s1", "1")
+    reader.read("merge", "s1", "-n")
+    reader.read("archive", "s1", "-n")
+    hub.git("branch", "work", "hub/s1/agent-1/attempt-1")
+    reader.read("adopt", "s1", "2", "work")
+
+
+def _end_session(reader: Reader) -> None:
+    hub = reader.hub
+    worktrees = [Path(reader.read("path", "s1", agent)["path"]) for agent in "123"]
+    reader.read("update", "s1", "--state", "archived", "--reason", "why")
+    reader.read("log", "s1")
+    (worktrees[0] / "new").write_text("new\n")
+    hub.git("worktree", "lock", worktrees[1])
+    reader.read("cleanup", "s1", "--archive", code=1)
+    worktrees[2].mkdir()
+    (worktrees[2] / "mine").write_text("mine\n")
+    reader.read("restore", "s1", code=1)
+    reader.read("prune", "--older-than", "0s", "-n")
+    assert reader.read("log", "r1-r2")["ancestors"]
+    hub.session("s2")
+    reader.read("delete", "s2")
+
+
+def _find_problems(reader: Reader) -> None:
+    hub = reader.hub
+    reader.read("status", "none", code=128)
+    path = hub.directory("") / ".b.0123456789ab.tmp"
+    path.mkdir()
+    (path / "notes").write_text("mine")
+    hub.session("s3", agents=1)
+    (hub.worktree(1, "s3") / "staged").write_text("an agent's\n")
+    hub.git("add", "staged", cwd=hub.worktree(1, "s3"))
+    shutil.rmtree(hub.worktree(1, "s3"))
+    reader.read("doctor", "--fix", code=1)
+    hub.session("s4")
+    (hub.directory("s4") / "state.json").write_text("{")
+    reader.read("list", code=1)
+    for sid in ("s4", "s3", "s1", "r1-r2", "r1"):
+        shutil.rmtree(hub.directory(sid))
+    assert reader.read("list", code=1)["missing"]
+
+
+def _read_the_rest(reader: Reader) -> None:
+    reader.read("hooks", "status")
+    reader.read("config")
+    reader.read("guide", "--plugin")
+    reader.read("completion", "bash")
+    reader.read("completion", "--words", "--", "l")
