@@ -155,6 +155,7 @@ usage: git hub-session <command> [<options>]
     run        run all steps from init to merge
     list       list the sessions
     status     show a session with its branches and worktrees
+    watch      show sessions and agents live
     log        show the state changes of a session
     show       show an attempt on one page
     report     show a session on one page, as HTML or Markdown
