@@ -638,6 +638,7 @@ def test_formats_and_dry_run(hub: Hub) -> None:
     assert [document["agents"][0][key] for key in ("rank", "agent", "metric")] == [1, 2, 1.0]
     del document["agents"]
     assert document == {
+        "version": 1,
         "session_id": "s1",
         "state": "evaluating",
         "run": "eval-1",

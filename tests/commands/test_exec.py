@@ -418,6 +418,7 @@ def test_formats(running_session: Hub) -> None:
     document = json.loads(result.out)
     assert document["agents"][0].pop("seconds") >= 0
     assert document == {
+        "version": 1,
         "session_id": "s1",
         "run": "exec-1",
         "dry_run": False,
