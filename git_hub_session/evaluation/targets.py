@@ -89,7 +89,7 @@ class MeasureTarget(NamedTuple):
     worktree: EvalWorktree | None = None
     """The temporary worktree at `directory`, or None if it is the agent's worktree."""
     branch: str = ""
-    """The branch (a full ref) of the agent's worktree at `directory`, or ''."""
+    """The branch (a full ref) that the agent's worktree at `directory` must be on, or ''."""
 
 
 def prepare_targets(
@@ -138,8 +138,9 @@ def find_moved_heads(targets: Sequence[MeasureTarget], project: Project) -> dict
     """Return why the worktree of a target is not at the commit to measure, by target.
 
     A setup command, a prepare command or an earlier run may have checked out another commit.
+    A target without a branch is measured at any commit.
     """
-    is_in_place = any(target.worktree is None for target in targets)
+    is_in_place = any(target.branch for target in targets)
     linked = linked_worktrees(project.paths.common_dir) if is_in_place else []
     by_path = {worktree.path: worktree for worktree in linked}
     reasons = {}
@@ -147,6 +148,8 @@ def find_moved_heads(targets: Sequence[MeasureTarget], project: Project) -> dict
         if target.worktree is not None:
             head = read_head(target.worktree.git_dir)
             reason = "" if head == ("", target.commit) else "another commit is checked out"
+        elif not target.branch:
+            reason = ""
         else:
             reason = _moved_reason(target, by_path.get(target.directory), project)
         if reason:
