@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.util.mounts import MountTable, unescape
@@ -54,11 +55,21 @@ class ProcessList:
         if not directory:
             return []
         prefix = self._mounts.find_place(os.path.realpath(directory)).rstrip("/") + "/"
-        return sorted(
-            process.pid
-            for process in self._processes
-            if any(f"{place}/".startswith(prefix) for place in process.places)
-        )
+        users = [
+            pids
+            for place, pids in self._pids_by_place.items()
+            if place.startswith(prefix) or place == prefix[:-1]
+        ]
+        return sorted(set().union(*users))
+
+    @cached_property
+    def _pids_by_place(self) -> dict[str, set[int]]:
+        """The processes that use each place. Most processes use the same libraries."""
+        pids: dict[str, set[int]] = {}
+        for process in self._processes:
+            for place in process.places:
+                pids.setdefault(place, set()).add(process.pid)
+        return pids
 
     def users_of(self, directories: Iterable[str]) -> dict[str, list[int]]:
         """Return the result of `find_users` for each of many directories, in one pass."""
@@ -67,12 +78,11 @@ class ProcessList:
         for directory in filter(None, users):
             place = self._mounts.find_place(os.path.realpath(directory)).rstrip("/")
             by_place.setdefault(place, []).append(directory)
-        for process in self._processes:
-            for place in process.places:
-                parts = place.split("/")
-                for count in range(len(parts), 0, -1):
-                    for directory in by_place.get("/".join(parts[:count]), ()):
-                        users[directory].add(process.pid)
+        for place, pids in self._pids_by_place.items():
+            parts = place.split("/")
+            for count in range(len(parts), 0, -1):
+                for directory in by_place.get("/".join(parts[:count]), ()):
+                    users[directory] |= pids
         return {directory: sorted(pids) for directory, pids in users.items()}
 
 
