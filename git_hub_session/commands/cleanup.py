@@ -11,9 +11,10 @@ from git_hub_session.cleanup.maintenance import run_maintenance
 from git_hub_session.cleanup.options import read_cleanup_options
 from git_hub_session.cli.cleanup_report import ReportOutput
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage, parse_age
-from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, View
+from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, View, command_after
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.restore.commands import restore_commands
+from git_hub_session.session.state import State
 from git_hub_session.settings.table import HOOK_CLEANED
 from git_hub_session.worktree.neighbors import Neighbors
 
@@ -77,7 +78,21 @@ def run(context: Context, args: Arguments) -> CleanupView:
             context.send_event(HOOK_CLEANED, output.fields)
     if not dry_run:
         run_maintenance(project)
-    return CleanupView(reports, dry_run=dry_run)
+    return CleanupView(reports, _next_command(context, reports), dry_run=dry_run)
+
+
+def _next_command(context: Context, reports: Sequence[ReportOutput]) -> str:
+    """Return the command that continues the only session that was cleaned up, or ''."""
+    if len(reports) != 1 or not reports[0].report.removed:
+        return ""
+    sid = reports[0].report.session
+    try:
+        state = context.project.store.read(sid).state
+    except HubError:
+        return ""  # `cleanup` also removes the worktrees of a damaged session
+    # Without a result, the agents go on in the same worktrees.
+    is_unmeasured = state in (State.INIT, State.RUNNING)
+    return f"restore {sid}" if is_unmeasured else command_after(sid, state)
 
 
 def _selected_sessions(context: Context, args: Arguments) -> list[SessionId]:
@@ -97,13 +112,20 @@ def _selected_sessions(context: Context, args: Arguments) -> list[SessionId]:
 class CleanupView(View):
     """The reports of all selected sessions: removed, saved, kept and archived."""
 
-    def __init__(self, reports: Sequence[ReportOutput], *, dry_run: bool) -> None:
+    def __init__(
+        self, reports: Sequence[ReportOutput], next_command: str, *, dry_run: bool
+    ) -> None:
         self.reports = reports
+        self._next_command = next_command
         self.dry_run = dry_run
 
     @property
     def changed(self) -> bool:
         return not self.dry_run
+
+    @property
+    def next_command(self) -> str:
+        return self._next_command
 
     @property
     def exit_code(self) -> int:

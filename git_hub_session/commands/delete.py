@@ -34,6 +34,10 @@ class DeleteView(View):
     def changed(self) -> bool:
         return not self.dry_run
 
+    @property
+    def next_command(self) -> str:
+        return "list"
+
     def document(self) -> dict[str, Any]:
         return {"session_id": self.session, "dry_run": self.dry_run}
 

@@ -8,7 +8,7 @@ import unicodedata
 import pexpect
 import pytest
 
-from tests.support.hub import PATIENT, Hub
+from tests.support.hub import PATIENT, Hub, Result
 from tests.support.locks import lock_directory, wait_for_lock_waiter
 from tests.support.measured_sessions import agent_worktree, create_measurable_session
 from tests.support.terminal import run_in_terminal
@@ -118,6 +118,23 @@ def test_long_remarks_are_below_their_row(hub: Hub) -> None:
     assert log[2:4] == [f"       1  agent-1  {tip}", "          ms: 5.25 (median of 3)"]
     status = run_in_terminal(hub, "status", "s1", "--color=never", columns=40)
     assert "    agent-3  failed (7)     -\r\n      1 file uncommitted\r\n" in status
+
+
+def test_next_command_of_cleanup_and_delete(hub: Hub) -> None:
+    """`cleanup` names the command that goes on with the session, and `delete` the one that lists."""
+    hub.session("s1", agents=1)
+    hub.run("update", "-q", "s1", "--state", "running")
+    hint = "hint: continue with: git hub-session"
+    assert run_in_terminal(hub, "cleanup", "s1").splitlines()[-1] == f"{hint} restore s1"
+    assert hub.run("restore", "-q", "s1") == Result(0)
+    hub.run("update", "-q", "s1", "--state", "evaluating")
+    assert run_in_terminal(hub, "cleanup", "s1").splitlines()[-1] == f"{hint} merge s1"
+    assert hint not in run_in_terminal(hub, "cleanup", "s1")
+    assert hub.run("init", "-q", "--id", "s2", "--task", "t").code == 0
+    assert run_in_terminal(hub, "delete", "s2").splitlines() == [
+        "Deleted session s2",
+        f"{hint} list",
+    ]
 
 
 def test_narrow_table_of_exec(hub: Hub) -> None:
