@@ -97,3 +97,16 @@ def test_trace(mac: Hub, tmp_path: Path) -> None:
     words = ("init", "-q", "--id", "s1", "--task", "t")
     assert mac.run(*words, environ={"GIT_HUB_SESSION_TRACE": str(trace)}) == Result(0, "s1\n")
     assert "state.json" in trace.read_text()
+
+
+def test_process_that_a_command_left(mac: Hub) -> None:
+    """A process that has left the process group is ended too, although there are no pidfds."""
+    assert mac.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1").code == 0
+    assert mac.run("spawn", "-q", "s1") == Result(0)
+    script = (
+        "setsid sleep 600 >/dev/null 2>&1 & until grep -q sleep /proc/$!/comm; do sleep 0.01; done"
+    )
+    result = mac.run("exec", "s1", "--", "sh", "-c", script)
+    left = "warning: agent-1 left 1 process running: sleep (ended)\n"
+    assert (result.code, result.err) == (0, left)
+    assert mac.run("cleanup", "-q", "s1") == Result(0)

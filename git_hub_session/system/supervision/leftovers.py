@@ -1,7 +1,8 @@
-"""Find and end the processes that a command left running (Linux).
+"""Find and end the processes that a command left running.
 
-Each process is held by a pidfd, and searched again after the pidfd is opened. Its id cannot
-belong to another process then.
+On Linux each process is held by a pidfd, and searched again after the pidfd is opened. Its id
+cannot belong to another process then. Other systems have no pidfds: there, a process is searched
+again just before it gets a signal.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import os
 import select
 import signal
 from collections.abc import Callable, Container, Iterable, Sequence
-from time import monotonic
+from errno import ENOSYS
+from time import monotonic, sleep
 
 from git_hub_session.system.procfs import process_name, read_proc
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
+_POLL_SECONDS = 0.01
 _KILL_SECONDS = 2.0  # to wait for the end of killed processes
 
 
@@ -25,15 +28,15 @@ class Leftovers:
         """Hold no process yet. `find` returns the ids of the running processes of the command."""
         self._find = find
         self._processes: dict[int, tuple[int, str]] = {}
-        """The id and the name of each process, by its pidfd."""
+        """The id and the name of each process, by its pidfd, or by -id without pidfds."""
 
     def open(self) -> list[int]:
-        """Find the processes that are not held yet. Return their pidfds."""
+        """Find the processes that are not held yet, and return their pidfds, if there are any."""
         held = {pid for pid, _ in self._processes.values()}
         opened = {}
         for pid in set(self._find()) - held:
             fd = _open_process(pid)
-            if fd >= 0:
+            if fd is not None:
                 opened[fd] = pid
         # A process that has ended before it was opened is not found again.
         again = set(self._find()) if opened else set()
@@ -41,13 +44,13 @@ class Leftovers:
             if pid in again:
                 self._processes[fd] = (pid, process_name(pid))
             else:
-                os.close(fd)
-        return [fd for fd in opened if fd in self._processes]
+                _close_process(fd)
+        return [fd for fd in opened if fd >= 0 and fd in self._processes]
 
     @property
     def fds(self) -> tuple[int, ...]:
         """The pidfds of the held processes."""
-        return tuple(self._processes)
+        return tuple(fd for fd in self._processes if fd >= 0)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -71,9 +74,9 @@ class Leftovers:
             self._wait(deadline)
 
     def release(self, fd: int) -> None:
-        """Release a process that has ended, by its pidfd."""
+        """Release a process that has ended, by its key."""
         if self._processes.pop(fd, None) is not None:
-            os.close(fd)
+            _close_process(fd)
 
     def close(self) -> None:
         """Release all processes."""
@@ -81,21 +84,34 @@ class Leftovers:
             self.release(fd)
 
     def _send_signal(self, number: int) -> None:
+        self._release_ended()
         for fd in self._processes:
             try:
-                signal.pidfd_send_signal(fd, number)
+                if fd >= 0:
+                    signal.pidfd_send_signal(fd, number)
+                else:
+                    os.kill(-fd, number)
             except (ProcessLookupError, PermissionError):
                 pass  # the process has ended, or belongs to another user
 
     def _wait(self, deadline: float) -> None:
         """Wait until the held processes have ended, and release them."""
+        while min(self._processes, default=0) < 0 and monotonic() < deadline:
+            sleep(_POLL_SECONDS)
+            self._release_ended()
         poll = select.poll()
-        for fd in self._processes:
+        for fd in self.fds:
             poll.register(fd, select.POLLIN)
-        while self._processes and monotonic() < deadline:
+        while self.fds and monotonic() < deadline:
             for fd, _ in poll.poll(max(0.0, deadline - monotonic()) * 1000):
                 poll.unregister(fd)
                 self.release(fd)
+
+    def _release_ended(self) -> None:
+        """Without pidfds, release the processes that are not found any more."""
+        ids = {-fd for fd in self._processes if fd < 0}
+        for pid in ids - set(self._find()) if ids else ():
+            self.release(-pid)
 
 
 def descendants(parent: int, excluded: Container[int] = ()) -> list[int]:
@@ -148,9 +164,16 @@ def describe_leftovers(name: str, left: Sequence[str], remaining: Sequence[str])
     return f"{name} left {processes} running: {names} ({end})"
 
 
-def _open_process(pid: int) -> int:
-    """Return a pidfd of the process, or -1 if it has ended or the system has no pidfds."""
+def _open_process(pid: int) -> int | None:
+    """Return a pidfd of the process, None if it has ended, or -pid if the system has no pidfds."""
+    if not hasattr(os, "pidfd_open"):
+        return -pid
     try:
         return os.pidfd_open(pid)
-    except (AttributeError, OSError):
-        return -1
+    except OSError as error:
+        return -pid if error.errno == ENOSYS else None
+
+
+def _close_process(fd: int) -> None:
+    if fd >= 0:
+        os.close(fd)
