@@ -108,7 +108,7 @@ class Leftovers:
                 self.release(fd)
 
     def _release_ended(self) -> None:
-        """Without pidfds, release the processes that are not found any more."""
+        """Release the processes that are not found any more, if the system has no pidfds."""
         ids = {-fd for fd in self._processes if fd < 0}
         for pid in ids - set(self._find()) if ids else ():
             self.release(-pid)
