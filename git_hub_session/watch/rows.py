@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 GAP = 2
 """The number of spaces between two columns."""
 _MAX_NAME = 24
+_MIN_NAME = 12  # enough for agent-999
 _MAX_STATE = 22
 
 
@@ -202,13 +203,18 @@ def choose_layout(rows: Sequence[Row], width: int) -> Layout:
         cells = [row.cells[index] for row in rows]
         if index in _OPTIONAL and not any(cells):
             continue
-        needed = column.width if column.weight else _cell_width(column, cells)
+        needed = column.width or min(_cell_width(column, cells), _longest(index, width))
         if free < needed + GAP and index in _OPTIONAL:
             continue
         widths[index] = min(needed, max(free - GAP, 0))
         free -= widths[index] + GAP
     _share(widths, free)
     return Layout(tuple(sorted(widths.items())))
+
+
+def _longest(index: int, width: int) -> int:
+    """Return the largest width of a column. The names take at most a quarter of the terminal."""
+    return max(width // 4, _MIN_NAME) if index == 0 else width
 
 
 def _cell_width(column: Column, cells: Sequence[str]) -> int:

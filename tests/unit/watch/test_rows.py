@@ -54,6 +54,14 @@ def test_the_table_in_160_columns() -> None:
     ]
 
 
+def test_a_narrow_terminal_truncates_the_id_of_a_session() -> None:
+    assert snapshot_lines(SNAPSHOT, style(40))[1:4] == [
+        "AGENT         STATE         OUTPUT",
+        "20260317-14…  running 2/3   Make the 世…",
+        "  agent-3     failed (3)    error: no",
+    ]
+
+
 def test_rows_that_do_not_fit_are_counted() -> None:
     lines = snapshot_lines(SNAPSHOT, style(40), height=4)
     assert lines[-1] == "… 3 more rows"
