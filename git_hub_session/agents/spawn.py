@@ -233,7 +233,7 @@ def _create_worktrees(
 def _add_worktree(agent: PlannedAgent, git: Git) -> tuple[str, str]:
     """Add the worktree. Return git's error message, or '', and the error of a hook, or ''."""
     try:
-        return "", git.add_worktree(agent.path, short_name(agent.branch.ref))
+        return "", git.add_worktree(agent.path, short_name(agent.branch.ref), ())
     except GitFailed as error:
         return error.reason, ""
     except HubError as error:

@@ -18,6 +18,7 @@ from git_hub_session.evaluation.targets import (
     WorktreeRequest,
     reset_eval_worktree,
 )
+from git_hub_session.git.environment import ORIGINAL_OBJECTS
 from git_hub_session.git.worktrees import linked_git_dir, linked_worktrees
 from git_hub_session.removal.partial_add import remove_empty_git_dir
 from git_hub_session.system import procfs
@@ -109,7 +110,8 @@ class EvalWorktrees:
     def _create(self, request: WorktreeRequest, setup: WorktreeSetup) -> EvalWorktree:
         path = self._path(request)
         options = ["--detach", "--lock", "--reason", EVAL_LOCK]
-        hook_error = self._project.git.add_worktree(path, request.commit, options)
+        git = self._project.git
+        hook_error = git.add_worktree(path, request.commit, options, **ORIGINAL_OBJECTS)
         git_dir = linked_git_dir(path)
         with open(os.path.join(git_dir, "index"), "rb") as file:
             mtime_ns = os.fstat(file.fileno()).st_mtime_ns
@@ -139,7 +141,10 @@ class EvalWorktrees:
             top, index = f"{scratch}/files", f"{scratch}/index"
             os.mkdir(top)
             settings = {"core.sparseCheckout": "false"}
-            git = project.git.at(project.paths.common_dir, top, index=index, settings=settings)
+            variables = ORIGINAL_OBJECTS
+            git = project.git.at(
+                project.paths.common_dir, top, index=index, settings=settings, variables=variables
+            )
             git.read_tree(base)
             files = self._fixed_paths.files(base, project.repo)
             # The directory has no .gitattributes, so git reads the attributes from the index.

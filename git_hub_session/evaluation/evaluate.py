@@ -46,6 +46,7 @@ from git_hub_session.session.evaluation_log import check_log
 from git_hub_session.temporary.holdout import choose_holdout
 from git_hub_session.temporary.objects import NewObjects
 from git_hub_session.util.text import quote_list
+from git_hub_session.worktree.git_settings import checkout_warning
 
 if TYPE_CHECKING:
     from git_hub_session.git.repository import GitRepo
@@ -158,7 +159,7 @@ def _measure(
     result = rank_candidates(session, candidates, measurements, run, options)
     notes = (
         *variable_warnings(session, [target.environ for target in targets]),
-        *_candidate_notes(candidates, fixed_paths, session, project.repo),
+        *_candidate_notes(candidates, fixed_paths, session, project),
         *runner.notes,
         *leftover_file_notes(candidates, project),
         *result.notes,
@@ -204,12 +205,18 @@ def _prepare_candidates(
 
 
 def _candidate_notes(
-    candidates: Sequence[Candidate], fixed_paths: FixedPaths, session: Session, repo: GitRepo
+    candidates: Sequence[Candidate], fixed_paths: FixedPaths, session: Session, project: Project
 ) -> list[str]:
-    """Return the notes about conflicts, files of the hub, and default guarded paths."""
+    """Return the notes about conflicts, files of the hub, settings, and default guarded paths."""
+    settings_note = checkout_warning(session, project.paths.common_dir)
     mergeable = [candidate for candidate in candidates if not candidate.merge_problem]
     changed = {path for candidate in mergeable for path in candidate.guarded}
-    return [*merge_notes(candidates, session), *_hub_file_notes(candidates, session, repo)] + [
+    notes = [
+        *merge_notes(candidates, session),
+        *_hub_file_notes(candidates, session, project.repo),
+        *([settings_note] if settings_note else []),
+    ]
+    return notes + [
         f"'{path}' was measured as in the base branch, because the eval command names it"
         " (use --no-guard to measure the agents' own)"
         for path in sorted(changed)

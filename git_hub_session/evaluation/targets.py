@@ -9,6 +9,7 @@ from contextlib import suppress
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import HubError
 from git_hub_session.evaluation.units import BASELINE
+from git_hub_session.git.environment import ORIGINAL_OBJECTS
 from git_hub_session.git.head import read_head
 from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.session.agent_environment import agent_environment
@@ -173,7 +174,9 @@ def reset_eval_worktree(worktree: EvalWorktree, project: Project) -> None:
     """
     _refuse_other_directory(worktree)
     settings = {"submodule.recurse": "false"}
-    git = project.git.at(worktree.git_dir, worktree.path, settings=settings)
+    git = project.git.at(
+        worktree.git_dir, worktree.path, settings=settings, variables=ORIGINAL_OBJECTS
+    )
     try:
         _restore_index(worktree)
     except OSError as error:

@@ -143,16 +143,15 @@ class Git:
         except GitFailed as error:
             raise error if error.was_killed else NoSuchCommit(f"no such commit: '{text}'") from None
 
-    def add_worktree(self, path: str, commit: str, options: Sequence[str] = ()) -> str:
-        """Add a linked worktree on a branch, or on a commit with --detach.
+    def add_worktree(self, path: str, commit: str, options: Sequence[str], **environ: str) -> str:
+        """Add a linked worktree on a branch, or on a commit with --detach. Raise GitFailed.
 
         git keeps the worktree if the post-checkout hook fails. Return the error of the hook, or ''.
-        Raise GitFailed.
         """
         command = ["worktree", "add", "--quiet", *options, "--", path, commit]
         for attempt in range(1, _ADD_TRIES + 1):
             try:
-                self._here.run(command)
+                self._here.run(command, environ=environ)
                 return ""
             except GitFailed as error:
                 if error.status > 0 and _is_complete(path):

@@ -33,6 +33,11 @@ _LOCAL_VARIABLES = frozenset(
     ]
 )
 
+# All worktrees share refs/replace. An agent could replace the files of all other agents there. libgit2
+# reads the original objects too.
+ORIGINAL_OBJECTS = {"GIT_NO_REPLACE_OBJECTS": "1"}
+"""The variables with which git reads no replaced object (git-replace(1))."""
+
 _PLACE_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_IMPLICIT_WORK_TREE", "GIT_COMMON_DIR")
 
 

@@ -22,14 +22,18 @@ from git_hub_session.util.text import quote_list
 if TYPE_CHECKING:
     from git_hub_session.session.model import Session
 
+# git checks out other bytes, links or modes.
+_CHECKOUT_NAMES = (
+    *("core.autocrlf", "core.eol", "core.attributesfile", "core.symlinks", "core.filemode"),
+)
 _NAMES = {
     *("core.bare", "core.worktree", "core.hookspath", "core.fsmonitor"),
-    # git checks out other bytes, links or modes.
-    *("core.autocrlf", "core.eol", "core.attributesfile", "core.symlinks", "core.filemode"),
+    *_CHECKOUT_NAMES,
     "commit.gpgsign",
     "include.path",
 }
-_SECTIONS = ("user.", "filter.", "alias.", "includeif.", "hubsession.")
+_FILTERS = "filter."
+_SECTIONS = ("user.", _FILTERS, "alias.", "includeif.", "hubsession.")
 _MAX_NAMES = 5
 # `config.worktree` of the main worktree: git reads it if extensions.worktreeConfig is set.
 _FILES = ("config", "config.worktree")
@@ -67,6 +71,21 @@ def changed_settings(session: Session, common_dir: str) -> list[str]:
 def settings_warning(session: Session, common_dir: str) -> str:
     """Return the warning about changed settings of an unfinished session, or ''."""
     names = [] if session.state in FINISHED else changed_settings(session, common_dir)
+    return _describe_changed(names)
+
+
+def checkout_warning(session: Session, common_dir: str) -> str:
+    """Return the warning about changed settings that change the files of new checkouts, or ''.
+
+    An agent that changes them can change the measurements of all agents.
+    """
+    names = changed_settings(session, common_dir)
+    return _describe_changed(
+        [name for name in names if name in _CHECKOUT_NAMES or name.startswith(_FILTERS)]
+    )
+
+
+def _describe_changed(names: Sequence[str]) -> str:
     if not names:
         return ""
     return (

@@ -258,6 +258,32 @@ def test_next_run_cleans_up_after_a_kill(hub: Hub, event: str, nth: int) -> None
     assert (names, count_worktrees(hub)) == (["agent-1"], 2)
 
 
+def test_replaced_benchmark_is_not_used(hub: Hub) -> None:
+    """An agent replaces the benchmark of the base commit in all worktrees with `git replace`."""
+    hub.commit(hub.top, "bench/run.sh", BENCH)
+    create_measurable_session(hub, agents=2)
+    for agent, work in ((1, "1234"), (2, "123456")):
+        hub.commit(agent_worktree(hub, agent), "work", work)
+    cheat = hub.top.parent / "cheat"
+    cheat.write_text(f"{CHEAT}\n")
+    blob = hub.git("hash-object", "-w", str(cheat))
+    hub.git("replace", hub.git("rev-parse", "HEAD:bench/run.sh"), blob)
+    assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)
+    assert recorded_ranks(hub) == {"agent-1": (1, 4, ""), "agent-2": (2, 6, "")}
+
+
+def test_filter_that_an_agent_adds_is_named(hub: Hub) -> None:
+    """A filter of the shared configuration can change the files of all agents."""
+    create_measurable_session(hub, "ms: 4\n", "ms: 6\n")
+    hub.git("config", "filter.cheat.smudge", "echo ms: 1")
+    hub.git("config", "user.name", "Other")
+    result = hub.run("eval", "-q", "--eval", "cat ms", *OPTIONS, "s1")
+    assert (result.code, result.err) == (
+        0,
+        "warning: git settings changed since the first agent was created: 'filter.cheat.smudge'\n",
+    )
+
+
 def test_sparse_checkout_has_the_guarded_file(hub: Hub) -> None:
     create_guarded_session(hub, f"echo '{CHEAT}' >bench/run.sh")
     hub.git("sparse-checkout", "set", "--no-cone", "/work")
