@@ -76,7 +76,7 @@ OWNERS = {
     "rich": "watch.table",
     "subprocess": "git.process programs.background programs.capture programs.foreground system.processes "
     "system.supervision.supervisor",
-    "fcntl": "system.directory",
+    "fcntl": "system.directory system.temporary",
     "pickle": "system.parallel",  # it reads only data that a fork of this process has written
     "threading": "",
     "argparse": "",

@@ -28,9 +28,11 @@ from git_hub_session.commands._merge.options import (
     UNMEASURED,
     parse_options,
 )
+from git_hub_session.errors import Refused
 from git_hub_session.git.ref_names import HEADS, agent_name, short_name
 from git_hub_session.merge.ancestors import archive_ancestors
 from git_hub_session.merge.merge import merge_winner
+from git_hub_session.merge.move_branch import refuse_blocked_update
 from git_hub_session.merge.options import MergeKind, MergeOptions, merge_command
 from git_hub_session.merge.plan import MergePlan, plan_merge
 from git_hub_session.restore.commands import restore_commands
@@ -78,6 +80,8 @@ def run(context: Context, args: Arguments) -> MergeView:
     described = described or bool(project.settings.value(HOOK_MERGED))
     with NewObjects(project.git) as objects:
         plan = plan_merge(sid, project, options, objects, described=described)
+        if dry_run and not plan.conflicts:
+            _refuse_blocked_update(context, plan, objects)
         if plan.conflicts or dry_run:
             return MergeView(plan, None, None, dry_run=dry_run)
         _confirm(context, plan, options)
@@ -92,6 +96,15 @@ def run(context: Context, args: Arguments) -> MergeView:
     _send_events(context, view)
     run_maintenance(project)
     return view
+
+
+def _refuse_blocked_update(context: Context, plan: MergePlan, objects: NewObjects) -> None:
+    """Show the merge and raise Refused if the files of the checkout prevent it."""
+    try:
+        refuse_blocked_update(context.project, plan, objects.directory)
+    except Refused:
+        context.reporter.write_lines(partial(preview_lines, plan))
+        raise
 
 
 def _send_events(context: Context, view: MergeView) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import ChangedMeanwhile, GitFailed, HookRefused, HubError, Refused
@@ -11,10 +12,12 @@ from git_hub_session.git.ref_names import SessionId, short_name, update_command
 from git_hub_session.merge.filters import refuse_failing_filters
 from git_hub_session.merge.hooks import run_hooks_after_merge
 from git_hub_session.merge.surroundings import git_at_target
+from git_hub_session.system.temporary import temporary_directory
 from git_hub_session.system.tree import path_and_parents
 from git_hub_session.worktree.checkouts import find_checkout
 
 if TYPE_CHECKING:
+    from git_hub_session.merge.plan import MergePlan
     from git_hub_session.merge.settings import MergeSettings
     from git_hub_session.session.project import Project
     from git_hub_session.worktree.checkouts import Checkout
@@ -68,7 +71,7 @@ def move_branch(
     if checkout is None:
         _move_ref(project, ref, reason, old=old, new=new, sid=sid)
         return new
-    _refuse_if_ignored_files_lost(project, checkout, old, new)
+    _refuse_if_ignored_files_lost(project, checkout, project.repo.paths_added(old, new))
     if settings.requires_filters:
         refuse_failing_filters(project, checkout, variables, old=old, new=new)
     _move_with_files(project, ref, checkout, variables, old=old, new=new, sid=sid, reason=reason)
@@ -147,19 +150,68 @@ def _move_with_files(
         is_incomplete = error.status == _INCOMPLETE
         if not is_incomplete:
             _refuse_moved_branch(project, ref, old=old, sid=sid)
-        failure = IncompleteUpdate if is_incomplete else Refused
-        raise failure(
-            f"git cannot update '{checkout.path}', where '{short_name(ref)}' is checked out",
-            hint=error.stderr.strip(),
-        ) from None
+        kind = IncompleteUpdate if is_incomplete else Refused
+        raise _update_error(kind, checkout, ref, error) from None
 
 
-def _refuse_if_ignored_files_lost(project: Project, checkout: Checkout, old: str, new: str) -> None:
-    """Raise Refused if `new` adds files at the paths of ignored files: git would overwrite them."""
+def refuse_blocked_update(project: Project, plan: MergePlan, objects: str) -> None:
+    """Raise Refused if git would not update the files of the checkout. Change nothing.
+
+    Args:
+        objects: the directory with the objects of the merge.
+    """
+    checkout = plan.checkout
+    # After a killed merge, the next one restores the files first.
+    if checkout is None or plan.session.merge is not None:
+        return
+    with temporary_directory() as scratch:
+        index = os.path.join(scratch, "index")
+        _copy_index(os.path.join(checkout.git_dir, "index"), index)
+        git = project.git.at(checkout.git_dir, checkout.path, index=index, objects=objects)
+        command = ["diff-tree", "-r", "-z", "--name-only", "--no-renames", "--diff-filter=A"]
+        added = git.run([*command, plan.base, plan.final_tree]).split(b"\0")[:-1]
+        _refuse_if_ignored_files_lost(project, checkout, added)
+        command = ["read-tree", "-n", "-m", "-u", "--no-recurse-submodules"]
+        command += [plan.base, plan.final_tree]
+        try:
+            git.run(command)
+        except GitFailed:
+            with suppress(GitFailed):  # It lists the changed files.
+                git.run(["update-index", "-q", "--refresh"])
+            try:
+                git.run(command)
+            except GitFailed as error:
+                raise _update_error(Refused, checkout, plan.into, error) from None
+
+
+def _copy_index(source: str, target: str) -> None:
+    """Copy an index with its time: git compares the time with those of the files."""
+    try:
+        with open(source, "rb") as reader, open(target, "xb") as writer:
+            writer.write(reader.read())
+            status = os.fstat(reader.fileno())
+    except FileNotFoundError:
+        return
+    os.utime(target, ns=(status.st_mtime_ns, status.st_mtime_ns))
+
+
+def _update_error(
+    kind: type[Refused | IncompleteUpdate], checkout: Checkout, ref: str, error: GitFailed
+) -> HubError:
+    return kind(
+        f"git cannot update '{checkout.path}', where '{short_name(ref)}' is checked out",
+        hint=error.stderr.strip(),
+    )
+
+
+def _refuse_if_ignored_files_lost(
+    project: Project, checkout: Checkout, added: Iterable[bytes]
+) -> None:
+    """Raise Refused if the merge adds files at paths of ignored files: git would overwrite them."""
     top = os.fsencode(checkout.path)
     occupied = {
         os.fsdecode(ancestor)
-        for path in project.repo.paths_added(old, new)
+        for path in added
         for ancestor in path_and_parents(path)
         if _is_occupied(os.path.join(top, ancestor), is_parent=ancestor != path)
     }

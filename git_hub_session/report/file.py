@@ -25,7 +25,8 @@ def write_report_file(path: str, data: bytes) -> None:
         )
     try:
         with SafeDirectory(os.path.realpath(directory)) as parent:
-            parent.replace_atomically(name, data)
+            # Two reports at a time must not write one temporary file.
+            parent.replace_atomically(name, data, mark=f".{os.urandom(6).hex()}")
     except OSError as error:
         raise write_error(path, error) from None
 

@@ -230,7 +230,7 @@ def _plan_one(
     elif not can_create_at(path):
         return RestoreFailure(branch, *occupied_reason(path, branch, worktrees, project))
     else:
-        unwritable = unwritable_reason(path)
+        unwritable = unwritable_reason(path, project.paths.common_dir)
         if unwritable:
             return RestoreFailure(branch, *unwritable)
     unreadable = _unreadable_rescue(branch, record, project)

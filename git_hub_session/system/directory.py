@@ -183,15 +183,15 @@ class SafeDirectory:
         """
         self._write(name, data, like=None)
 
-    def replace_atomically(self, name: str, data: bytes) -> None:
+    def replace_atomically(self, name: str, data: bytes, *, mark: str = "") -> None:
         """Replace the file `name` by `data`, atomically and durably.
 
         After an interruption the file has the old bytes or the new ones. The file keeps its mode,
-        and its owner if this process may set it. Call this function under the lock: the name of the
-        temporary file is not unique.
+        and its owner if this process may set it. Call this function under the lock, or with a
+        random `mark` for the name of the temporary file.
         """
         # Use a fixed name: the next write then replaces the temporary file of a killed process.
-        temporary = f".{name}.tmp"
+        temporary = f".{name}{mark}.tmp"
         self.unlink_if_exists(temporary)
         try:
             self._write(temporary, data, like=self._stat_regular(name))

@@ -158,8 +158,15 @@ def _restore_head_command(worktree: Worktree, branch: AgentBranch, tip: str) -> 
     return write_file_command(last_commit, head)
 
 
-def unwritable_reason(path: str) -> tuple[str, str] | None:
-    """Return why no worktree can be created at `path`, with a hint, or None if it can be."""
+def unwritable_reason(path: str, common_dir: str) -> tuple[str, str] | None:
+    """Return why no worktree can be created at `path`, with a hint, or None if it can be.
+
+    Args:
+        common_dir: the git dir of the repository, in which git creates that of the worktree.
+    """
+    git_dirs = os.path.join(common_dir, "worktrees")
+    for problem in find_unwritable(git_dirs if os.path.lexists(git_dirs) else common_dir):
+        return f"cannot create a git dir in '{problem.path}': {problem.reason}", problem.hint
     parent = os.path.dirname(path)
     while not os.path.lexists(parent):
         parent = os.path.dirname(parent)

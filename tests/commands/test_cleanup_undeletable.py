@@ -315,3 +315,25 @@ def test_unreadable_reflog_of_an_archived_branch(hub: Hub, worktree: Path) -> No
     assert run_without_capabilities(hub, "archive", "-q", "s1").code == 0
     hub.git("gc", "-q", "--prune=now")
     assert hub.git("cat-file", "-t", lost) == "commit"
+
+
+@types("{}chattr -{} {}")
+def test_git_dirs_below_an_immutable_directory(hub: Hub) -> None:
+    """`spawn` and `restore` name the directory of git, and change nothing."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
+    hub.git("worktree", "add", "-q", hub.top.parent / "other")
+    git_dirs = hub.top / ".git" / "worktrees"
+    message = f"cannot create a git dir in '{git_dirs}': it is immutable"
+    hint = f"chattr -i {git_dirs}"
+    before = hub.refs()
+    with immutable(git_dirs):
+        spawned = hub.run("spawn", "s1")
+        assert (spawned, hub.refs()) == (Result(1, "", f"error: {message}\nhint: {hint}\n"), before)
+    assert hub.run("spawn", "-q", "s1").code == 0
+    hub.run("cleanup", "-q", "s1")
+    with immutable(git_dirs):
+        restored = hub.run("restore", "s1")
+        assert restored.code == 1
+        assert f"{message}\nhint: {hint}\n" in restored.err
+        type_hint(hub, hint)
+        assert hub.run("restore", "-q", "s1").code == 0

@@ -139,7 +139,7 @@ def test_bare_repository(hub: Hub) -> None:
 
 @pytest.mark.parametrize("kind", ["modified", "staged", "untracked", "ignored", "deleted"])
 def test_local_changes_that_the_merge_would_overwrite(hub: Hub, kind: str) -> None:
-    """The message names the file, and nothing is changed."""
+    """The message names the file, and nothing is changed. The dry run prints the same."""
     create_evaluated_session(hub)
     name = "new" if kind in ("untracked", "ignored") else "file"
     if kind == "deleted":
@@ -158,7 +158,22 @@ def test_local_changes_that_the_merge_would_overwrite(hub: Hub, kind: str) -> No
         message = f"the merge would overwrite ignored files in '{hub.top}'"
     assert result.err.startswith(f"error: {message}\nhint: ")
     assert name in result.err.partition("hint: ")[2]
+    assert hub.run("merge", "-n", "s1") == result
     assert protected_state(hub) == before
+
+
+def test_dry_run_with_changes_that_the_merge_keeps(hub: Hub) -> None:
+    """Changes of other files, and files with new times only, do not prevent the merge."""
+    create_evaluated_session(hub)
+    hub.commit(hub.top, "mine", "1\n")
+    (hub.top / "mine").write_text("2\n")
+    (hub.top / "untracked").write_text("x\n")
+    os.utime(hub.top / "file", (0, 0))
+    before, index = protected_state(hub), (hub.top / ".git" / "index").read_bytes()
+    result = hub.run("merge", "-n", "--unmeasured", "s1")
+    assert (result.code, result.err) == (0, "warning: 'main' moved since the evaluation\n")
+    assert (protected_state(hub), (hub.top / ".git" / "index").read_bytes()) == (before, index)
+    assert hub.run("merge", "-q", "--yes", "--unmeasured", "s1").code == 0
 
 
 def test_conflict_changes_nothing(hub: Hub) -> None:

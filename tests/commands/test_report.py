@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -334,3 +335,18 @@ def test_on_a_terminal(evaluated: Hub) -> None:
     assert run_in_terminal(evaluated, "report", "-q", "s1") == ""
     assert run_in_terminal(evaluated, "report", "s1", "-o", "other.html") == ""
     assert run_in_terminal(evaluated, "report", "s1", "--format=md").startswith("## Session `s1`")
+
+
+def test_reports_to_one_file_at_the_same_time(hub: Hub) -> None:
+    """Each report succeeds, and the file is one of them."""
+    hub.session("s1", agents=1)
+    command = ["git-hub-session", "report", "-o", "report.html", "s1"]
+    processes = [
+        subprocess.Popen(command, cwd=hub.top, env=hub.environ, stderr=subprocess.PIPE)
+        for _ in range(8)
+    ]
+    assert [(process.communicate()[1], process.returncode) for process in processes] == [
+        (b"", 0)
+    ] * len(processes)
+    assert (hub.top / "report.html").read_text().rstrip().endswith("</html>")
+    assert [path.name for path in hub.top.iterdir() if path.name.endswith(".tmp")] == []

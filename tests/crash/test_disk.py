@@ -101,7 +101,7 @@ def test_read_only_file_system(disk: Hub) -> None:
     finally:
         subprocess.run(["mount", "-o", "remount,rw", disk.top.parent], check=True)
     assert results == {command: Result(128, "", error) for command, error in errors.items()}
-    assert spawn.err.startswith("error: cannot create a worktree in ")
+    assert spawn.err.startswith("error: cannot create a git dir in ")
     assert ": its file system is read-only\n" in spawn.err
     assert cleanup == Result(
         1,

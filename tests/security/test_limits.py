@@ -19,7 +19,10 @@ from tests.support.hub import CHECKOUT, PYTHON, Hub, Result
 
 def damaged_session_error(hub: Hub, message: str) -> Result:
     """Return the result of a command that cannot read a file of session s1."""
-    hints = f"fix the file in '{hub.directory()}'\nhint: or: git hub-session cleanup s1"
+    repair = f"fix the file in '{hub.directory()}'"
+    if message.startswith("state.json"):
+        repair = "git hub-session doctor --fix s1"
+    hints = f"{repair}\nhint: or: git hub-session cleanup s1"
     return Result(128, "", f"fatal: session 's1': {message}\nhint: {hints}\n")
 
 

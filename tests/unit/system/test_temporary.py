@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -92,3 +95,43 @@ def test_memory_file() -> None:
         assert os.pread(fd, 10, 0) == b"text"
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(fd)
+
+
+def test_directories_that_killed_processes_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those without a process are removed after a day. Directories in use, and others, stay."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    old = time.time() - 25 * 3600
+    kept = [f"git-hub-session-{name}" for name in ("1" * 16, "2" * 16, "bench-jg60r_82", "x" * 16)]
+    for name in (*kept, f"git-hub-session-{'3' * 16}"):
+        (tmp_path / name / "objects").mkdir(parents=True)
+        (tmp_path / name / "objects" / "file").write_text("x")
+        os.utime(tmp_path / name, (old, old))
+    os.utime(tmp_path / kept[1])
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (tmp_path / f"git-hub-session-{'4' * 16}").symlink_to(precious)
+    os.utime(tmp_path / f"git-hub-session-{'4' * 16}", (old, old), follow_symlinks=False)
+    waits = "import fcntl, os, sys; fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), 2); print(flush=True); input()"
+    command = [sys.executable, "-c", waits, str(tmp_path / kept[0])]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with temporary_directory() as path:
+            names = sorted(each.name for each in tmp_path.iterdir())
+        expected = [*kept, os.path.basename(path), "precious", f"git-hub-session-{'4' * 16}"]
+        assert names == sorted(expected)
+        process.communicate(b"\n")
+    with temporary_directory():
+        assert not (tmp_path / kept[0]).exists()
+
+
+def test_directory_of_a_process_that_runs_for_days(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with temporary_directory() as first:
+        os.utime(first, (0, 0))
+        with temporary_directory():
+            assert os.path.isdir(first)
