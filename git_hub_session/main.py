@@ -219,7 +219,8 @@ def _system_error(error: Exception, command: str) -> HubError | None:
 
 def _library_error(error: ImportError) -> HubError:
     if not isinstance(error, ModuleNotFoundError):  # a shared library: the message names it
-        return HubError(f"cannot load '{error.name}': {error.msg}")
+        name = f"'{error.name}'" if error.name else "a library"
+        return HubError(f"cannot load {name}: {error.msg}")
     hint = "install git hub-session and its libraries with 'make install' or pip"
     return LibraryMissing(f"cannot load '{error.name}' with '{sys.executable}'", hint=hint)
 

@@ -50,8 +50,7 @@ class CommandFailed(HubError):
 class Hub:
     """The sessions of one repository.
 
-    An object remembers the location and the settings of the repository, but no session: each call
-    reads the files again. Methods raise HubError. With thousands of sessions, or with twelve or
+    Each call finds the repository and reads its files again. Methods raise HubError. With thousands of sessions, or with twelve or
     more worktrees of one session, they read in forked processes. A program with several threads
     calls `run` instead.
     """
@@ -66,13 +65,17 @@ class Hub:
         path = os.path.realpath(directory)
         if not os.path.isdir(path):
             raise NoSuchPath(f"no such directory: '{os.fspath(directory)}'")
-        self._project = process_project(path)
-        self.path: str = self._project.paths.hub
+        self._directory = path
+        self.path: str = self._open_project().paths.hub
         """The path of `.agenthub`. It exists only after the first session was created."""
+
+    def _open_project(self) -> Project:
+        """Return a project that remembers nothing from an earlier call."""
+        return process_project(self._directory)
 
     def sessions(self) -> list[Session | UnreadableSession]:
         """Return all sessions, sorted by id. A damaged one is an UnreadableSession."""
-        return self._project.store.read_all()
+        return self._open_project().store.read_all()
 
     def session(self, session_id: str) -> Session:
         """Return the session with exactly this id.
@@ -82,7 +85,7 @@ class Hub:
             NoSuchSession: the hub has no such session.
             Damaged: a file of the session is missing or cannot be parsed.
         """
-        return self._project.store.read(parse_session_id(session_id))
+        return self._open_project().store.read(parse_session_id(session_id))
 
     def status(self, session_id: str) -> SessionStatus:
         """Return the branches of a session compared with the base branch, and its worktrees.
@@ -91,11 +94,11 @@ class Hub:
             HubError: as for `session`.
         """
         processes = procfs.processes(open_files=False)
-        return read_session_status(self.session(session_id), self._project, processes)
+        return read_session_status(self.session(session_id), self._open_project(), processes)
 
     def progress(self, status: SessionStatus) -> list[AgentProgress]:
         """Return the last run and the last result of each agent in the answer of `status`."""
-        return list(read_agent_progress(status, self._project))
+        return list(read_agent_progress(status, self._open_project()))
 
     def update(self, session_id: str, state: State | str, *, reason: str = "") -> Session:
         """Move a session to a state under its lock, and return the changed session.
@@ -111,8 +114,9 @@ class Hub:
         """
         target = parse_state(str(state))
         self.session(session_id)
-        change = partial(_move, target=target, project=self._project, reason=reason)
-        self._project.store.update(parse_session_id(session_id), change)
+        project = self._open_project()
+        change = partial(_move, target=target, project=project, reason=reason)
+        project.store.update(parse_session_id(session_id), change)
         return self.session(session_id)
 
     def run(self, command: str, *arguments: str, stdin: str = "") -> Answer:
@@ -126,7 +130,7 @@ class Hub:
             OSError: Python cannot be started.
         """
         words = [*own_program(), command, "--format=json", *arguments]
-        project = self._project
+        project = self._open_project()
         run = run_captured(words, project.cwd, project.environ, os.fsencode(stdin))
         stderr = os.fsdecode(run.stderr)
         document = _parse_object(run.stdout)
