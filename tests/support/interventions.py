@@ -68,7 +68,7 @@ def run_with_hints(
         return result
     counts["errors"] += 1
     assert allowed_errors, result
-    hints = re.findall(r"hint: (.*)", result.out + result.err)
+    hints = re.findall(r"(?:hint|manual fix): (.*)", result.out + result.err)
     commands = [hint_command(hint, arguments) for hint in hints]
     command = next(filter(None, commands), None)
     assert command, f"no hint has a command: {arguments}: {result}"
