@@ -277,7 +277,8 @@ def _find_attempt(
     session: Session, agent: int, repo: GitRepo, options: MergeOptions
 ) -> AgentBranch:
     """Return the requested attempt of an agent, or else the one that counts."""
-    require_agent(agent, session)
+    if options.agent:  # an evaluated agent counts, also if config.yaml has fewer agents now
+        require_agent(agent, session)
     attempts = attempts_by_agent(session.id, repo).get(agent)
     name = agent_name(agent)
     if options.attempt:

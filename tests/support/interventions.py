@@ -166,6 +166,7 @@ def _stop_rebase(hub: Hub) -> None:
 Change = Callable[[Hub], object]
 
 COMMON_CHANGES: Mapping[str, Change] = {
+    "fewer agents": lambda hub: edit_config(hub, "agent_count: 2", "agent_count: 1"),
     "rm -rf of a worktree": lambda hub: shutil.rmtree(worktree_path(hub, 1)),
     "rm -rf of all worktrees": lambda hub: shutil.rmtree(worktree_path(hub, 1).parent),
     "rm -rf, prune, branch -D": lambda hub: _delete_branches(hub, 1, 2),
@@ -226,7 +227,6 @@ RARE_CHANGES: Mapping[str, Change] = {
     "a list as merge": lambda hub: edit_state(hub, lambda state: state.update(merge=[])),
     "a merge that did not happen": _write_merge,
     "more agents": lambda hub: edit_config(hub, "agent_count: 2", "agent_count: 3"),
-    "fewer agents": lambda hub: edit_config(hub, "agent_count: 2", "agent_count: 1"),
     "the board is deleted": lambda hub: shutil.rmtree(hub.top / ".agenthub" / "board"),
 }
 """The changes that only the long form tests."""
