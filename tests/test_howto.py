@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -89,7 +90,16 @@ def test_branches_of_another_tool_are_adopted(hub: Hub) -> None:
 
 
 def test_an_alias_and_an_event(hub: Hub) -> None:
+    hub.session("s1")
     run_section(hub, "Use it from an alias or a hook")
+    assert hub.git("agents", "--short") == hub.run("status", "--short").out.rstrip("\n") != ""
+    hub.spawn("s1", 1)
+    hub.commit(hub.worktree(1), "work", "done\n")
+    assert hub.run("update", "s1", "--state", "running").code == 0
+    assert hub.run("update", "s1", "--state", "evaluating").code == 0
+    assert hub.run("merge", "s1", "--agent=1", "--yes").code == 0
+    [event] = (hub.top / "merged.jsonl").read_text().splitlines()
+    assert json.loads(event)["session_id"] == "s1"
 
 
 def test_dependencies_are_installed_in_each_worktree(hub: Hub) -> None:
