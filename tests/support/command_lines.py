@@ -51,6 +51,8 @@ _WITHOUT_FORMAT = (
     "diff --uncommitted s1 1 2",
     "open s1 1",
     "shell-init bash",
+    "schema",
+    "schema status",
 )
 _DRY_RUNS = (
     "update s1 --state evaluating -n",
