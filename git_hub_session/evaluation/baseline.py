@@ -64,7 +64,7 @@ def measure_baseline(
         variables = agent_environment(project.environ, session, None, base, task_file)
         run = runs.start_run(locked.directory, runs.EVAL)
         fixed_paths = FixedPaths(holdout=choose_holdout(session, project, None))
-        worktrees = EvalWorktrees(sid, project, fixed_paths)
+        worktrees = EvalWorktrees(session, project, fixed_paths)
         worktrees.remove_all()
         with run, worktrees:
             [worktree] = worktrees.add([WorktreeRequest(BASELINE, base, variables)])

@@ -18,7 +18,6 @@ from git_hub_session.evaluation.targets import (
     WorktreeRequest,
     reset_eval_worktree,
 )
-from git_hub_session.git.environment import ORIGINAL_OBJECTS
 from git_hub_session.git.worktrees import linked_git_dir, linked_worktrees
 from git_hub_session.removal.partial_add import remove_empty_git_dir
 from git_hub_session.system import procfs
@@ -33,20 +32,23 @@ from git_hub_session.temporary.worktrees import (
     session_of_eval_worktree,
 )
 from git_hub_session.util.shell import quote_word
+from git_hub_session.worktree.git_settings import checkout_variables
 from git_hub_session.worktree.locks import EVAL_LOCK
 from git_hub_session.worktree.setup import WorktreeSetup, read_setup_command
 
 if TYPE_CHECKING:
-    from git_hub_session.git.ref_names import SessionId
+    from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
 
 
 class EvalWorktrees:
     """The temporary worktrees of a run. The context manager removes them at its end."""
 
-    def __init__(self, sid: SessionId, project: Project, fixed_paths: FixedPaths) -> None:
-        self._sid = sid
+    def __init__(self, session: Session, project: Project, fixed_paths: FixedPaths) -> None:
+        self._sid = session.id
         self._project = project
+        self._variables = checkout_variables(session, project)
+        """The variables with which git checks out files, before a command can change settings."""
         self._fixed_paths = fixed_paths
         self._guarded: StoredFiles | None = None
         """The guarded files of the base branch."""
@@ -111,14 +113,21 @@ class EvalWorktrees:
         path = self._path(request)
         options = ["--detach", "--lock", "--reason", EVAL_LOCK]
         git = self._project.git
-        hook_error = git.add_worktree(path, request.commit, options, **ORIGINAL_OBJECTS)
+        hook_error = git.add_worktree(path, request.commit, options, **self._variables)
         git_dir = linked_git_dir(path)
         with open(os.path.join(git_dir, "index"), "rb") as file:
             mtime_ns = os.fstat(file.fileno()).st_mtime_ns
             index = file.read()
         file_id = directory_id(path) or (0, 0)
         worktree = EvalWorktree(
-            request.name, path, git_dir, request.commit, index, mtime_ns, file_id
+            request.name,
+            path,
+            git_dir,
+            request.commit,
+            index,
+            mtime_ns,
+            file_id,
+            variables=self._variables,
         )
         if self._guarded is not None:
             worktree = self._put_guarded_files(worktree, self._guarded)
@@ -141,9 +150,12 @@ class EvalWorktrees:
             top, index = f"{scratch}/files", f"{scratch}/index"
             os.mkdir(top)
             settings = {"core.sparseCheckout": "false"}
-            variables = ORIGINAL_OBJECTS
             git = project.git.at(
-                project.paths.common_dir, top, index=index, settings=settings, variables=variables
+                project.paths.common_dir,
+                top,
+                index=index,
+                settings=settings,
+                variables=self._variables,
             )
             git.read_tree(base)
             files = self._fixed_paths.files(base, project.repo)

@@ -102,7 +102,7 @@ def _evaluate(
             return record_user_ranking(session, locked, candidates, project, options)
         check_log(locked.directory)
         run = runs.start_run(locked.directory, runs.EVAL)
-        worktrees = EvalWorktrees(sid, project, fixed_paths)
+        worktrees = EvalWorktrees(session, project, fixed_paths)
         task_file = locked.ensure_task_file(session)
         started = _StartedRun(session, fixed_paths, run, worktrees, task_file, objects)
         worktrees.remove_all()

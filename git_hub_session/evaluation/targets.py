@@ -77,6 +77,8 @@ class EvalWorktree(NamedTuple):
     """The files to put into the worktree before each measurement."""
     restored: tuple[bytes, ...] = ()
     """The guarded files that differed from the base branch."""
+    variables: Mapping[str, str] = ORIGINAL_OBJECTS
+    """The variables with which git checks out the files."""
 
 
 class MeasureTarget(NamedTuple):
@@ -175,7 +177,7 @@ def reset_eval_worktree(worktree: EvalWorktree, project: Project) -> None:
     _refuse_other_directory(worktree)
     settings = {"submodule.recurse": "false"}
     git = project.git.at(
-        worktree.git_dir, worktree.path, settings=settings, variables=ORIGINAL_OBJECTS
+        worktree.git_dir, worktree.path, settings=settings, variables=worktree.variables
     )
     try:
         _restore_index(worktree)

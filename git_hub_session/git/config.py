@@ -146,6 +146,21 @@ def settings_from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str,
             yield _fold_key(name), "true" if value is None else value
 
 
+def settings_variables(settings: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that add settings to those of GIT_CONFIG_COUNT.
+
+    A name can contain '=', which `git -c` does not accept.
+    """
+    if not settings:
+        return {}
+    start = parse_int(environ.get("GIT_CONFIG_COUNT", ""), _MAX_SETTINGS) or 0
+    variables = {"GIT_CONFIG_COUNT": str(start + len(settings))}
+    for number, (name, value) in enumerate(settings.items(), start):
+        variables[f"GIT_CONFIG_KEY_{number}"] = name
+        variables[f"GIT_CONFIG_VALUE_{number}"] = value
+    return variables
+
+
 def _fold_key(name: str) -> str:
     """Return the key with section and name in lower case. The subsection keeps its case."""
     section, _, rest = name.partition(".")

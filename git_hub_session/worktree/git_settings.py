@@ -12,31 +12,37 @@ import os
 from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.git.config import parse_git_settings
+from git_hub_session.git.config import parse_git_settings, settings_variables
+from git_hub_session.git.config_files import read_entries
+from git_hub_session.git.environment import ORIGINAL_OBJECTS
 from git_hub_session.git.safe_open import read_text
 from git_hub_session.session.state import FINISHED
-from git_hub_session.util.json_values import as_mapping
+from git_hub_session.util.json_values import as_mapping, as_texts
 from git_hub_session.util.shell import quote_word
 from git_hub_session.util.text import quote_list
 
 if TYPE_CHECKING:
     from git_hub_session.session.model import Session
+    from git_hub_session.session.project import Project
 
 # git checks out other bytes, links or modes.
 _CHECKOUT_NAMES = (
     *("core.autocrlf", "core.eol", "core.attributesfile", "core.symlinks", "core.filemode"),
+    *("info/attributes", "include.path"),
 )
 _NAMES = {
     *("core.bare", "core.worktree", "core.hookspath", "core.fsmonitor"),
     *_CHECKOUT_NAMES,
     "commit.gpgsign",
-    "include.path",
 }
 _FILTERS = "filter."
 _SECTIONS = ("user.", _FILTERS, "alias.", "includeif.", "hubsession.")
 _MAX_NAMES = 5
 # `config.worktree` of the main worktree: git reads it if extensions.worktreeConfig is set.
 _FILES = ("config", "config.worktree")
+
+_ATTRIBUTES = "info/attributes"
+"""The name that stands for the attributes of all worktrees (gitattributes(5))."""
 
 KEY = "git_config"
 """The key in state.json."""
@@ -45,9 +51,12 @@ KEY = "git_config"
 def read_settings(common_dir: str) -> dict[str, list[str]]:
     """Return all values of the settings to record, by name.
 
-    Included files are not read.
+    Included files are not read. The value of _ATTRIBUTES is the text of the file.
     """
     settings: dict[str, list[str]] = {}
+    attributes = read_text(os.path.join(common_dir, _ATTRIBUTES))
+    if attributes.strip():
+        settings[_ATTRIBUTES] = [attributes]
     for file in _FILES:
         for name, value in parse_git_settings(read_text(os.path.join(common_dir, file))):
             if name in _NAMES or name.startswith(_SECTIONS):
@@ -85,6 +94,37 @@ def checkout_warning(session: Session, common_dir: str) -> str:
     )
 
 
+def checkout_variables(session: Session, project: Project) -> dict[str, str]:
+    """Return the variables with which git checks out files as before a change by an agent.
+
+    git then reads no replaced object, and uses each filter as `spawn` recorded it.
+    """
+    names = changed_settings(session, project.paths.common_dir)
+    changed = [name for name in names if name.startswith(_FILTERS)]
+    filters = _first_filters(session, changed, project) if changed else {}
+    return {**ORIGINAL_OBJECTS, **settings_variables(filters, project.environ)}
+
+
+def _first_filters(session: Session, names: Sequence[str], project: Project) -> dict[str, str]:
+    """Return the first values of changed settings of filters.
+
+    A filter that was added has its value in the settings of the user, or does nothing. If git
+    includes files there, that value is not known, and the setting is left out.
+    """
+    recorded = as_mapping(session.document.get(KEY))
+    entries = read_entries("", project.environ)
+    of_user = {entry.name: entry.value for entry in entries or ()}
+    filters = {}
+    for name in names:
+        values = as_texts(recorded.get(name))
+        if values:
+            filters[name] = values[-1]
+        elif entries is not None:
+            off = "false" if name.endswith(".required") else ""
+            filters[name] = of_user.get(name, off)
+    return filters
+
+
 def _describe_changed(names: Sequence[str]) -> str:
     if not names:
         return ""
@@ -96,6 +136,9 @@ def _describe_changed(names: Sequence[str]) -> str:
 def settings_advice(names: Sequence[str]) -> str:
     """Return the commands that show the first settings and the files with them."""
     commands = (
-        f"git config --show-origin --get-all {quote_word(name)}" for name in names[:_MAX_NAMES]
+        'cat "$(git rev-parse --git-common-dir)/info/attributes"'
+        if name == _ATTRIBUTES
+        else f"git config --show-origin --get-all {quote_word(name)}"
+        for name in names[:_MAX_NAMES]
     )
     return f"inspect and correct each setting: {'; '.join(commands)}"

@@ -284,6 +284,37 @@ def test_filter_that_an_agent_adds_is_named(hub: Hub) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("attributes", "file", "before"),
+    [
+        ("info/attributes", "", ""),  # an agent adds a filter
+        (".gitattributes", "config", "cat"),  # it changes one of the project
+        (".gitattributes", "--global", "cat"),  # it covers one of the user
+    ],
+)
+def test_filter_that_an_agent_changes_is_not_used(
+    hub: Hub, attributes: str, file: str, before: str
+) -> None:
+    """The filter would change the benchmark in the worktrees of all agents."""
+    rule = "bench/run.sh filter=fair\n"
+    if before:
+        scope = "--global" if file == "--global" else "--local"
+        hub.git("config", scope, "filter.fair.smudge", before)
+        hub.commit(hub.top, attributes, rule)
+    hub.commit(hub.top, "bench/run.sh", BENCH)
+    create_measurable_session(hub, agents=2)
+    for agent, work in ((1, "1234"), (2, "123456")):
+        hub.commit(agent_worktree(hub, agent), "work", work)
+    hub.git("config", "filter.fair.smudge", f"echo '{CHEAT}'; cat >/dev/null")
+    names = "'filter.fair.smudge'"
+    if not before:
+        (hub.top / ".git" / "info" / "attributes").write_text(rule)
+        names += ", 'info/attributes'"
+    warning = f"warning: git settings changed since the first agent was created: {names}\n"
+    assert hub.run("eval", "-q", *MEASURE, "s1", "--repeat=2") == Result(0, "", warning)
+    assert [rank[:2] for rank in recorded_ranks(hub).values()] == [(1, 4), (2, 6)]
+
+
 def test_sparse_checkout_has_the_guarded_file(hub: Hub) -> None:
     create_guarded_session(hub, f"echo '{CHEAT}' >bench/run.sh")
     hub.git("sparse-checkout", "set", "--no-cone", "/work")

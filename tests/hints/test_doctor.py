@@ -103,6 +103,8 @@ REMOVE = f"git worktree remove -f {W}"
          spawned("mkdir ../project.hub/s1/.agent-7.hub-trash")),
     Case("inspect and correct each setting: {}", "doctor s1",
          "{1} && git config --unset core.autocrlf", spawned("git config core.autocrlf true")),
+    Case("inspect and correct each setting: {}", "doctor s1", "{1} && rm .git/info/attributes",
+         spawned("echo '* text' >.git/info/attributes")),
     Case("git hub-session spawn {} --only {}", "doctor s1", "{0}",
          spawned(f"{REMOVE}; git branch -D {BRANCH};"
                  f" sed -i '0,/\"ready\"/s//\"spawning\"/' {STATE}")),

@@ -76,6 +76,11 @@ def test_changed_setting(session: Hub, arguments: list[str], names: str) -> None
     assert "secret-token" not in session.run("doctor").out
 
 
+def test_changed_attributes_of_all_worktrees(session: Hub) -> None:
+    (session.top / ".git" / "info" / "attributes").write_text("* -text\n")
+    assert warning(session) == "'info/attributes'"
+
+
 def test_many_hostile_settings(session: Hub) -> None:
     config = session.top / ".git" / "config"
     for number in range(9):
