@@ -15,7 +15,12 @@ from time import sleep
 
 from git_hub_session.errors import GitFailed, HubError
 from git_hub_session.git.config_files import sections_to_remove
-from git_hub_session.git.environment import object_variables, place_variables, strip_local_variables
+from git_hub_session.git.environment import (
+    ORIGINAL_OBJECTS,
+    object_variables,
+    place_variables,
+    strip_local_variables,
+)
 from git_hub_session.git.process import (
     Surroundings,
     git_version,
@@ -29,7 +34,7 @@ from git_hub_session.git.process import (
     version_numbers,
 )
 from git_hub_session.git.ref_names import update_command
-from git_hub_session.git.worktrees import linked_git_dir
+from git_hub_session.git.worktrees import is_complete, is_unused
 
 # git does not translate its messages, and the programs that it starts keep the user's language.
 # The guard of this program (hooks/) does not check the changes of its own commands.
@@ -70,6 +75,7 @@ class Git:
             None,
             {
                 **self._environ,
+                **ORIGINAL_OBJECTS,
                 "GIT_DIR": common_dir,
                 "LC_ALL": "C",
                 "GIT_TERMINAL_PROMPT": "0",
@@ -154,10 +160,10 @@ class Git:
                 self._here.run(command, environ=environ)
                 return ""
             except GitFailed as error:
-                if error.status > 0 and _is_complete(path):
+                if error.status > 0 and is_complete(path):
                     show_messages(os.fsencode(error.stderr))
                     return f"the post-checkout hook failed (exit {error.status})"
-                if error.was_killed or not _is_unused(path) or attempt == _ADD_TRIES:
+                if error.was_killed or not is_unused(path) or attempt == _ADD_TRIES:
                     raise
             sleep(0.01 * attempt)
         return ""
@@ -248,8 +254,12 @@ class GitAt:
         return run_git_in_foreground(command, self._surroundings, self._settings)
 
     def read_tree(self, *arguments: str, settings: Mapping[str, str] | None = None) -> None:
-        """Update the index, and with -u the files. As in `git merge`, leave submodules alone."""
-        self.run(["read-tree", *arguments, "--no-recurse-submodules"], settings=settings)
+        """Update the index, and with -u the files, with the original objects.
+
+        As in `git merge`, leave submodules alone.
+        """
+        command = ["read-tree", *arguments, "--no-recurse-submodules"]
+        self.run(command, settings=settings, environ=ORIGINAL_OBJECTS)
 
     def run_hook(self, hook: str, *arguments: str) -> int:
         """Run a hook and return its exit status. The hook writes on standard error itself.
@@ -291,7 +301,9 @@ class GitAt:
         for parent in parents:
             command += ["-p", parent]
         settings = {"i18n.commitEncoding": "utf-8", **(settings or {})}
-        return self.run(command, stdin=message, settings=settings, environ=environ).decode().strip()
+        variables = {**ORIGINAL_OBJECTS, **(environ or {})}
+        output = self.run(command, stdin=message, settings=settings, environ=variables)
+        return output.decode().strip()
 
     def run_with_locked_ref(
         self, reason: str, script: Sequence[str], ref: str, new: str, old: str
@@ -331,19 +343,3 @@ def _config_values(run: Callable[[Sequence[str]], bytes], name: str) -> list[str
         if error.status == 1:
             return []
         raise
-
-
-def _is_complete(path: str) -> bool:
-    """Return True if git has written all files of a new worktree. It writes the index last."""
-    git_dir = linked_git_dir(path)
-    return bool(git_dir) and os.path.exists(os.path.join(git_dir, "index"))
-
-
-def _is_unused(path: str) -> bool:
-    """Return True if `path` is missing or an empty directory. `git worktree add` accepts both."""
-    try:
-        return not os.listdir(path)
-    except FileNotFoundError:
-        return not os.path.lexists(path)
-    except OSError:
-        return False

@@ -33,10 +33,14 @@ _LOCAL_VARIABLES = frozenset(
     ]
 )
 
-# All worktrees share refs/replace. An agent could replace the files of all other agents there. libgit2
-# reads the original objects too.
-ORIGINAL_OBJECTS = {"GIT_NO_REPLACE_OBJECTS": "1"}
-"""The variables with which git reads no replaced object (git-replace(1))."""
+# All worktrees share refs/replace and info/grafts. An agent could replace the files and the parents of
+# all other agents there. libgit2 reads no replaced object either.
+ORIGINAL_OBJECTS = {
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    # The path cannot exist. git advises against the file on standard error if it can be read.
+    "GIT_GRAFT_FILE": "/dev/null/none",
+}
+"""The variables with which git reads no replaced object (git-replace(1)) and no graft."""
 
 _PLACE_VARIABLES = ("GIT_DIR", "GIT_WORK_TREE", "GIT_IMPLICIT_WORK_TREE", "GIT_COMMON_DIR")
 

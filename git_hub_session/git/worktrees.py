@@ -303,3 +303,19 @@ def _mtime_ns(path: str) -> int:
         return os.stat(path).st_mtime_ns
     except OSError:
         return 0
+
+
+def is_complete(path: str) -> bool:
+    """Return True if git has written all files of a new worktree. It writes the index last."""
+    git_dir = linked_git_dir(path)
+    return bool(git_dir) and os.path.exists(os.path.join(git_dir, "index"))
+
+
+def is_unused(path: str) -> bool:
+    """Return True if `path` is missing or an empty directory. `git worktree add` accepts both."""
+    try:
+        return not os.listdir(path)
+    except FileNotFoundError:
+        return not os.path.lexists(path)
+    except OSError:
+        return False

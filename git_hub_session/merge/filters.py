@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import GitFailed, Refused
+from git_hub_session.git.environment import ORIGINAL_OBJECTS
 from git_hub_session.system.temporary import temporary_directory
 from git_hub_session.system.tree import path_and_parents
 
@@ -33,6 +34,7 @@ def refuse_failing_filters(
     changed = [path for path, entry in new_entries.items() if old_entries.get(path) != entry]
     with temporary_directory() as scratch:
         index = os.path.join(scratch, "index")
+        variables = {**variables, **ORIGINAL_OBJECTS}
         git = project.git.at(checkout.git_dir, checkout.path, index=index, variables=variables)
         _write_index(git, {path: new_entries[path] for path in changed}, new_entries)
         paths = _filtered_paths(git, changed)

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import ChangedMeanwhile, GitFailed, HookRefused, HubError, Refused
+from git_hub_session.git.environment import ORIGINAL_OBJECTS
 from git_hub_session.git.ref_names import SessionId, short_name, update_command
 from git_hub_session.merge.filters import refuse_failing_filters
 from git_hub_session.merge.hooks import run_hooks_after_merge
@@ -167,7 +168,13 @@ def refuse_blocked_update(project: Project, plan: MergePlan, objects: str) -> No
     with temporary_directory() as scratch:
         index = os.path.join(scratch, "index")
         _copy_index(os.path.join(checkout.git_dir, "index"), index)
-        git = project.git.at(checkout.git_dir, checkout.path, index=index, objects=objects)
+        git = project.git.at(
+            checkout.git_dir,
+            checkout.path,
+            index=index,
+            objects=objects,
+            variables=ORIGINAL_OBJECTS,
+        )
         command = ["diff-tree", "-r", "-z", "--name-only", "--no-renames", "--diff-filter=A"]
         added = git.run([*command, plan.base, plan.final_tree]).split(b"\0")[:-1]
         _refuse_if_ignored_files_lost(project, checkout, added)

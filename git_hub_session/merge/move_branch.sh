@@ -40,7 +40,8 @@ test "$head" = "ref: $ref" || {
 # content. Compare only after such an error: the comparison is slow if there are many files.
 incomplete=3
 refused="^error: \(Entry\|Untracked working tree file\|Updating\) '"
-export GIT_INDEX_FILE="$next"
+# As in git_hub_session/git/environment.py, use no object that an agent has replaced.
+export GIT_INDEX_FILE="$next" GIT_NO_REPLACE_OBJECTS=1 GIT_GRAFT_FILE=/dev/null/none
 update_files() {
 	test ! -e "$index" || cp -p "$index" "$next" || return
 	if errors=$(git read-tree -m -u --no-recurse-submodules "$1" "$2" 2>&1); then

@@ -17,7 +17,7 @@ from git_hub_session.session.attempts import (
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.guarded import describe_guarded
 from git_hub_session.system.procfs import NO_PROCESSES
-from git_hub_session.worktree.git_settings import settings_warning
+from git_hub_session.worktree.git_settings import settings_warnings
 from git_hub_session.worktree.off_branch import detached_reason
 from git_hub_session.worktree.owner import attempt_worktrees
 from git_hub_session.worktree.status import read_worktree_status
@@ -35,9 +35,7 @@ def plan_warnings(plan: MergePlan, project: Project) -> Iterator[str]:
     session, winner = plan.session, plan.winner
     if plan.failure:
         yield f"the last run of {plan.winner_name}: {plan.failure}"
-    changed_settings = settings_warning(session, project.paths.common_dir)
-    if changed_settings:
-        yield changed_settings
+    yield from settings_warnings(session, project.paths.common_dir)
     yield from _evaluation_warnings(session, project, winner, plan.result, plan.into)
     yield from _worktree_warnings(session, project, winner)
     yield from _unmeasured_agents(session)

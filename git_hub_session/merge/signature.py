@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Refused
+from git_hub_session.git.environment import ORIGINAL_OBJECTS
 from git_hub_session.git.ref_names import short_name
 from git_hub_session.merge.options import merge_command
 from git_hub_session.merge.surroundings import git_at_target
@@ -21,7 +22,7 @@ def refuse_unverified_tip(plan: MergePlan, options: MergeOptions, project: Proje
     """Raise Refused if the setting requires a signature and the winner's tip has no valid one."""
     if not plan.settings.verifies:
         return
-    git = git_at_target(project, plan.checkout)
+    git = git_at_target(project, plan.checkout, ORIGINAL_OBJECTS)
     output = git.run(["show", "-s", "--no-show-signature", "--format=%G? %GT", plan.tip])
     status, _, trust = output.decode().strip().partition(" ")
     needed = TRUST_LEVELS.index(plan.settings.min_trust)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Refused
+from git_hub_session.git.environment import ORIGINAL_OBJECTS
 from git_hub_session.git.head import read_head, read_operation
 from git_hub_session.git.ref_names import short_name
 from git_hub_session.git.worktrees import linked_worktrees
@@ -25,8 +26,8 @@ class Checkout(NamedTuple):
     path: str
 
     def git(self, project: Project) -> GitAt:
-        """Return git at the top of this worktree."""
-        return project.git.at(self.git_dir, self.path)
+        """Return git at the top of this worktree. It reads no replaced object."""
+        return project.git.at(self.git_dir, self.path, variables=ORIGINAL_OBJECTS)
 
 
 def find_checkout(branch: str, project: Project) -> Checkout | None:

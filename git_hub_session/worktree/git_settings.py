@@ -1,7 +1,7 @@
 """The settings with which an agent can change the effect of git commands.
 
-They are hooks, filters, line endings, aliases, the identity, included files, and the settings of
-this program.
+They are hooks, filters, line endings, aliases, the identity, included files, the settings of this
+program, and replaced objects (git-replace(1)).
 `spawn` and `adopt` record them.
 All worktrees share the configuration of the repository, so an agent can change it for the user.
 """
@@ -15,6 +15,8 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.config import parse_git_settings, settings_variables
 from git_hub_session.git.config_files import read_entries
 from git_hub_session.git.environment import ORIGINAL_OBJECTS
+from git_hub_session.git.ref_names import REPLACED, is_object_id
+from git_hub_session.git.refs import refs_below
 from git_hub_session.git.safe_open import read_text
 from git_hub_session.session.state import FINISHED
 from git_hub_session.util.json_values import as_mapping, as_texts
@@ -41,8 +43,8 @@ _MAX_NAMES = 5
 # `config.worktree` of the main worktree: git reads it if extensions.worktreeConfig is set.
 _FILES = ("config", "config.worktree")
 
-_ATTRIBUTES = "info/attributes"
-"""The name that stands for the attributes of all worktrees (gitattributes(5))."""
+_TEXT_FILES = ("info/attributes", "info/grafts")
+"""The attributes of all worktrees (gitattributes(5)), and the changed parents of commits."""
 
 KEY = "git_config"
 """The key in state.json."""
@@ -51,17 +53,36 @@ KEY = "git_config"
 def read_settings(common_dir: str) -> dict[str, list[str]]:
     """Return all values of the settings to record, by name.
 
-    Included files are not read. The value of _ATTRIBUTES is the text of the file.
+    Included files are not read. The value of each of _TEXT_FILES is its text, and that of REPLACED
+    is the ids of the replaced objects.
     """
     settings: dict[str, list[str]] = {}
-    attributes = read_text(os.path.join(common_dir, _ATTRIBUTES))
-    if attributes.strip():
-        settings[_ATTRIBUTES] = [attributes]
+    replaced = _replaced_objects(common_dir)
+    if replaced:
+        settings[REPLACED] = replaced
+    for file in _TEXT_FILES:
+        text = read_text(os.path.join(common_dir, file))
+        if text.strip():
+            settings[file] = [text]
     for file in _FILES:
         for name, value in parse_git_settings(read_text(os.path.join(common_dir, file))):
             if name in _NAMES or name.startswith(_SECTIONS):
                 settings.setdefault(name, []).append(value)
     return settings
+
+
+def _replaced_objects(common_dir: str) -> list[str]:
+    """Return the sorted ids of the replaced objects. git ignores other names."""
+    names = (ref.rpartition("/")[2] for ref in refs_below(common_dir, f"{REPLACED}/"))
+    return sorted(filter(is_object_id, names))
+
+
+def newly_replaced(session: Session, common_dir: str) -> list[str]:
+    """Return the ids of the objects that were not replaced when the settings were recorded."""
+    if KEY not in session.document:
+        return []
+    recorded = as_texts(as_mapping(session.document[KEY]).get(REPLACED))
+    return [oid for oid in _replaced_objects(common_dir) if oid not in recorded]
 
 
 def changed_settings(session: Session, common_dir: str) -> list[str]:
@@ -73,14 +94,17 @@ def changed_settings(session: Session, common_dir: str) -> list[str]:
         return []
     recorded = as_mapping(session.document[KEY])
     current = read_settings(common_dir)
-    names = {*recorded, *current}
+    names = {*recorded, *current} - {REPLACED}
     return sorted(name for name in names if recorded.get(name) != current.get(name))
 
 
-def settings_warning(session: Session, common_dir: str) -> str:
-    """Return the warning about changed settings of an unfinished session, or ''."""
-    names = [] if session.state in FINISHED else changed_settings(session, common_dir)
-    return _describe_changed(names)
+def settings_warnings(session: Session, common_dir: str) -> list[str]:
+    """Return the warnings about changed settings and replaced objects of an unfinished session."""
+    if session.state in FINISHED:
+        return []
+    changed = describe_changed(changed_settings(session, common_dir))
+    replaced = describe_replaced(newly_replaced(session, common_dir))
+    return [*filter(None, [changed, replaced])]
 
 
 def checkout_warning(session: Session, common_dir: str) -> str:
@@ -89,7 +113,7 @@ def checkout_warning(session: Session, common_dir: str) -> str:
     An agent that changes them can change the measurements of all agents.
     """
     names = changed_settings(session, common_dir)
-    return _describe_changed(
+    return describe_changed(
         [name for name in names if name in _CHECKOUT_NAMES or name.startswith(_FILTERS)]
     )
 
@@ -125,7 +149,16 @@ def _first_filters(session: Session, names: Sequence[str], project: Project) -> 
     return filters
 
 
-def _describe_changed(names: Sequence[str]) -> str:
+def describe_replaced(oids: Sequence[str]) -> str:
+    """Return the warning about replaced objects, or ''."""
+    if not oids:
+        return ""
+    names = quote_list([oid[:12] for oid in oids], _MAX_NAMES)
+    return f"git replaces objects since the first agent was created: {names}"
+
+
+def describe_changed(names: Sequence[str]) -> str:
+    """Return the warning about changed settings, or ''."""
     if not names:
         return ""
     return (
@@ -136,8 +169,8 @@ def _describe_changed(names: Sequence[str]) -> str:
 def settings_advice(names: Sequence[str]) -> str:
     """Return the commands that show the first settings and the files with them."""
     commands = (
-        'cat "$(git rev-parse --git-common-dir)/info/attributes"'
-        if name == _ATTRIBUTES
+        f'cat "$(git rev-parse --git-common-dir)/{name}"'
+        if name in _TEXT_FILES
         else f"git config --show-origin --get-all {quote_word(name)}"
         for name in names[:_MAX_NAMES]
     )

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import GitFailed
+from git_hub_session.git.environment import ORIGINAL_OBJECTS
 from git_hub_session.git.process import GitTooOld
 from git_hub_session.git.ref_names import agent_name
 from git_hub_session.system.temporary import temporary_directory
@@ -137,7 +138,8 @@ def open_merge_git(
 ) -> Iterator[GitAt]:
     """Yield the git that merges into the commit `ours`. It has the attributes of `ours`.
 
-    Uncommitted attributes do not count, so that `eval` and `merge` compute the same merge.
+    Uncommitted attributes and replaced objects do not count, so that `eval` and `merge` compute the
+    same merge.
 
     Args:
         theirs: the only commit to merge, or '' for any commits.
@@ -149,6 +151,7 @@ def open_merge_git(
     with temporary_directory() as scratch:
         _write_attributes(project.repo, ours, theirs, scratch)
         placed = _placed_settings(settings, project.paths.main_worktree, scratch)
+        variables = {**ORIGINAL_OBJECTS, **(variables or {})}
         yield project.git.at(
             common_dir, scratch, objects=objects, settings=placed, variables=variables
         )

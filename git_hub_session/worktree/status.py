@@ -27,7 +27,7 @@ from git_hub_session.session.state import State
 from git_hub_session.system import procfs
 from git_hub_session.util.text import natural_key
 from git_hub_session.worktree.changes import WorktreeChanges, read_changes
-from git_hub_session.worktree.git_settings import settings_warning
+from git_hub_session.worktree.git_settings import settings_warnings
 from git_hub_session.worktree.off_branch import off_branch_reason, wrong_branch_reason
 from git_hub_session.worktree.owner import session_worktrees
 from git_hub_session.worktree.tracked_files import FileReader
@@ -104,8 +104,8 @@ class SessionStatus(NamedTuple):
     session: Session
     branches: tuple[BranchStatus, ...]
     worktrees: tuple[WorktreeStatus, ...]
-    settings_warning: str = ""
-    """The warning about changed settings of git, or ''."""
+    settings_warnings: tuple[str, ...] = ()
+    """The warnings about changed settings of git and replaced objects."""
 
 
 def read_session_status(
@@ -117,7 +117,7 @@ def read_session_status(
         session,
         read_branch_statuses(session, comparison_base(session, repo), repo),
         tuple(_read_worktrees(session, project, processes)),
-        settings_warning(session, project.paths.common_dir),
+        tuple(settings_warnings(session, project.paths.common_dir)),
     )
 
 

@@ -649,10 +649,11 @@ def test_all_inconsistencies_together(hub: Hub) -> None:
 
 def test_every_code_has_a_test() -> None:
     tested_below = {"git-missing", "git-too-old", "cannot-open", "lock-orphaned"}
-    # In tests/integration: test_git_settings.py, test_hub_files.py and test_hidden_hub.py.
+    # In tests/integration: test_git_settings.py, test_replaced_objects.py, test_hub_files.py and
+    # test_hidden_hub.py.
     # In test_eval_killed.py, and in tests/integration/test_remotes.py.
     tested_elsewhere = {
-        *("config-changed", "posts-in-worktree", "hub-hidden"),
+        *("config-changed", "objects-replaced", "posts-in-worktree", "hub-hidden"),
         "temporary-worktree",
         "refs-exposed",
         "archives-many",  # in test_prune.py

@@ -105,6 +105,7 @@ REMOVE = f"git worktree remove -f {W}"
          "{1} && git config --unset core.autocrlf", spawned("git config core.autocrlf true")),
     Case("inspect and correct each setting: {}", "doctor s1", "{1} && rm .git/info/attributes",
          spawned("echo '* text' >.git/info/attributes")),
+    Case("git replace -d {}", "doctor s1", "{0}", spawned("git replace HEAD: $(git hash-object -w -t tree /dev/null)")),
     Case("git hub-session spawn {} --only {}", "doctor s1", "{0}",
          spawned(f"{REMOVE}; git branch -D {BRANCH};"
                  f" sed -i '0,/\"ready\"/s//\"spawning\"/' {STATE}")),

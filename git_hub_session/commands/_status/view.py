@@ -85,7 +85,7 @@ class StatusView(View):
 
     @property
     def diagnostics(self) -> list[str]:
-        return warning_lines(filter(None, (self.status.settings_warning, self.board_error)))
+        return warning_lines(filter(None, (*self.status.settings_warnings, self.board_error)))
 
     @property
     def is_paged(self) -> bool:

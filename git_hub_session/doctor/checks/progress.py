@@ -27,8 +27,10 @@ from git_hub_session.util.json_values import as_text
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.worktree.git_settings import (
     changed_settings,
+    describe_changed,
+    describe_replaced,
+    newly_replaced,
     settings_advice,
-    settings_warning,
 )
 
 if TYPE_CHECKING:
@@ -51,7 +53,9 @@ def progress_findings(session: Session, hub: HubSnapshot) -> Iterator[Finding]:
         yield from check_base(session, hub)
         yield from check_interrupted_merge(session, hub)
     yield from check_idle_session(session, hub)
-    yield from check_git_settings(session, hub)
+    if session.state not in FINISHED:
+        yield from check_git_settings(session, hub)
+        yield from check_replaced_objects(session, hub)
 
 
 def fix_agent_status(finding: Finding, hub: HubSnapshot, locked: LockedSession) -> list[str]:
@@ -214,10 +218,19 @@ def check_interrupted_merge(session: Session, hub: HubSnapshot) -> Iterator[Prob
 @check("config-changed", "git settings changed since the first agent was created")
 def check_git_settings(session: Session, hub: HubSnapshot) -> Iterator[Problem]:
     """Find changed settings. Another agent may have changed them: do not record them as right."""
-    evidence = settings_warning(session, hub.project.paths.common_dir)
-    if evidence:
-        advice = settings_advice(changed_settings(session, hub.project.paths.common_dir))
-        yield Problem(session.id, evidence, session.id, advice=advice)
+    names = changed_settings(session, hub.project.paths.common_dir)
+    if names:
+        advice = settings_advice(names)
+        yield Problem(session.id, describe_changed(names), session.id, advice=advice)
+
+
+@check("objects-replaced", "git replaces objects since the first agent was created")
+def check_replaced_objects(session: Session, hub: HubSnapshot) -> Iterator[Problem]:
+    """Find new refs in refs/replace. The user may have created them: do not delete them."""
+    replaced = newly_replaced(session, hub.project.paths.common_dir)
+    if replaced:
+        advice = f"git replace -d {' '.join(replaced)}"
+        yield Problem(session.id, describe_replaced(replaced), session.id, advice=advice)
 
 
 @check("session-forgotten", "a running session without any activity for a day")
