@@ -6,10 +6,11 @@ import re
 
 import pytest
 
+from git_hub_session.cli.options import Arguments, Usage
 from git_hub_session.cli.parser import parse_arguments
 from git_hub_session.commands import COMMANDS
 from tests.support.command_usage import usage_of
-from tests.support.hub import CHECKOUT, Hub
+from tests.support.hub import CHECKOUT, Hub, Result
 
 DOCUMENT = (CHECKOUT / "docs" / "agenthub.md").read_text()
 # The options of AgentHub 2.1.2.
@@ -19,6 +20,11 @@ SCRIPTS = {
     "dag_analyzer.py": "status session frontier graph format demo",
     "result_ranker.py": "session eval-cmd metric direction baseline diff-summary format demo",
     "session_manager.py": "list status update state cleanup format demo",
+}
+COMMANDS_OF_SCRIPTS = {
+    "hub_init.py": "init",
+    "board_manager.py": "board",
+    "result_ranker.py": "eval",
 }
 VALUES = {
     "agent": "agent-1",
@@ -88,6 +94,48 @@ def test_options_of_session_manager_are_accepted(hub: Hub) -> None:
     for call, command in rows("session_manager.py"):
         if call != "--demo" and "archived" not in split_line(call):
             assert hub.run(*split_line(call)) == hub.run(*split_line(command)), call
+
+
+@pytest.mark.parametrize(("script", "name"), [*COMMANDS_OF_SCRIPTS.items()])
+def test_options_of_the_scripts_are_accepted(script: str, name: str) -> None:
+    """`board --read results` is parsed as `board read results`, and so on."""
+    for call, command in rows(script):
+        words = split_line(command)
+        if words[0] != name or "--diff-summary" in call:
+            continue
+        usage = usage_of(name)
+        old, new = parse_arguments(usage, split_line(call)), parse_arguments(usage, words[1:])
+        assert (old.arguments, options_of(old, usage)) == (
+            new.arguments,
+            options_of(new, usage),
+        ), call
+
+
+def options_of(args: Arguments, usage: Usage) -> dict[str, object]:
+    """Return the given options with their values."""
+    names = [option.name for option in usage.options if args.has(option.name)]
+    return {name: (args.value(name), args.values(name), args.is_set(name)) for name in names}
+
+
+def test_calls_of_the_scripts_have_the_same_output(hub: Hub) -> None:
+    hub.session(agents=1)
+    post = ("--channel", "results", "--author", "agent-1", "--message", "done", "--post")
+    assert hub.run("board", *post) == Result(0, "Posted results/001-agent-1-20260317T143022Z\n")
+    assert hub.run("board", "--thread", "results/001", "--message", "more").code == 0
+    for old, new in {
+        "board --list": "board list",
+        "board --read results": "board read results",
+        "board --read=results --limit 1": "board read results --max-count 1",
+        "status --session s1": "status s1",
+        "--status --session s1": "status s1",
+        "log --graph --session s1": "log --graph s1",
+        "list --limit 1": "list -n 1",
+        "diff --session s1 --diff-summary agent-1": "diff --stat s1 agent-1",
+        "eval --session s1 --eval-cmd true --metric ms --direction lower -n": (
+            "eval s1 --eval true --metric ms --direction lower -n"
+        ),
+    }.items():
+        assert hub.run(*old.split()) == hub.run(*new.split()), old
 
 
 def test_every_slash_command_has_commands() -> None:

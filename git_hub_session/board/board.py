@@ -8,19 +8,20 @@ no number is used twice, even if a process was killed or the index is damaged.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.board.channels import (
     Channel,
     channel_files,
     channel_names,
-    highest_number,
+    check_is_new,
     read_posts,
     readable_files,
-    recorded_count,
     summarize_channel,
 )
 from git_hub_session.board.errors import AmbiguousPost, NoHub, NoSuchChannel, NoSuchPost
+from git_hub_session.board.index import INDEX, read_index, with_count, with_next_number
 from git_hub_session.board.posts import (
     MAX_POST_BYTES,
     MAX_POSTS,
@@ -28,6 +29,7 @@ from git_hub_session.board.posts import (
     is_assignment,
     is_valid_parent,
     parse_author,
+    parse_new_channel,
     post_from_name,
     render_post,
     sort_key,
@@ -36,17 +38,16 @@ from git_hub_session.board.posts import (
     with_number,
 )
 from git_hub_session.board.unlabeled import UnlabeledPosts, select_posts
-from git_hub_session.errors import Damaged, HubError, LockHeld, Refused
+from git_hub_session.errors import HubError, LockHeld, Refused
 from git_hub_session.session.layout import CHANNELS, create_board
 from git_hub_session.system.directory import LOCK_TIMEOUT, SafeDirectory, write_error
-from git_hub_session.system.json_file import TooLarge, encode_json, read_json
+from git_hub_session.system.json_file import TooLarge, encode_json
 from git_hub_session.util.clock import format_iso_seconds
 from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
     from git_hub_session._typing import Any
 
-_INDEX = "_index.json"
 # The number of posts that are opened to find the newest posts of a session.
 _MAX_OPENED_POSTS = 200
 
@@ -70,12 +71,21 @@ class Board:
         except FileNotFoundError:
             return [Channel(name) for name in CHANNELS]
 
-    def read(self, channel: str, *, since: float | None = None) -> list[Post]:
+    def read(
+        self,
+        channel: str,
+        *,
+        since: float | None = None,
+        session: str = "",
+        max_count: int | None = None,
+    ) -> list[Post]:
         """Return the posts of a channel by number, then the files without a number.
 
         Args:
             since: leave out the files whose name has an earlier time or none, in seconds since the
                 epoch. They are not opened.
+            session: return only the posts of this session.
+            max_count: return at most this many posts, the last ones. No other post is opened.
 
         Raises:
             NoSuchChannel: the board has no such channel.
@@ -90,7 +100,9 @@ class Board:
                     if since is not None:
                         first = time_stamp(format_iso_seconds(since))
                         names = [name for name in names if time_sort_key(name)[0] >= first]
-                    return [*read_posts(board, channel, names)][::-1]
+                    posts = read_posts(board, channel, names)
+                    wanted = (post for post in posts if session in ("", post.session))
+                    return [*islice(wanted, max_count)][::-1]
         except FileNotFoundError:
             names = list(CHANNELS)
         if channel not in names:
@@ -222,21 +234,41 @@ class Board:
         if size > MAX_POST_BYTES:
             raise TooLarge(f"the post is larger than {MAX_POST_BYTES} bytes")
 
+    def create_channel(self, name: str, *, dry_run: bool = False) -> None:
+        """Create an empty channel. Raise what add_post() raises for a board that cannot be written.
+
+        Raises:
+            InvalidChannel: the name is not valid.
+            ChannelExists: the board has this channel.
+        """
+        parse_new_channel(name)
+        if dry_run:
+            check_is_new(name, [channel.name for channel in self.channels()])
+            return
+        try:
+            with self._lock_board() as board:
+                index = self._read_index(board)
+                check_is_new(name, channel_names(board, index))
+                board.ensure_child(name).close()
+                self._write_index(board, with_count(index, name, 0))
+        except OSError as error:
+            raise write_error(f"{self._hub}/board/{name}", error) from None
+
     def rebuild_index(self) -> None:
         """Write the index again. Count the files if it is damaged. Raise what add_post() raises."""
         try:
             with self._lock_board() as board:
-                board.replace_atomically(_INDEX, encode_json(self._read_index(board)))
+                board.replace_atomically(INDEX, encode_json(self._read_index(board)))
         except OSError as error:
-            raise write_error(f"{self._hub}/board/{_INDEX}", error) from None
+            raise write_error(f"{self._hub}/board/{INDEX}", error) from None
 
     def _preview_post(self, draft: Post) -> Post:
         try:
             with self._open_board() as board:
-                return _with_next_number(board, self._read_index(board), draft)
+                return with_next_number(board, self._read_index(board), draft)
         except FileNotFoundError:  # the first post creates the board
             if draft.channel not in CHANNELS:
-                raise NoSuchChannel(draft.channel, list(CHANNELS)) from None
+                raise NoSuchChannel(draft.channel, [*CHANNELS], create=True) from None
             return with_number(draft, 1)
 
     def _write_posts(self, channel: str, drafts: Sequence[Post]) -> list[Post]:
@@ -245,11 +277,11 @@ class Board:
             with self._lock_board() as board:
                 index = self._read_index(board)
                 for draft in drafts:
-                    post = _with_next_number(board, index, draft)
+                    post = with_next_number(board, index, draft)
                     with board.ensure_child(channel) as directory:
                         directory.create_atomically(post.file_name, render_post(post))
                     posts.append(post)
-                self._update_index(board, index, posts[-1])
+                self._write_index(board, with_count(index, channel, posts[-1].sequence))
         except OSError as error:
             raise write_error(f"{self._hub}/board/{channel}", error) from None
         return posts
@@ -302,48 +334,16 @@ class Board:
             return []
 
     def _read_index(self, board: SafeDirectory) -> dict[str, Any]:
-        """Return _index.json with a list `channels` and a dict `counters`.
+        index, problem = read_index(board)
+        if problem:
+            self._add_warning(problem)
+        return index
 
-        If the file is missing or damaged, count the files of the board.
-        """
-        if board.exists(_INDEX):
-            try:
-                index = {"channels": [], "counters": {}, **read_json(board, _INDEX)}
-                if isinstance(index["channels"], list) and isinstance(index["counters"], dict):
-                    return index
-                problem = f"{_INDEX}: not an index"
-            except Damaged as error:
-                problem = error.message
-            self._add_warning(f"the posts were counted again: {problem}")
-        names = channel_names(board, {"channels": list(CHANNELS)})
-        return {
-            "channels": names,
-            "counters": {name: highest_number(readable_files(board, name)) for name in names},
-        }
-
-    def _update_index(self, board: SafeDirectory, index: dict[str, Any], post: Post) -> None:
-        """Record the number of a new post in the index.
-
-        An error is only a warning: the next post counts the file and writes the index again.
-        """
-        index["counters"][post.channel] = post.sequence
-        if post.channel not in index["channels"]:
-            index["channels"].append(post.channel)
+    def _write_index(self, board: SafeDirectory, index: dict[str, Any]) -> None:
+        """Write the index. An error is only a warning: the next post counts the files again."""
         try:
-            board.replace_atomically(_INDEX, encode_json(index))
+            board.replace_atomically(INDEX, encode_json(index))
         except TooLarge as error:
-            self._add_warning(f"{_INDEX} cannot be written: {error.message}")
+            self._add_warning(f"{INDEX} cannot be written: {error.message}")
         except OSError as error:
-            self._add_warning(f"{_INDEX} cannot be written: {error.strerror}")
-
-
-def _with_next_number(board: SafeDirectory, index: dict[str, Any], draft: Post) -> Post:
-    """Return the draft with the next number of its channel, or raise NoSuchChannel or Refused."""
-    names = channel_names(board, index)
-    if draft.channel not in names:
-        raise NoSuchChannel(draft.channel, names)
-    count = recorded_count(index, draft.channel)
-    number = 1 + max(count, highest_number(channel_files(board, draft.channel)))
-    if number > MAX_POSTS:
-        raise Refused(f"channel '{draft.channel}' has no free number")
-    return with_number(draft, number)
+            self._add_warning(f"{INDEX} cannot be written: {error.strerror}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
+from git_hub_session.board.errors import ChannelExists
 from git_hub_session.board.posts import (
     MAX_POST_BYTES,
-    MAX_POSTS,
     Post,
     is_post_file,
     is_valid_channel,
@@ -46,10 +46,11 @@ def channel_names(board: SafeDirectory, index: dict[str, Any]) -> list[str]:
     return [name for name in names if is_valid_channel(name)]
 
 
-def recorded_count(index: dict[str, Any], channel: str) -> int:
-    """Return the counter in the index, or 0 if it is not a valid number."""
-    count = index["counters"].get(channel)
-    return count if type(count) is int and 0 <= count <= MAX_POSTS else 0
+def check_is_new(name: str, names: list[str]) -> None:
+    """Raise ChannelExists if `names` has the channel. Some file systems ignore the letter case."""
+    existing = next((other for other in names if other.casefold() == name.casefold()), None)
+    if existing is not None:
+        raise ChannelExists(existing)
 
 
 def highest_number(files: list[str]) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from git_hub_session.errors import HubError
+from git_hub_session.board.posts import is_new_channel
+from git_hub_session.errors import HubError, Refused
+from git_hub_session.util.shell import quote_word
 
 
 class NoHub(HubError):
@@ -19,9 +21,27 @@ class NoSuchChannel(HubError):
 
     code = "no-such-channel"
 
-    def __init__(self, channel: str, names: list[str]) -> None:
+    def __init__(self, channel: str, names: list[str], *, create: bool = False) -> None:
+        """Build the message.
+
+        Args:
+            create: True if the user may want to create the channel.
+        """
+        hint = f"the channels are {', '.join(names)}"
+        if create and is_new_channel(channel):
+            hint += f"\nto create it: git hub-session board create {channel}"
+        super().__init__(f"no such channel: '{channel}'", hint=hint)
+
+
+class ChannelExists(Refused):
+    """The board has a channel with this name, perhaps in another letter case."""
+
+    code = "channel-exists"
+
+    def __init__(self, channel: str) -> None:
         super().__init__(
-            f"no such channel: '{channel}'", hint=f"the channels are {', '.join(names)}"
+            f"channel '{channel}' already exists",
+            hint=f"git hub-session board read {quote_word(channel)}",
         )
 
 

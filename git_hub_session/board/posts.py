@@ -41,7 +41,7 @@ DISPATCH = "dispatch"
 _SUFFIX = ".md"
 _FENCE = "---"
 _MAX_LINES = 100  # lines of a frontmatter
-_AUTHOR = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?"
+_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?"
 _ID = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,250}"
 # The examples in AgentHub's documentation have the second spelling of the time.
 _FILE = r"([0-9]{3,9})-.*-([0-9]{8}T[0-9]{6}Z|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z)\.md"
@@ -57,6 +57,19 @@ class InvalidAuthor(HubError):
             f"not an author: '{text}'",
             hint="an author is up to 64 letters, digits, '.', '_' and '-', without '---',"
             " and starts and ends with a letter or digit",
+        )
+
+
+class InvalidChannel(HubError):
+    """The text is not a valid name of a new channel."""
+
+    code = "invalid-channel"
+
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            f"not a name of a channel: '{text}'",
+            hint="a name is up to 64 letters, digits, '.', '_' and '-', without '---' or '..',"
+            " starts and ends with a letter or digit, and does not end with '.lock'",
         )
 
 
@@ -90,9 +103,28 @@ def is_valid_channel(text: str) -> bool:
 
 def parse_author(text: str) -> str:
     """Return `text` if it is a valid author, or raise InvalidAuthor."""
-    if not re.fullmatch(_AUTHOR, text, re.ASCII) or _FENCE in text:
+    if not _is_name(text):
         raise InvalidAuthor(text)
     return text
+
+
+def is_new_channel(text: str) -> bool:
+    """Return True if a new channel can have this name. It is also valid as a part of a ref.
+
+    The rule is stricter than is_valid_channel(), because other programs create channels too.
+    """
+    return _is_name(text) and ".." not in text and not text.endswith(".lock")
+
+
+def parse_new_channel(text: str) -> str:
+    """Return `text` if a new channel can have this name, or raise InvalidChannel."""
+    if not is_new_channel(text):
+        raise InvalidChannel(text)
+    return text
+
+
+def _is_name(text: str) -> bool:
+    return re.fullmatch(_NAME, text, re.ASCII) is not None and _FENCE not in text
 
 
 def assignment_heading(agent: str, session: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from git_hub_session._typing import NamedTuple
 from git_hub_session.errors import UsageError
 from git_hub_session.util.clock import parse_duration
-from git_hub_session.util.numbers import parse_int
+from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
 _WIDTH = 80
 _HELP_COLUMN = 27
@@ -60,6 +60,12 @@ class Usage(NamedTuple):
     """True if the words after `--` are a command to run, not arguments."""
     takes_paths: bool = False
     """True if the words after `--` are options and paths for git, not arguments."""
+    aliases: tuple[tuple[str, str], ...] = ()
+    """Long options that are accepted in full, but not shown, each with its meaning.
+
+    The meaning is another option ("--eval"), or the first arguments ("read <channel>"). A word in
+    angle brackets is the value of the option. Words without brackets come before other arguments.
+    """
 
 
 DRY_RUN = Option("-n, --dry-run", "show what would be done, but change nothing")
@@ -86,6 +92,9 @@ FORMAT = (
     Option("-z", "porcelain output with NUL line ends, without quoting"),
     COLOR,
 )
+SESSION_ALIAS = ("--session", "<id>")
+"""The session as AgentHub's scripts spell it."""
+LIMIT_ALIAS = ("--limit", "--max-count")
 HELP = Option("-h, --help", "show this help")
 
 
@@ -179,6 +188,15 @@ def parse_age(text: str) -> float:
             f"not an age: '{text}'", hint="use a number with s, m, h, d or w, such as 7d"
         )
     return seconds
+
+
+def parse_max_count(args: Arguments, things: str) -> int | None:
+    """Return the value of --max-count, or None. `things` names the counted things in an error."""
+    text = args.value("max-count")
+    count = None if text is None else parse_int(text, MAX_COUNT)
+    if count is None and text is not None:
+        raise UsageError(f"not a number of {things}: '{text}'")
+    return count
 
 
 def parse_jobs(args: Arguments) -> int | None:

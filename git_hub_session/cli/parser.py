@@ -83,9 +83,16 @@ class _Parser:
         }
         self._rest = [*reversed(argv)]
         """The unparsed words, the next one last."""
+        self._aliases = dict(usage.aliases)
+        self._subcommand: list[str] = []
+        self._first_arguments: list[str] = []
 
     def parse(self) -> None:
         """Parse all words."""
+        self._parse_words()
+        self.arguments[:0] = [*self._subcommand, *self._first_arguments]
+
+    def _parse_words(self) -> None:
         while self._rest:
             word = self._rest.pop()
             if word in ("--", END_OF_OPTIONS):
@@ -112,9 +119,13 @@ class _Parser:
 
     def _parse_long(self, word: str) -> None:
         name, equals, value = word.partition("=")
-        if name not in self._long:
-            name = self._complete(name)
-        option, is_negated = self._long[name]
+        meaning = self._aliases.get(name, name)
+        if not meaning.startswith("--"):
+            self._store_arguments(name, meaning, value if equals else None)
+            return
+        if meaning == name and name not in self._long:
+            meaning = name = self._complete(name)
+        option, is_negated = self._long[meaning]
         if equals and (is_negated or not option.value):
             raise UsageError(f"option '{name}' takes no value")
         if is_negated:
@@ -123,6 +134,17 @@ class _Parser:
             self._store_value(option, name, value if equals else None)
         else:
             self._store(option, True)
+
+    def _store_arguments(self, name: str, meaning: str, attached: str | None) -> None:
+        """Store the arguments that an alias of arguments means."""
+        words = meaning.split()
+        takes_value = words[-1].startswith("<")
+        if takes_value:
+            words[-1] = self._next_word(name) if attached is None else attached
+        elif attached is not None:
+            raise UsageError(f"option '{name}' takes no value")
+        has_subcommand = not meaning.startswith("<")
+        (self._subcommand if has_subcommand else self._first_arguments).extend(words)
 
     def _complete(self, name: str) -> str:
         """Return the spelling of the only option, or the only negation, that starts with `name`."""
@@ -182,6 +204,9 @@ class _Parser:
         if option.value_optional:
             has_value = bool(self._rest) and self._rest[-1] in option.choices
             return self._rest.pop() if has_value else ""
+        return self._next_word(spelling)
+
+    def _next_word(self, spelling: str) -> str:
         if not self._rest:
             raise UsageError(f"option '{spelling}' requires a value")
         return self._rest.pop()

@@ -8,7 +8,16 @@ from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.board.board import Board
 from git_hub_session.board.posts import COORDINATOR, MAX_POST_BYTES, Post
 from git_hub_session.cli.context import Context, read_text_file
-from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
+from git_hub_session.cli.options import (
+    DRY_RUN,
+    FORMAT,
+    LIMIT_ALIAS,
+    QUIET,
+    Arguments,
+    Option,
+    Usage,
+    parse_max_count,
+)
 from git_hub_session.cli.post import post_fields, post_summary
 from git_hub_session.cli.view import (
     Record,
@@ -33,30 +42,41 @@ USAGE = Usage(
         "board [<options>] read <channel>",
         "board [<options>] post <channel> (-m <text> | -F <file>)",
         "board [<options>] reply <post> (-m <text> | -F <file>)",
+        "board [<options>] create <new-channel>",
     ),
     (
         Option("-m, --message", "text of the post", "<text>"),
         Option("-F, --file", "file with the text ('-' for standard input)", "<file>"),
         Option("--author", "author (default: agent of the worktree, or coordinator)", "<name>"),
         Option("--session", "session of the post; with read: show only its posts", "<id>"),
+        Option("--max-count", "with read: show at most this many posts, the last ones", "<number>"),
         DRY_RUN,
         QUIET,
         *FORMAT,
     ),
     max_arguments=2,
+    aliases=(
+        LIMIT_ALIAS,
+        ("--list", "list"),
+        ("--read", "read <channel>"),
+        ("--post", "post"),
+        ("--channel", "<channel>"),
+        ("--thread", "reply <post>"),
+    ),
 )
-_POST_OPTIONS = ("message", "file", "author", "dry-run")
+_TEXT_OPTIONS = ("message", "file", "author")
 # The argument that each subcommand requires, and the options that it rejects.
 _SUBCOMMANDS = {
-    "list": ("", (*_POST_OPTIONS, "session")),
-    "read": ("channel", _POST_OPTIONS),
-    "post": ("channel", ()),
-    "reply": ("post", ()),
+    "list": ("", (*_TEXT_OPTIONS, "dry-run", "session", "max-count")),
+    "read": ("channel", (*_TEXT_OPTIONS, "dry-run")),
+    "post": ("channel", ("max-count",)),
+    "reply": ("post", ("max-count",)),
+    "create": ("channel", (*_TEXT_OPTIONS, "session", "max-count")),
 }
 
 
-def run(context: Context, args: Arguments) -> BoardView | ChannelView | PostView:
-    """Show all channels, show the posts of one channel, or add a post."""
+def run(context: Context, args: Arguments) -> View:
+    """Show all channels or the posts of one channel, add a post, or create a channel."""
     subcommand, name = _parse_subcommand(args)
     project = context.project
     board = Board(project.paths.hub)
@@ -65,17 +85,28 @@ def run(context: Context, args: Arguments) -> BoardView | ChannelView | PostView
     if subcommand == "read":
         wanted_session = args.value("session")
         sid = context.find_session(wanted_session) if wanted_session is not None else ""
-        posts = [post for post in board.read(name) if not sid or post.session == sid]
+        max_count = parse_max_count(args, "posts")
+        posts = board.read(name, session=sid, max_count=max_count)
         return ChannelView(name, posts, board.warnings, project.now())
+    if subcommand == "create":
+        board.create_channel(name, dry_run=args.is_set("dry-run"))
+        return CreatedView(name, board.warnings, dry_run=args.is_set("dry-run"))
+    return _add_post(board, name, context, args, is_reply=subcommand == "reply")
+
+
+def _add_post(
+    board: Board, name: str, context: Context, args: Arguments, *, is_reply: bool
+) -> PostView:
+    """Add a post to the channel `name`, or a reply to the post `name`."""
     text = _read_text(args)
-    parent = board.find_post(name) if subcommand == "reply" else None
+    parent = board.find_post(name) if is_reply else None
     post = board.add_post(
         parent.channel if parent else name,
         author=args.value("author") or _default_author(context),
         text=text,
         session=_choose_session(context, args, parent),
         parent=parent.id if parent else "",
-        now=project.now(),
+        now=context.project.now(),
         dry_run=args.is_set("dry-run"),
     )
     return PostView(post, board.warnings, dry_run=args.is_set("dry-run"))
@@ -245,6 +276,30 @@ class PostView(View):
         # The timestamp of a dry run has no meaning.
         heading = _heading(self.post._replace(timestamp=""), 0)
         return TextOutput([f"Would post {name}{heading}", *_text_lines(self.post)])
+
+
+class CreatedView(View):
+    """A channel that was created, or would be created."""
+
+    def __init__(self, channel: str, warnings: Sequence[str], *, dry_run: bool) -> None:
+        self.channel = channel
+        self.warnings = warnings
+        self.dry_run = dry_run
+
+    @property
+    def changed(self) -> bool:
+        return not self.dry_run
+
+    @property
+    def diagnostics(self) -> list[str]:
+        return warning_lines(self.warnings)
+
+    def document(self) -> dict[str, Any]:
+        return {"channel": self.channel, "dry_run": self.dry_run}
+
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
+        verb = "Would create" if self.dry_run else "Created"
+        return TextOutput([] if quiet else [f"{verb} channel {self.channel}"])
 
 
 def _channel_fields(channel: Channel) -> dict[str, Any]:

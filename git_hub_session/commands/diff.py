@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.cli.options import QUIET, Arguments, Option, Usage
+from git_hub_session.cli.options import QUIET, SESSION_ALIAS, Arguments, Option, Usage
 from git_hub_session.cli.view import ExitView
 from git_hub_session.commands._attempt.arguments import parse_attempts
 from git_hub_session.git.worktrees import linked_worktrees
@@ -32,6 +32,7 @@ USAGE = Usage(
     ),
     max_arguments=3,
     takes_paths=True,
+    aliases=(SESSION_ALIAS, ("--diff-summary", "--stat")),
 )
 
 

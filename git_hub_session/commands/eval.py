@@ -21,6 +21,7 @@ from git_hub_session.cli.options import (
     DRY_RUN,
     FORMAT,
     QUIET,
+    SESSION_ALIAS,
     TIMEOUT,
     Arguments,
     Option,
@@ -90,6 +91,7 @@ USAGE = Usage(
         *FORMAT,
     ),
     max_arguments=1,
+    aliases=(SESSION_ALIAS, ("--eval-cmd", "--eval")),
 )
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
-from git_hub_session.cli.options import FORMAT, QUIET, Arguments, Option, Usage
+from git_hub_session.cli.options import (
+    FORMAT,
+    LIMIT_ALIAS,
+    QUIET,
+    Arguments,
+    Option,
+    Usage,
+    parse_max_count,
+)
 from git_hub_session.cli.output import is_stdout_a_terminal
 from git_hub_session.cli.view import (
     STATE_COLORS,
@@ -15,12 +23,11 @@ from git_hub_session.cli.view import (
     View,
     make_record,
 )
-from git_hub_session.errors import HubError, UsageError
+from git_hub_session.errors import HubError
 from git_hub_session.session.layout import find_other_hub
 from git_hub_session.session.model import Config, Session
 from git_hub_session.session.state import State, parse_state
 from git_hub_session.util.clock import format_age_since, parse_iso
-from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.util.text import display_width, escape_control, pad
 
 if TYPE_CHECKING:
@@ -57,13 +64,14 @@ USAGE = Usage(
         QUIET,
         *FORMAT,
     ),
+    aliases=(LIMIT_ALIAS,),
 )
 
 
 def run(context: Context, args: Arguments) -> ListView:
     """Return the selected sessions. An unreadable session has the state 'broken'."""
     wanted = [text if text == BROKEN else parse_state(text) for text in args.values("state")]
-    max_count = _parse_count(args.value("max-count"))
+    max_count = parse_max_count(args, "sessions")
     rows = [
         row
         for row in context.project.store.map_sessions(SessionRow.of)
@@ -128,15 +136,6 @@ def _sort_key(row: SessionRow, key: str) -> float:
         return _STATE_ORDER.index(State(row.state))
     seconds = parse_iso(row.created if key == "created" else row.updated)
     return _SORT_LAST if seconds is None else seconds
-
-
-def _parse_count(text: str | None) -> int | None:
-    if text is None:
-        return None
-    count = parse_int(text, MAX_COUNT)
-    if count is None:
-        raise UsageError(f"not a number of sessions: '{text}'")
-    return count
 
 
 class SessionRow(NamedTuple):

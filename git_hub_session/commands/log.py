@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.cli.options import FORMAT, QUIET, Arguments, Option, Usage
+from git_hub_session.cli.options import FORMAT, QUIET, SESSION_ALIAS, Arguments, Option, Usage
 from git_hub_session.cli.table import Column, table_lines
 from git_hub_session.cli.view import (
     Record,
@@ -47,6 +47,7 @@ USAGE = Usage(
         *FORMAT,
     ),
     max_arguments=1,
+    aliases=(SESSION_ALIAS,),
 )
 
 

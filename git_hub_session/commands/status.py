@@ -7,7 +7,7 @@ status, so each form has a module of its own.
 from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.cli.options import FORMAT, QUIET, Arguments, Option, Usage
+from git_hub_session.cli.options import FORMAT, QUIET, SESSION_ALIAS, Arguments, Option, Usage
 
 if TYPE_CHECKING:
     from git_hub_session.cli.context import Context
@@ -17,6 +17,7 @@ USAGE = Usage(
     ("status [<options>] [<id>]",),
     (Option("--short", "show one line for a prompt"), QUIET, *FORMAT),
     max_arguments=1,
+    aliases=(SESSION_ALIAS,),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 from pathlib import Path
@@ -139,7 +140,8 @@ def test_dry_run_does_not_create_the_board(hub: Hub) -> None:
     assert hub.run("board", "post", "-n", "resluts", "-m", "first") == Result(
         128,
         "",
-        "fatal: no such channel: 'resluts'\nhint: the channels are dispatch, progress, results\n",
+        "fatal: no such channel: 'resluts'\nhint: the channels are dispatch, progress, results\n"
+        "hint: to create it: git hub-session board create resluts\n",
     )
     assert snapshot(hub.top) == before
 
@@ -257,7 +259,7 @@ def test_text_from_a_file_or_standard_input(hub: Hub) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("say", "'say' is not a board subcommand\nhint: use list, read, post, reply"),
+        ("say", "'say' is not a board subcommand\nhint: use list, read, post, reply, create"),
         ("list results", "too many arguments: 'results'"),
         ("read", "no channel given\nhint: git hub-session board read <channel>"),
         ("reply -m x", "no post given\nhint: git hub-session board reply <post>"),
@@ -280,6 +282,124 @@ def test_usage_errors(hub: Hub, arguments: str, message: str) -> None:
     assert snapshot(hub.top) == before
 
 
+def test_the_last_posts(hub: Hub) -> None:
+    add_two_posts(hub)
+    hub.run("board", "post", "results", "--author", "agent-2", "-m", "no session")
+
+    def ids(*words: str) -> list[str]:
+        posts = hub.json("board", "read", "results", *words)["posts"]
+        return [post["post"] for post in posts]
+
+    third = f"003-agent-2-{STAMP}"
+    assert ids("--max-count", "2") == [SECOND, third]
+    assert ids("--max-count", "1", "--session", "s1") == [SECOND]
+    assert ids("--max-count=9") == [FIRST, SECOND, third]
+    assert ids("--max-count=0") == []
+    assert hub.run("board", "read", "results", "--max-count", "1") == Result(
+        0, f"{third}  (by agent-2, 0 seconds ago)\n    no session\n"
+    )
+    for text in ("x", "-1", "1.5", "", "9" * 5000):
+        result = hub.run("board", "read", "results", "--max-count", text)
+        assert (result.code, result.out) == (129, "")
+        assert result.err.startswith(f"error: not a number of posts: '{text[:9]}")
+
+
+def test_the_last_posts_do_not_open_the_others(hub: Hub) -> None:
+    """A damaged older file does not change the result."""
+    add_two_posts(hub)
+    first = channel_directory(hub) / f"{FIRST}.md"
+    first.unlink()
+    first.symlink_to("/etc/passwd")
+    assert hub.run("board", "read", "results").code == 1
+    [post] = hub.json("board", "read", "results", "--max-count", "1")["posts"]
+    assert post["post"] == SECOND
+
+
+def test_a_new_channel(hub: Hub) -> None:
+    add_two_posts(hub)
+    before = snapshot(hub.top)
+    preview = Result(0, "Would create channel ideas\n")
+    assert hub.run("board", "create", "-n", "ideas") == preview
+    assert snapshot(hub.top) == before
+    assert hub.run("board", "create", "ideas") == Result(0, "Created channel ideas\n")
+    index = json.loads((channel_directory(hub).parent / "_index.json").read_text())
+    assert index == {
+        "channels": ["dispatch", "progress", "results", "ideas"],
+        "counters": {"dispatch": 0, "progress": 0, "results": 2, "ideas": 0},
+    }
+    assert [*channel_directory(hub, "ideas").iterdir()] == []
+    assert hub.json("board")["channels"][3] == {
+        "channel": "ideas",
+        "posts": 0,
+        "last": None,
+        "reason": None,
+    }
+    assert hub.run("board", "read", "ideas") == Result(0, "", "no posts in 'ideas'\n")
+    assert hub.run("board", "post", "ideas", "-m", "x") == Result(0, f"Posted ideas/{FIRST}\n")
+    assert hub.json("board", "create", "more", "-n") == {"channel": "more", "dry_run": True}
+    assert hub.json("board", "create", "more") == {"channel": "more", "dry_run": False}
+    assert hub.run("board", "create", "quiet", "-q") == Result(0)
+
+
+def test_a_new_channel_creates_the_board(hub: Hub) -> None:
+    hub.session()
+    rmtree(hub.top / ".agenthub" / "board")
+    assert hub.run("board", "create", "-n", "ideas").code == 0
+    assert not (hub.top / ".agenthub" / "board").exists()
+    assert hub.run("board", "create", "ideas").code == 0
+    names = [channel["channel"] for channel in hub.json("board")["channels"]]
+    assert names == ["dispatch", "progress", "results", "ideas"]
+
+
+@pytest.mark.parametrize("name", ["results", "Results"])
+def test_an_existing_channel_is_not_created(hub: Hub, name: str) -> None:
+    """Some file systems ignore the letter case."""
+    hub.session()
+    before = snapshot(hub.top)
+    for option in ("-q", "-n"):
+        assert hub.run("board", "create", option, name) == Result(
+            1,
+            "",
+            "error: channel 'results' already exists\nhint: git hub-session board read results\n",
+        )
+    assert snapshot(hub.top) == before
+
+
+NO_CHANNELS = [
+    "", " ", ".", "..", "a/b", "../x", "/tmp/x", ".git", "_index.json", "-x", "a b", "a\nb", "a---b",
+    "a..b", "a.lock", "a.", "a-", "\x1b[2J", "é", "x" * 65, "$(touch x)", "a:b", "a~1", "a^", "a*",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NO_CHANNELS)
+def test_names_that_no_new_channel_gets(hub: Hub, name: str) -> None:
+    hub.session()
+    before = snapshot(hub.top)
+    result = hub.run("board", "create", "--", name)
+    assert result.code == (128 if name else 129)
+    assert "\x1b" not in result.err
+    assert snapshot(hub.top) == before
+
+
+def test_a_file_in_the_place_of_a_new_channel(hub: Hub) -> None:
+    hub.session()
+    board = channel_directory(hub).parent
+    (board / "notes").write_text("mine")
+    (board / "link").symlink_to("/tmp")
+    before = snapshot(hub.top)
+    assert hub.run("board", "create", "notes").code == 128
+    assert hub.run("board", "create", "link").code == 1
+    assert snapshot(hub.top) == before
+
+
+def test_one_of_several_processes_creates_a_channel(hub: Hub) -> None:
+    hub.session()
+    line = "git hub-session board create ideas -q & " * 6 + "wait"
+    assert hub.call("sh", "-c", line).err.count("already exists") == 5
+    assert hub.run("board", "post", "-q", "ideas", "-m", "x") == Result(0)
+    assert hub.run("doctor").code == 0
+
+
 def test_errors(hub: Hub) -> None:
     add_two_posts(hub)
     hub.run("board", "post", "progress", "--author", "coordinator", "-m", "x")
@@ -287,7 +407,8 @@ def test_errors(hub: Hub) -> None:
     assert hub.run("board", "post", "resluts", "-m", "x") == Result(
         128,
         "",
-        "fatal: no such channel: 'resluts'\nhint: the channels are dispatch, progress, results\n",
+        "fatal: no such channel: 'resluts'\nhint: the channels are dispatch, progress, results\n"
+        "hint: to create it: git hub-session board create resluts\n",
     )
     assert hub.run("board", "read", "../sessions").code == 128
     assert hub.run("board", "reply", "001-nobody", "-m", "x") == Result(

@@ -73,7 +73,7 @@ def test_agents_and_attempts_of_the_named_session(hub: Hub) -> None:
         (["list", "--state=b"], ["words"]),
         (["list", "--format", ""], ["words", "text", "json", "porcelain"]),
         (["list", "--format=j"], ["words", "--format=json"]),
-        (["board", ""], ["words", "list", "read", "post", "reply"]),
+        (["board", ""], ["words", "list", "read", "post", "reply", "create"]),
         (["board", "read", "pro"], ["words", "progress"]),
         (["init", "-F", ""], ["files"]),
         (["exec", "s1", "--", "ls", ""], ["command"]),

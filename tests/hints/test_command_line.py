@@ -114,6 +114,12 @@ ID = "use at most 64 letters, digits, '.', '_' and '-', and start with a letter 
     corrected("from '{}' a session can go to {}", "update s1 --state merged",
               "update s1 --state running", INIT),
     corrected("the channels are {}", "board read x", "board read results", POSTS),
+    Case("to create it: git hub-session board create {}", "board post ideas -m text",
+         "git hub-session board create {1}", POSTS),
+    Case("git hub-session board read {}", "board create results", "{0}", POSTS, then=None),
+    corrected("a name is up to 64 letters, digits, '.', '_' and '-', without '---' or '..', starts and"
+              " ends with a letter or digit, and does not end with '.lock'",
+              "board create a/b", "board create a-b", POSTS),
     corrected("try '{}'", "lst", "list"),
     corrected("use --base-branch <branch>", "init --task t", "init --task t --base-branch main",
               "git switch -q --detach"),

@@ -26,6 +26,7 @@ _READ_ONLY = (
     "log s1",
     "board",
     "board read results",
+    "board read results --max-count 1",
     "path s1 1",
     "show s1 1",
     "guide",
@@ -67,6 +68,7 @@ _DRY_RUNS = (
     "delete s4 -n",
     "restore s3 -n",
     "board post results -m text -n",
+    "board create ideas -n",
 )
 _CHANGING = (
     "init --id s9 --task text",
@@ -87,6 +89,7 @@ _CHANGING = (
     "restore s3",
     "board post results -m text",
     "board reply results/001 -m text",
+    "board create ideas",
     "hooks install",
     "hooks uninstall",
     "doctor --fix",

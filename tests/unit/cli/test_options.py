@@ -6,10 +6,11 @@ import json
 
 import pytest
 
-from git_hub_session.cli.options import Option, Usage
+from git_hub_session.cli.options import Option, Usage, format_usage
 from git_hub_session.cli.parser import parse_arguments
 from git_hub_session.commands import COMMANDS, cleanup, exec
 from git_hub_session.errors import UsageError
+from tests.support.command_usage import usage_of
 from tests.support.hub import Hub, Result
 
 USAGE = Usage(
@@ -358,3 +359,71 @@ def test_porcelain_with_nul(hub: Hub) -> None:
     raw = hub.run("list", "-z")
     assert raw == hub.run("list", "-z", "--format=porcelain")
     assert raw.out == porcelain.replace("\n", "\0").replace('"two\\nlines"', "two\nlines")
+
+
+ALIASES = Usage(
+    ("try [<options>] <word>...",),
+    (Option("--eval", "a value", "<command>"), Option("--stat", "a switch")),
+    max_arguments=3,
+    aliases=(
+        ("--eval-cmd", "--eval"),
+        ("--diff-summary", "--stat"),
+        ("--session", "<id>"),
+        ("--read", "read <channel>"),
+        ("--post", "post"),
+        ("--channel", "<channel>"),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "arguments", "value"),
+    [
+        ("--eval-cmd true", (), "true"),
+        ("--eval-cmd=true --eval false", (), "false"),
+        ("--eval true --eval-cmd false", (), "false"),
+        ("a --session s1", ("s1", "a"), None),
+        ("--session=s1 a b", ("s1", "a", "b"), None),
+        ("--read results", ("read", "results"), None),
+        ("--channel results --post", ("post", "results"), None),
+        ("--session -x", ("-x",), None),
+        ("--session -- a", ("--", "a"), None),
+    ],
+)
+def test_aliases(line: str, arguments: tuple[str, ...], value: str | None) -> None:
+    args = parse_arguments(ALIASES, line.split())
+    assert (args.arguments, args.value("eval")) == (arguments, value)
+
+
+def test_alias_of_a_switch() -> None:
+    assert parse_arguments(ALIASES, ["--diff-summary"]).is_set("stat")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("--session", "option '--session' requires a value"),
+        ("--read", "option '--read' requires a value"),
+        ("--eval-cmd", "option '--eval-cmd' requires a value"),
+        ("--post=x", "option '--post' takes no value"),
+        ("--diff-summary=x", "option '--diff-summary' takes no value"),
+        ("--eval-c true", "unknown option 'eval-c'"),
+        ("--sess s1", "unknown option 'sess'"),
+        ("--no-session", "unknown option 'no-session'"),
+        ("--session s1 a b c", "too many arguments: 'c'"),
+    ],
+)
+def test_aliases_are_not_abbreviated_or_negated(line: str, message: str) -> None:
+    with pytest.raises(UsageError, match=f"^{message}$"):
+        parse_arguments(ALIASES, line.split())
+
+
+def test_each_alias_means_an_option_of_the_command() -> None:
+    """No alias replaces an option, and none is shown."""
+    for name in COMMANDS:
+        usage = usage_of(name)
+        options = {f"--{option.name}" for option in usage.options}
+        for spelling, meaning in usage.aliases:
+            assert spelling not in options, name
+            assert not meaning.startswith("--") or meaning in options, name
+            assert f"{spelling} " not in format_usage(usage), name
