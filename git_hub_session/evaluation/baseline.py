@@ -69,8 +69,7 @@ def measure_baseline(
         with run, worktrees:
             [worktree] = worktrees.add([WorktreeRequest(BASELINE, base, variables)])
             target = MeasureTarget(BASELINE, base, worktree.path, variables, worktree)
-            progress = project.progress("Measuring", metric_command.repeat)
-            runner = MetricRunner([target], metric_command, run, project, progress)
+            runner = MetricRunner([target], metric_command, run, project)
             measurement = runner.measure()[BASELINE]
         notes = tuple(runner.notes)
         if not metric_command.metric and not is_shell_error(measurement.missing):

@@ -151,9 +151,8 @@ def _run_command(
     target: MeasureTarget, project: Project, metric_command: MetricCommand
 ) -> tuple[Measurement, list[str], bytes]:
     """Return the measurement, the notes, and the end of the output."""
-    show_progress = project.progress("Measuring", metric_command.warmup + metric_command.repeat)
     with temporary_directory() as logs, runs.open_private_run(logs) as run:
-        runner = MetricRunner([target], metric_command, run, project, show_progress)
+        runner = MetricRunner([target], metric_command, run, project)
         measurement = runner.measure()[target.name]
         with open(f"{logs}/{target.name}.log", "rb") as file:
             file.seek(0, os.SEEK_END)

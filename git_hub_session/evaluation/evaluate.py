@@ -150,9 +150,7 @@ def _measure(
     )
     restored = {each.name: each.worktree.restored for each in targets if each.worktree}
     candidates = mark_changed_by_attributes(candidates, restored, fixed_paths, project.repo)
-    run_count = len(targets) * (metric_command.warmup + metric_command.repeat)
-    show_progress = project.progress("Measuring", run_count)
-    runner = MetricRunner(targets, metric_command, run, project, show_progress)
+    runner = MetricRunner(targets, metric_command, run, project)
     measurements = runner.measure()
     if not options.in_place:
         refuse_incomplete(measurements, run.path)

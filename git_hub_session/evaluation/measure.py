@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil
 from time import sleep
 
@@ -82,13 +82,14 @@ class MetricRunner:
         metric_command: MetricCommand,
         run: runs.Run,
         project: Project,
-        show_progress: Callable[[int], None],
     ) -> None:
-        """Create the logs. `show_progress` gets the number of finished runs."""
+        """Create the logs."""
         self.measurements = {target.name: Measurement() for target in targets}
         self._metric_command = metric_command
         self._project = project
-        self._show_progress = show_progress
+        self._most_runs = len(targets) * (metric_command.warmup + metric_command.repeat)
+        """The number of runs if no target fails or leaves the race."""
+        self._show_progress = project.progress("Measuring", self._most_runs)
         self._runner = TargetRunner(targets, run, project, jobs=metric_command.jobs)
         self._targets = list(targets)
         self._used: set[str] = set()
@@ -122,6 +123,8 @@ class MetricRunner:
                 self._measure_round()
         finally:
             self._runner.close()
+        # End the line of the progress, also if some runs were not necessary.
+        self._show_progress(self._most_runs)
         return self.measurements
 
     def _next_targets(self) -> list[MeasureTarget]:

@@ -255,6 +255,22 @@ def test_progress(hub: Hub) -> None:
     assert "Removing" not in run("cleanup", "s2")
 
 
+def test_the_progress_of_an_evaluation_ends_if_an_agent_fails(hub: Hub) -> None:
+    """The runs that are not necessary leave no open line before the result."""
+    hub.session("s1", agents=2)
+    for number in (1, 2):
+        hub.commit(hub.worktree(number), "value", f"{number}\n")
+    hub.run("update", "-q", "s1", "--state", "running")
+    command = "'grep 1 value >number && echo ms: $(cat number)'"
+    words = ("eval", "s1", "--eval", command, "--metric", "ms", "--direction", "lower")
+    output = run_in_terminal(
+        hub, *words, "--repeat", "3", columns=200, environ={"GIT_PROGRESS_DELAY": "0"}
+    )
+    progress, _, result = output.partition(", done.\r\n")
+    assert progress.endswith("\rMeasuring:  66% (4/6)\rMeasuring: 100% (6/6)")
+    assert result.startswith("RANK ")
+
+
 def test_long_numbers_in_the_environment(hub: Hub) -> None:
     """The command ignores variables with 5,000 digits, which Python cannot convert to an integer."""
     digits = "1" * 5_000
