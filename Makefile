@@ -20,7 +20,7 @@ TARGET_SQ = $(subst ','\'',$(DESTDIR)$(prefix))
 COMPLETIONS := bash.sh:bash-completion/completions/git-hub-session \
 	zsh.zsh:zsh/site-functions/_git-hub-session fish.fish:fish/vendor_conf.d/git-hub-session.fish
 
-.PHONY: all demo test long fuzz soak lint check format bench dist deb install uninstall clean
+.PHONY: all demo test long fuzz soak lint check format pictures bench dist deb install uninstall clean
 
 all: check
 
@@ -100,6 +100,10 @@ check: lint
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# Draw the pictures of the documents with the real program. The report needs chromium.
+pictures: $(READY)
+	$(BIN)/python -m tests.pictures
 
 bench: $(READY)
 	$(BIN)/python tests/bench.py --peer $(PEER) $(addprefix --before ,$(BEFORE))

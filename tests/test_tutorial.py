@@ -12,23 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.hub import CHECKOUT, PYTHON, new_hub
-from tests.support.transcripts import code_blocks, output_pattern, transcript_steps
+from tests.support.transcripts import output_pattern
+from tests.support.tutorial import create_tutorial_project, tutorial_steps
 
 pytestmark = pytest.mark.slow
-
-PAGE = (CHECKOUT / "docs" / "tutorial.md").read_text()
-
-PYTHON3 = f"""\
-#!/bin/sh
-case $(cat words.py) in
-*Counter*) ms=1.08 ;;
-*set*) ms=160.40 ;;
-*) ms=536.26 ;;
-esac
-"{PYTHON}" "$@" >/dev/null || exit
-echo "ms: $ms"
-"""
 
 
 def without_figures(text: str) -> str:
@@ -41,16 +28,9 @@ def without_figures(text: str) -> str:
 
 
 def test_the_tutorial_is_true(tmp_path: Path, environ: Mapping[str, str]) -> None:
-    hub = new_hub(tmp_path / "words", environ)
-    words, bench = code_blocks(PAGE, "python")
-    (hub.top / "words.py").write_text(words)
-    (hub.top / "bench.py").write_text(bench)
-    (tmp_path / "agent.sh").write_text(code_blocks(PAGE, "sh")[0])
-    program = tmp_path / "bin" / "python3"
-    program.write_text(PYTHON3)
-    program.chmod(0o755)
+    hub = create_tutorial_project(tmp_path / "words", environ)
     codes = []
-    for command, expected in transcript_steps("".join(code_blocks(PAGE, "console"))):
+    for command, expected in tutorial_steps():
         result = hub.call("sh", "-c", f"exec 2>&1; {command}")
         shown = without_figures(result.out.replace(str(tmp_path), "/home/ada"))
         pattern = output_pattern(without_figures(expected))

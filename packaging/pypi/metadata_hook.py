@@ -12,7 +12,7 @@ from typing import Any
 
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
-_RELATIVE_LINK = re.compile(r"\[([^]]+)\]\((?!https?:|#)([^)]+)\)")
+_RELATIVE_LINK = re.compile(r"(!?)\[([^]]+)\]\((?!https?:|#)([^)]+)\)")
 _PLACEHOLDER = "<url>"
 
 
@@ -45,12 +45,16 @@ def project_urls(url: str) -> dict[str, str]:
 def make_links_absolute(readme: str, url: str) -> str:
     """Return the readme with the address of the repository.
 
-    Without a url, a link to a file becomes its text and the name of the file.
+    Without a url, a link to a file or a picture becomes its text and the name of the file.
     """
     if not url:
         return _RELATIVE_LINK.sub(_describe_file, readme)
-    absolute = _RELATIVE_LINK.sub(lambda match: f"[{match[1]}]({file_url(url, match[2])})", readme)
-    return absolute.replace(_PLACEHOLDER, url)
+
+    def make_absolute(match: re.Match[str]) -> str:
+        address = picture_url(url, match[3]) if match[1] else file_url(url, match[3])
+        return f"{match[1]}[{match[2]}]({address})"
+
+    return _RELATIVE_LINK.sub(make_absolute, readme).replace(_PLACEHOLDER, url)
 
 
 def file_url(url: str, path: str) -> str:
@@ -58,6 +62,11 @@ def file_url(url: str, path: str) -> str:
     return f"{url}/blob/HEAD/{path}"
 
 
+def picture_url(url: str, path: str) -> str:
+    """Return the address of the content of a file: `file_url` leads to a page about the file."""
+    return f"{url}/raw/HEAD/{path}"
+
+
 def _describe_file(match: re.Match[str]) -> str:
-    text, path = match[1], match[2].partition("#")[0]
+    text, path = match[2], match[3].partition("#")[0]
     return text if path in text else f"{text} (`{path}`)"

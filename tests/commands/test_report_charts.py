@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from tests.support.browser import CHROMIUM, run_browser
 from tests.support.hostile_session import create_hostile_session
 from tests.support.hub import Hub
 from tests.support.pages import Page, rows, section
@@ -154,8 +153,6 @@ def test_hostile_texts_in_charts(hub: Hub) -> None:
 
 # --- In a browser ---------------------------------------------------------------------------------
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
-
 
 @pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
 def test_page_in_a_browser(hub: Hub, tmp_path: Path) -> None:
@@ -163,15 +160,7 @@ def test_page_in_a_browser(hub: Hub, tmp_path: Path) -> None:
     create_hostile_session(hub)
     file = hub.top / "page.html"
     assert hub.run("report", "s1", "-o", file).code == 0
-    options = ("--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr")
-    profile = f"--user-data-dir={tmp_path / 'profile'}"
-    done = subprocess.run(
-        [CHROMIUM, *options, profile, "--dump-dom", file.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=True,
-    )
+    done = run_browser(tmp_path / "profile", "--dump-dom", file.as_uri())
     assert "CONSOLE" not in done.stderr
     written, loaded = Page(file.read_text()), Page(done.stdout)
     names = [[each for each in page.elements if each.name != "tbody"] for page in (written, loaded)]

@@ -147,6 +147,10 @@ def test_metadata_without_a_url(packages: Packages) -> None:
     if read_url() == "":
         assert found.get_all("Project-URL") is None
         assert LINK.findall(readme) == []
+        assert (
+            "\n\nTerminal: init, spawn, exec, eval, diff and merge (`docs/pictures/session.svg`)\n"
+            in readme
+        )
         assert "\n- Manual page (`man/git-hub-session.1`): options" in readme
 
 
@@ -173,8 +177,11 @@ def test_metadata_with_a_url(tmp_path: Path, spelling: str) -> None:
     readme = readme_of(found)
     links = LINK.findall(readme)
     assert len(links) > 10
+    pictures = re.findall(r"!\[.*\]\((.*)\)", readme)
+    assert pictures == [f"{URL}/raw/HEAD/docs/pictures/session.svg"]
     for link in [*links, *(url.split(", ")[1] for url in urls)]:
-        assert link == URL or (CHECKOUT / link.removeprefix(f"{URL}/blob/HEAD/")).exists(), link
+        kind = "raw" if link in pictures else "blob"
+        assert link == URL or (CHECKOUT / link.removeprefix(f"{URL}/{kind}/HEAD/")).exists(), link
     assert f"\ngit clone {URL} git-hub-session\n" in readme
     assert "<url>" not in readme
 
