@@ -14,6 +14,7 @@ from git_hub_session.cli.view import (
     relative_path,
     warning_lines,
 )
+from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import (
     agent_name,
     name_in_session,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
         SavedWork,
     )
 
+_MAX_KEPT = 3
+"""The number of kept worktrees and branches in one error."""
 _KINDS = {"work": "uncommitted work", "commits": "unreferenced commits"}
 
 
@@ -120,6 +123,28 @@ class ReportOutput:
         """Return the lines of kept worktrees and branches. Print them even with -q."""
         branches = self.report.branches._replace(archived=())
         return self._branch_lines(self.report._replace(removed=(), branches=branches), style)
+
+    def kept_error(self, done: str) -> HubError:
+        """Return the error with the kept worktrees and branches.
+
+        Args:
+            done: the part of the command that succeeded, such as "agent-1 is merged into 'main'".
+        """
+        names = _branch_names(self.report)
+        kept = {
+            each.branch: (f"was kept in {self._path(each.path)}", each.reason.message)
+            for each in self.report.kept
+        }
+        texts = [f"{names[ref]} {place}: {reason}" for ref, (place, reason) in kept.items()]
+        hints = [each.reason.hint.strip() for each in self.report.kept]
+        for skipped in self.report.branches.skipped:
+            if skipped.branch not in kept:
+                texts.append(f"the branch of {names[skipped.branch]} was kept: {skipped.reason}")
+                hints.append(skipped.hint.strip())
+        left = "; ".join(texts[:_MAX_KEPT]) or "its cleanup is not complete"
+        more = f"; and {len(texts) - _MAX_KEPT} more" if len(texts) > _MAX_KEPT else ""
+        hint = "\n".join(filter(None, dict.fromkeys(hints[:_MAX_KEPT])))
+        return HubError(f"{done}, but {left}{more}", hint=hint)
 
     def _branch_lines(self, report: CleanupReport, style: TerminalStyle) -> list[str]:
         names = _branch_names(report)

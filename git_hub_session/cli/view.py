@@ -112,6 +112,11 @@ class View(ABC):
         return False
 
     @property
+    def unfinished(self) -> HubError | None:
+        """The error of an incomplete change, with the commands that finish it, or None."""
+        return None
+
+    @property
     def next_command(self) -> str:
         """The command that usually follows, such as "eval s1", or ''."""
         return ""

@@ -28,7 +28,7 @@ from git_hub_session.commands._merge.options import (
     UNMEASURED,
     parse_options,
 )
-from git_hub_session.errors import Refused
+from git_hub_session.errors import HubError, Refused
 from git_hub_session.git.ref_names import HEADS, agent_name, short_name
 from git_hub_session.merge.ancestors import archive_ancestors
 from git_hub_session.merge.merge import merge_winner
@@ -170,6 +170,13 @@ class MergeView(View):
             return 1 if self.plan.conflicts else 0
         is_finished = self.result.report.is_finished and self.ancestors.is_finished
         return 0 if is_finished else 1
+
+    @property
+    def unfinished(self) -> HubError | None:
+        if self.result is None or self.report is None or self.exit_code == 0:
+            return None
+        into = short_name(self.plan.into)
+        return self.report.kept_error(f"{self.plan.winner_name} is merged into '{into}'")
 
     @property
     def changed(self) -> bool:

@@ -372,3 +372,51 @@ def test_no_elapsed_time_without_a_terminal(project: Hub) -> None:
     environ = {"GIT_PROGRESS_DELAY": "0"}
     result = project.run(*RUN, "--agent-cmd", WORK, environ=environ)
     assert (result.code, "Running" in result.err) == (0, False)
+
+
+# --- The cleanup after the merge keeps a worktree -------------------------------------------------
+
+LOCKS_INDEX = f"""{WORK}; git commit -qam "$HUB_AGENT"
+test $HUB_AGENT = agent-1 || : >"$(git rev-parse --git-dir)/index.lock" """
+
+
+@pytest.mark.parametrize("option", ["--no-squash", "-q", "--format=json"])
+@types("wait for the git command, or delete {}")
+def test_stale_index_lock_of_an_agent(project: Hub, option: str) -> None:
+    """The merge is done. The message says so, and names what is left."""
+    options = [] if option == "--no-squash" else [option]
+    result = run_agents(project, LOCKS_INDEX, *MEASURE, "--yes", *options)
+    lock = project.top / ".git" / "worktrees" / "agent-2" / "index.lock"
+    quiet = " --quiet" if option == "-q" else ""
+    quiet = " --format json" if option == "--format=json" else quiet
+    delete = f"wait for the git command, or delete {lock}"
+    error = [
+        (
+            "error: agent-1 is merged into 'main', but agent-2 was kept in ../project.hub/s1/agent-2:"
+            " the index is locked: a git command is running or was killed"
+        ),
+        f"hint: {delete}",
+        f"hint: continue with: git hub-session merge --yes{quiet} s1",
+    ]
+    assert (result.code, result.err.splitlines()[-3:]) == (1, error)
+    assert project.git("show", "main:ms") == "ms: 1"
+    assert project.state()["state"] == "merged"
+    lock.unlink()
+    follow_hint(delete)
+    type_commands(project, result.err)
+    assert not (worktrees(project) / "agent-2").exists()
+
+
+def test_hook_that_keeps_a_branch_after_the_merge(project: Hub) -> None:
+    hook = project.top / ".git" / "hooks" / "reference-transaction"
+    agent = f"{WORK}; git commit -qam x"
+    hook.write_text(
+        '#!/bin/sh\ntest "$1" != prepared || ! grep "0\\{40\\} refs/heads/hub/s1/agent-2" >&2\n'
+    )
+    hook.chmod(0o755)
+    result = run_agents(project, agent, *MEASURE, "--yes", "-q")
+    assert result.code == 1
+    start = "error: agent-1 is merged into 'main', but the branch of agent-2 was kept: "
+    assert [line for line in result.err.splitlines() if line.startswith(start)]
+    hook.unlink()
+    type_commands(project, result.err)

@@ -18,6 +18,7 @@ from git_hub_session.cli.view import (
 if TYPE_CHECKING:
     from git_hub_session.cleanup.archive_session import ArchiveResult
     from git_hub_session.cli.cleanup_report import ReportOutput
+    from git_hub_session.errors import HubError
 
 
 class ArchiveView(View):
@@ -31,6 +32,13 @@ class ArchiveView(View):
     @property
     def exit_code(self) -> int:
         return 0 if self.result.is_finished else 1
+
+    @property
+    def unfinished(self) -> HubError | None:
+        if self.exit_code == 0:
+            return None
+        report = self.result.report
+        return self.report.kept_error(f"session {report.session} is not archived")
 
     @property
     def changed(self) -> bool:

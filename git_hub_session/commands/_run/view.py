@@ -114,8 +114,10 @@ class RunView(View):
             return []
         error = self.error
         if error is None:
-            hints = continue_lines(self.continue_commands)
-            error = HubError(f"the run stopped at '{self.failed_step}'", hint="\n".join(hints))
+            error = self.steps[self.failed_step].unfinished
+            error = error or HubError(f"the run stopped at '{self.failed_step}'")
+            hints = [*error.hint.splitlines(), *continue_lines(self.continue_commands)]
+            error.hint = "\n".join(hints)
             error.exit_code = self.exit_code
         best = [f"hint: or merge the best winner so far: {self.alternative}"]
         return [*error_lines(error), *(map(escape_control, best) if self.alternative else [])]
