@@ -55,7 +55,7 @@ def run(context: Context, args: Arguments) -> AdoptView:
     count = project.store.read(sid).config.agent_count or MAX_AGENTS
     source = args.arguments[2] if len(args.arguments) > 2 else ""
     options = AdoptOptions(parse_agent(args.arguments[1], count), source, args.is_set("force"))
-    template = args.value("path") or worktree_template(project)
+    template = args.value("path") or worktree_template(project.settings, project.paths)
     dry_run = args.is_set("dry-run")
     plan = (preview_adopt if dry_run else adopt_work)(sid, project, options)
     path = plan.path

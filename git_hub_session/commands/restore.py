@@ -53,7 +53,7 @@ def run(context: Context, args: Arguments) -> RestoreView:
     agent = args.value("agent")
     count = project.store.read(sid).config.agent_count or MAX_AGENTS
     number, attempt = (0, 0) if agent is None else parse_attempt(agent, count)
-    template = args.value("path") or worktree_template(project)
+    template = args.value("path") or worktree_template(project.settings, project.paths)
     options = RestoreOptions(number, template, attempt)
     dry_run = args.is_set("dry-run")
     result = (preview_restore if dry_run else restore_worktrees)(sid, project, options)

@@ -96,7 +96,7 @@ def _parse_options(context: Context, args: Arguments, session: Session) -> Spawn
         numbers,
         parse_agent(retry, count) if retry is not None else 0,
         commit,
-        args.value("path") or worktree_template(project),
+        args.value("path") or worktree_template(project.settings, project.paths),
         parse_jobs(args),
     )
 

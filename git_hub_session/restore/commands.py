@@ -54,7 +54,9 @@ def _plan_attempt(
 
     if not 1 <= branch.agent <= (session.config.agent_count or branch.agent):
         return None
-    options = RestoreOptions(branch.agent, worktree_template(project), branch.attempt)
+    options = RestoreOptions(
+        branch.agent, worktree_template(project.settings, project.paths), branch.attempt
+    )
     try:
         return next(iter(plan_restore(session, project, options, worktrees).restored), None)
     except (HubError, OSError):

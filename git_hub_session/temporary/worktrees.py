@@ -39,7 +39,9 @@ def eval_worktree_path(sid: SessionId, target: str, project: Project) -> str:
 
     Raise HubError if the path of the agents' worktrees cannot be used.
     """
-    path = worktree_path(worktree_template(project), project.paths, AgentBranch(sid, 1, 1))
+    path = worktree_path(
+        worktree_template(project.settings, project.paths), project.paths, AgentBranch(sid, 1, 1)
+    )
     parent = os.path.realpath(os.path.dirname(path))
     return os.path.join(parent, f".{sid}-{runs.EVAL}-{target}")
 

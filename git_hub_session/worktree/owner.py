@@ -144,7 +144,9 @@ def _recorded_attempt_at(worktree: Worktree, session: Session) -> AgentBranch | 
 def default_paths(branch: AgentBranch, project: Project) -> list[str]:
     """Return a list with the path that `spawn` would use now, or [] if the setting is wrong."""
     try:
-        return [worktree_path(worktree_template(project), project.paths, branch)]
+        return [
+            worktree_path(worktree_template(project.settings, project.paths), project.paths, branch)
+        ]
     except HubError:
         return []
 

@@ -13,7 +13,7 @@ from git_hub_session.util.paths import is_inside
 if TYPE_CHECKING:
     from git_hub_session.git.discovery import RepositoryPaths
     from git_hub_session.git.ref_names import AgentBranch
-    from git_hub_session.session.project import Project
+    from git_hub_session.settings.settings import Settings
 
 
 CHOOSE_PATH_HINT = "choose another --path"
@@ -23,12 +23,12 @@ _OTHER_TEMPLATE = "../{repo}.hub-worktrees/{id}/agent-{n}"
 _PLACEHOLDER = re.compile(r"\{(?:repo|id|n|m)\}")
 
 
-def worktree_template(project: Project) -> str:
+def worktree_template(settings: Settings, paths: RepositoryPaths) -> str:
     """Return the path template for agents' worktrees: hubsession.worktreePath or its default."""
-    found = project.settings.find(WORKTREE_PATH)
+    found = settings.find(WORKTREE_PATH)
     if found.values and not found.is_default:
         return found.values[-1]
-    top = _main_directory(project.paths)
+    top = _main_directory(paths)
     is_taken = _is_repository(os.path.join(os.path.dirname(top), f"{_repository_name(top)}.hub"))
     return _OTHER_TEMPLATE if is_taken else WORKTREE_PATH.default[0]
 

@@ -97,7 +97,9 @@ def test_a_rebase_is_refused_and_can_be_aborted(guarded: Hub) -> None:
     where, tip = guarded.worktree(1), guarded.refs()[REF]
     result = git(guarded, "rebase -q main", where)
     assert result.code != 0
-    assert f"error: no other ref keeps commit {tip} of '{BRANCH}'\n{HINTS}" in result.err
+    assert (
+        f"error: no other ref keeps commit {tip} of '{BRANCH}'\n" + HINTS.format(tip) in result.err
+    )
     assert git(guarded, "rebase --abort", where).code == 0
     assert guarded.git("symbolic-ref", "HEAD", cwd=where) == REF
     assert guarded.refs()[REF] == tip

@@ -42,11 +42,11 @@ def assert_all_refuse(
 ) -> None:
     """Assert that every command fails with git's message and changes no file.
 
-    `completion` has no words instead of an error. `shell-init` reads no repository.
+    `completion` has no words instead of an error. `schema` and `shell-init` read no repository.
     """
     before = repository.stamps()
     for call in select_calls(0):
-        if call.arguments[0] in ("completion", "shell-init"):
+        if call.arguments[0] in ("completion", "schema", "shell-init"):
             continue
         answer = repository.server.call(
             *call.arguments, cwd=repository.project, uid=uid, environ=environ
@@ -64,7 +64,7 @@ def test_repository_of_root(repository: AttackRepository) -> None:
     assert not git_refuses(repository, ALLOWED, NOBODY)
     before = repository.stamps()
     for call in select_calls(0):
-        if call.arguments[0] in ("completion", "guide", "report", "shell-init"):
+        if call.arguments[0] in ("completion", "guide", "report", "schema", "shell-init"):
             continue  # they read a file in the checkout, which may be private
         answer = repository.server.call(
             *call.arguments, cwd=repository.project, uid=NOBODY, environ=ALLOWED

@@ -277,7 +277,8 @@ def test_only_the_enums_of_pygit2_are_plain_integers(hub: Hub) -> None:
         "from git_hub_session.git import libgit2; import enum, signal, sys\n"
         "print({cls.__module__ for cls in libgit2._PlainInteger.__subclasses__()})\n"
         "print(type(signal.SIGINT).__mro__[1] is enum.IntEnum)\n"
-        "print(libgit2.ConfigLevel.LOCAL + 0, libgit2.SortMode(3))"
+        "from pygit2 import enums\n"
+        "print(enums.ConfigLevel.LOCAL + 0, enums.SortMode(3))"
     )
     result = hub.call(PYTHON, "-I", "-S", "-c", f"import sys; sys.path[:] = {sys.path}\n{program}")
     assert result == Result(0, "{'pygit2.enums'}\nTrue\n5 3\n")

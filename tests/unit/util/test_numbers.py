@@ -122,11 +122,12 @@ def test_no_other_module_parses_integers_from_text() -> None:
         ("git.diff", "int(entry.filemode)"),
         ("stash.create", "int(mode, 8)"),
         ("stash.create", "int(stage)"),
-        ("system.procfs", "int(match[1], 8)"),
+        ("util.mounts", "int(match[1], 8)"),
         ("system.procfs", "int(match[1], 16)"),  # from the kernel
         ("system.trace", "int(now % 1 * 1000000.0)"),  # a float
         ("system.trace", "int(value)"),  # one digit
         ("util.clock", "int(seconds)"),  # a float
+        ("watch.table", "int(self.scroll_offset.y)"),  # a float
     }
     package = CHECKOUT / "git_hub_session"
     calls = {
