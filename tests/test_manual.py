@@ -314,6 +314,7 @@ def test_commands_in_displays_can_be_copied() -> None:
     assert [line for display in displays for line in re.findall(r"'|(?<!\\)-(?!>)", display)] == []
 
 
+@pytest.mark.slow
 def test_the_examples_work(hub: Hub) -> None:
     session, aliases, notify, hook, swap, script, restore = examples()
     hub.commit(hub.top, "speed", "9\n", "base")

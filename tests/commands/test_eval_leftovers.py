@@ -100,6 +100,7 @@ def test_daemon_of_a_parallel_command_goes_on(hub: Hub) -> None:
     assert [is_alive(int(file.read_text())) for file in (first, second)] == [False, False]
 
 
+@pytest.mark.slow
 def test_process_that_ignores_the_first_signal_is_killed(hub: Hub) -> None:
     create_measurable_session(hub, "ms: 1\n")
     pids = hub.top.parent / "pids"
@@ -137,6 +138,7 @@ def test_process_of_another_run_is_not_ended(hub: Hub) -> None:
             process.wait()
 
 
+@pytest.mark.slow
 def test_process_that_the_time_limit_ends_is_no_leftover(hub: Hub) -> None:
     create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
     command = "cat ms; test $HUB_AGENT = agent-2 || { setsid sleep 600 & echo $! >../pid; wait; }"

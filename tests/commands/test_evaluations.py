@@ -261,6 +261,7 @@ def test_lines_with_unknown_content(hub: Hub) -> None:
     assert all(char == "\n" or char.isprintable() for char in result.out)
 
 
+@pytest.mark.slow
 def test_log_that_is_too_long_to_read(hub: Hub) -> None:
     """The newest entries are shown, with a warning."""
     create_measurable_session(hub, "ms: 7\n")

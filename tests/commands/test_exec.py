@@ -174,6 +174,7 @@ def test_server_in_another_session_is_ended(running_session: Hub) -> None:
     assert hub.run("eval", *measure, "s1").code == 0
 
 
+@pytest.mark.slow
 def test_timeout_ends_all_processes(running_session: Hub) -> None:
     """One process ignores SIGTERM, and one has left the process group."""
     script = (

@@ -40,6 +40,7 @@ def test_daemon_of_a_parallel_command_goes_on(running_session: Hub) -> None:
     assert [is_alive(int(file.read_text())) for file in (first, second)] == [False, False]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "limit", "code"), [("TERM", "100s", 0), ("KILL", "100s", 1), ("STOP", "2s", 1)]
 )

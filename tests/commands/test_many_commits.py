@@ -71,6 +71,7 @@ def test_detached_worktree(hub: Hub) -> None:
     assert_kept(hub, RESCUE, commits)
 
 
+@pytest.mark.slow
 def test_more_commits_than_one_commit_can_have_parents(hub: Hub) -> None:
     worktree = hub.session("s1", agents=1).worktree(1)
     hub.commit(worktree, "work", "work\n")

@@ -170,6 +170,7 @@ def test_the_reason_of_an_invalid_post(content: bytes, text: str | None, reason:
 # Numbers
 
 
+@pytest.mark.slow
 def test_50_parallel_posts_have_unique_numbers(hub: Hub, board: Board) -> None:
     """50 processes print different numbers, and no post replaces another post."""
     calls = [

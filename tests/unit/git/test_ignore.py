@@ -164,6 +164,7 @@ def test_a_pattern_that_could_backtrack_exponentially(pattern: bytes, path: byte
     assert not rules.is_ignored(path + b"c")
 
 
+@pytest.mark.slow
 def test_deep_directories() -> None:
     """The path has more components than Python's recursion limit."""
     deep = b"a/" * 1200

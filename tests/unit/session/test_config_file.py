@@ -78,6 +78,7 @@ def is_one_printable_line(text: str) -> bool:
     return text.isprintable() and not {*text} & {"\ufffe", "\uffff"}
 
 
+@pytest.mark.slow
 @many_examples(250)
 @given(values)
 def test_read_returns_the_written_values(config: dict[str, str]) -> None:

@@ -144,6 +144,7 @@ def worktree_path(hub: Hub, agent: int) -> Path:
     return hub.top.parent / "project.hub" / "s1" / f"agent-{agent}"
 
 
+@pytest.mark.slow
 def test_the_trace_of_a_session_from_init_to_merge(hub: Hub) -> None:
     run_traced(hub, "init", "-q", "--id", "s1", "--task", "Faster", "--agents", "2")
     worktrees = str(hub.top.parent / "project.hub")
@@ -174,6 +175,7 @@ def test_the_trace_of_a_session_from_init_to_merge(hub: Hub) -> None:
     assert f"update refs/heads/main {tip} {base}" in [line.text for line in merged]
 
 
+@pytest.mark.slow
 def test_cleanup_and_restore_are_traced_file_by_file(hub: Hub) -> None:
     hub.session("s1", agents=2)
     (hub.worktree(1) / "sub" / "my new").write_text("new\n")
@@ -321,6 +323,7 @@ def test_a_signal_that_ends_the_process_is_traced(hub: Hub, tmp_path: Path) -> N
     ]
 
 
+@pytest.mark.slow
 def test_each_audit_event_has_a_formatter() -> None:
     """The package raises the same events that the trace formats."""
     raised = {
