@@ -34,7 +34,7 @@ def create_tutorial_project(
     Args:
         times: the shell script that sets `ms`. It replaces the time that the benchmark prints.
     """
-    hub = new_hub(top, environ)
+    hub = new_hub(top, environ, through_git=True)
     words, bench = code_blocks(PAGE, "python")
     (hub.top / "words.py").write_text(words)
     (hub.top / "bench.py").write_text(bench)
