@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Container, Mapping
 from enum import Enum
-from types import TracebackType
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.errors import HubError
@@ -57,12 +56,7 @@ class Run:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._directory.close()
 
     def create_log(self, agent: str) -> int:
@@ -116,8 +110,7 @@ def find_log(session_path: str, run: str, agent: str) -> str:
 
 def active_runs(session: SafeDirectory, kind: str) -> list[str]:
     """Return the names of the active runs of `kind`, oldest first, or raise Damaged."""
-    runs = _all_runs(session, kind)
-    return [name for name, is_active in runs.items() if is_active]
+    return [name for name, is_active in _all_runs(session, kind).items() if is_active]
 
 
 def _all_runs(session: SafeDirectory, kind: str) -> dict[str, bool]:
