@@ -65,7 +65,7 @@ class Candidate(NamedTuple):
     """The reason that git cannot merge the tip, or ''."""
     has_conflicts: bool = False
     unsupported_setting: str = ""
-    """The name of the setting with which an old git cannot merge the tip, or ''."""
+    """The name of the setting that prevents the merge of the tip, or ''."""
     last_attempt: int = 0
     """The last attempt of the agent, or 0 if it is this one."""
     is_one_of_several: bool = False

@@ -16,13 +16,13 @@ from git_hub_session.git.process import GitTooOld
 from git_hub_session.git.ref_names import HEADS
 from git_hub_session.session.agents import base_now, find_base_commit
 from git_hub_session.session.model import CONFLICTS
-from git_hub_session.util.shell import quote_word
 from git_hub_session.util.text import quote_list
 from git_hub_session.worktree.checkouts import find_checkout
 from git_hub_session.worktree.merge_tree import (
     StrategyOptionsNotSupported,
     TreeOptions,
     merge_trees,
+    overriding_setting,
     parse_tree_options,
     resolve_commands,
 )
@@ -102,6 +102,8 @@ def baseline_commit(session: Session, project: Project, objects: NewObjects) -> 
         return start
     branch = session.config.base_branch
     options = _read_tree_options(branch, project)
+    if options.unsupported[0]:
+        raise _baseline_error(f"'{branch}' cannot be merged {_refused_setting(options)}")
     try:
         merge = merge_trees(project, base, start, options, objects=objects.directory)
     except StrategyOptionsNotSupported as error:
@@ -130,7 +132,7 @@ def merge_notes(candidates: Sequence[Candidate], session: Session) -> list[str]:
             command = _resolve_command(candidate, session)
             notes.append(f"{candidate.name} {candidate.merge_problem} (to resolve: {command})")
         elif candidate.unsupported_setting:
-            setting = quote_word(f"{candidate.unsupported_setting}=")
+            setting = overriding_setting(candidate.unsupported_setting)
             command = f"git -c {setting} hub-session eval {session.id}"
             notes.append(f"{candidate.name} {candidate.merge_problem} (without it: {command})")
     return notes
@@ -163,6 +165,9 @@ def _with_merged_commit(
     candidate: Candidate, base: str, options: TreeOptions, project: Project, objects: NewObjects
 ) -> Candidate:
     tip = candidate.commit
+    if options.unsupported[0]:
+        problem = f"cannot be merged {_refused_setting(options)}"
+        return candidate._replace(merge_problem=problem, unsupported_setting=options.unsupported[0])
     if project.repo.is_ancestor(tip, base):
         return candidate
     try:
@@ -181,6 +186,11 @@ def _with_merged_commit(
         return candidate._replace(merge_problem=problem, has_conflicts=True)
     commit = _commit_merge(merge.tree, [base, tip], project, objects)
     return candidate._replace(merged_commit=commit)
+
+
+def _refused_setting(options: TreeOptions) -> str:
+    name, value = options.unsupported
+    return f"with {name}='{value}'"
 
 
 def _commit_merge(tree: str, parents: Sequence[str], project: Project, objects: NewObjects) -> str:

@@ -11,8 +11,15 @@ from git_hub_session.git.config import is_true
 from git_hub_session.git.ref_names import short_name
 from git_hub_session.merge.hooks import COMMIT_HOOKS, MERGE_HOOKS, may_have_hooks
 from git_hub_session.merge.options import MergeKind, MergeOptions, merge_command
-from git_hub_session.util.shell import quote_word, split_words
-from git_hub_session.worktree.merge_tree import STRATEGY_OPTION, long_options, tree_settings
+from git_hub_session.util.shell import split_words
+from git_hub_session.worktree.merge_tree import (
+    PULL_STRATEGY,
+    STRATEGIES,
+    STRATEGY_OPTION,
+    long_options,
+    overriding_setting,
+    tree_settings,
+)
 
 if TYPE_CHECKING:
     from git_hub_session.git.ref_names import SessionId
@@ -20,8 +27,6 @@ if TYPE_CHECKING:
     from git_hub_session.worktree.checkouts import Checkout
 
 _CLEANUP_MODES = ("default", "verbatim", "whitespace", "strip", "scissors")
-_STRATEGIES = ("", "ort", "recursive")
-"""The strategies of `git merge-tree`, by their present and their old name."""
 # A signature needs this level of trust if gpg.minTrustLevel is not set (git's merge.c).
 _MIN_TRUST = "marginal"
 
@@ -91,7 +96,7 @@ def read_merge_settings(into: str, checkout: Checkout | None, project: Project) 
     """Return the settings for a merge into the branch `into` (a full ref). Raise GitFailed."""
     paths = project.paths
     values = project.settings_at(*(checkout or (paths.common_dir, paths.main_worktree)))
-    strategy, common_dir = values.get("pull.twohead", ""), paths.common_dir
+    strategy, common_dir = values.get(PULL_STRATEGY, ""), paths.common_dir
     settings = MergeSettings(
         kind=MergeKind.FAST_FORWARD if values.get("merge.ff") == "only" else MergeKind.MERGE,
         cleanup=values.get("commit.cleanup", "default"),
@@ -100,7 +105,7 @@ def read_merge_settings(into: str, checkout: Checkout | None, project: Project) 
         min_trust=values.get("gpg.mintrustlevel", _MIN_TRUST).lower(),
         has_diffstat=values.get("merge.stat", "true") == "compact"
         or is_true(values.get("merge.stat", "true")),
-        unsupported=("", "") if strategy in _STRATEGIES else ("pull.twohead", strategy),
+        unsupported=("", "") if strategy in STRATEGIES else (PULL_STRATEGY, strategy),
         tree_settings=tree_settings(values),
         requires_filters=any(
             name.startswith("filter.") and name.endswith(".required") for name in values
@@ -136,12 +141,9 @@ def _with_options(settings: MergeSettings, name: str, text: str) -> MergeSetting
 def unsupported_error(setting: tuple[str, str], options: MergeOptions, sid: SessionId) -> Refused:
     """Return the error for a setting that asks for a merge that this program cannot make."""
     name, value = setting
-    # `git -c` replaces the value of the setting for this one command.
-    default = "ort" if name == "pull.twohead" else ""
+    command = merge_command(sid, options).removeprefix("git ")
     return Refused(
-        f"cannot merge with {name}='{value}'",
-        hint=f"git -c {quote_word(f'{name}={default}')} "
-        + merge_command(sid, options).removeprefix("git "),
+        f"cannot merge with {name}='{value}'", hint=f"git -c {overriding_setting(name)} {command}"
     )
 
 

@@ -55,6 +55,12 @@ class MergeTreeResult(NamedTuple):
     """The paths that git cannot merge."""
 
 
+PULL_STRATEGY = "pull.twohead"
+"""The setting of the strategy of all merges of two commits."""
+STRATEGIES = ("", "ort", "recursive")
+"""The strategies of `git merge-tree`, by their present and their old name."""
+
+
 class TreeOptions(NamedTuple):
     """The options and the settings of `git merge` for a branch that change the merged tree."""
 
@@ -66,19 +72,39 @@ class TreeOptions(NamedTuple):
     """The options -X of branch.<name>.mergeOptions, without "-X"."""
     merge_options: tuple[str, str] = ("", "")
     """The setting branch.<name>.mergeOptions and its value."""
+    unsupported: tuple[str, str] = ("", "")
+    """A setting with a strategy that `git merge-tree` does not have, and its value, or two ''."""
 
 
 def parse_tree_options(branch: str, values: Mapping[str, str]) -> TreeOptions:
     """Return the options of a merge into the branch (a name), from the settings of git."""
     name = f"branch.{branch}.mergeoptions"
     text = values.get(name, "")
-    prefix = f"{STRATEGY_OPTION}="
-    options = tuple(
-        word.removeprefix(prefix)
-        for word in long_options(split_words(text) or ())
-        if word.startswith(prefix) and word != prefix
-    )
-    return TreeOptions(branch, tree_settings(values), options, (name, text))
+    words = split_words(text)
+    long = list(long_options(words or ()))
+    options = tuple(filter(None, _with_values(STRATEGY_OPTION, long)))
+    unsupported = ("", "")
+    if words is None or not {*_with_values("--strategy", long)}.issubset(STRATEGIES):
+        unsupported = (name, text)
+    elif values.get(PULL_STRATEGY, "") not in STRATEGIES:
+        unsupported = (PULL_STRATEGY, values[PULL_STRATEGY])
+    if values.get("merge.ff") == "only" or "--ff-only" in long:
+        unsupported = ("", "")  # a fast-forward has no strategy
+    return TreeOptions(branch, tree_settings(values), options, (name, text), unsupported)
+
+
+def _with_values(option: str, words: Sequence[str]) -> Iterator[str]:
+    """Yield the values of an option among options in their long form."""
+    for word in words:
+        name, _, value = word.partition("=")
+        if name == option:
+            yield value
+
+
+def overriding_setting(name: str) -> str:
+    """Return the argument of `git -c` that replaces the setting `name` of a strategy."""
+    default = "ort" if name == PULL_STRATEGY else ""
+    return quote_word(f"{name}={default}")
 
 
 def long_options(words: Sequence[str]) -> Iterator[str]:

@@ -233,6 +233,48 @@ def test_strategy_options_of_the_base_branch(hub: Hub, options: str, metric: int
     assert hub.git("rev-parse", "main^{tree}") == tree
 
 
+@types("git -c {} hub-session eval {}")
+@pytest.mark.parametrize("is_moved", [True, False])
+@pytest.mark.parametrize(
+    ("name", "value", "replacement"),
+    [
+        ("branch.main.mergeoptions", "--no-edit -s ours", ""),
+        ("branch.main.mergeoptions", "-s ort --strategy=octopus", ""),
+        ("branch.main.mergeoptions", "'open", ""),
+        ("pull.twohead", "ours", "ort"),
+    ],
+)
+def test_strategy_that_merge_refuses(
+    hub: Hub, name: str, value: str, replacement: str, is_moved: bool
+) -> None:
+    """The measured merge would not be the one that `merge` makes: it makes none."""
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+    if is_moved:
+        hub.commit(hub.top, "later", "x\n")
+    hub.git("config", name, value)
+    result = hub.run("eval", *MEASURE, "s1")
+    problem = f"cannot be merged with {name}='{value}'"
+    command = f"git -c {name}={replacement} hub-session eval s1"
+    lines = [f"warning: agent-{n} {problem} (without it: {command})\n" for n in (1, 2)]
+    assert (result.code, result.err) == (1, "".join(lines))
+    assert {row[1:] for row in recorded_ranks(hub).values()} == {(None, problem)}
+    assert hub.call("sh", "-c", f"{command} {' '.join(map(repr, MEASURE))}").code == 0
+    follow_hint(command)
+    assert recorded_ranks(hub)["agent-1"] == (1, 1, "")
+    refused = hub.run("merge", "--yes", "s1")
+    assert refused.err.startswith(f"error: cannot merge with {name}='{value}'\n")
+
+
+def test_strategy_without_a_merge_commit(hub: Hub) -> None:
+    """`merge` fast-forwards, so the strategy does not count."""
+    create_measurable_session(hub, "ms: 1\n")
+    hub.git("config", "pull.twohead", "ours")
+    hub.git("config", "merge.ff", "only")
+    assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert hub.git("show", "main:ms") == "ms: 1"
+
+
 def test_strategy_options_of_a_merged_baseline(hub: Hub) -> None:
     """The agents start from a winner that is merged with the base branch."""
     create_measurable_session(hub, "ms: 1\n")
