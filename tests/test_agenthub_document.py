@@ -129,6 +129,7 @@ def test_calls_of_the_scripts_have_the_same_output(hub: Hub) -> None:
         "status --session s1": "status s1",
         "--status --session s1": "status s1",
         "log --graph --session s1": "log --graph s1",
+        "log --frontier --session s1": "log --frontier s1",
         "list --limit 1": "list -n 1",
         "diff --session s1 --diff-summary agent-1": "diff --stat s1 agent-1",
         "eval --session s1 --eval-cmd true --metric ms --direction lower -n": (

@@ -51,6 +51,12 @@ def test_status_starts_no_process(hub: Hub) -> None:
     assert heavy(loaded(hub, "status", "s1")) == ["pygit2"]
 
 
+def test_frontier_starts_no_process(hub: Hub) -> None:
+    hub.session(agents=2)
+    hub.commit(hub.worktree(2), "file", "better\n")
+    assert heavy(loaded(hub, "log", "--frontier")) == ["pygit2"]
+
+
 def test_cleanup_of_clean_worktrees_starts_no_process(hub: Hub) -> None:
     hub.session(agents=2)
     hub.commit(hub.worktree(2), "file", "better\n")

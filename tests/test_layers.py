@@ -125,6 +125,7 @@ LATE_IMPORTS = {
     ("commands._status.view", "lineage.parent"),
     ("commands.status", "commands._status.short"),
     ("commands.status", "commands._status.view"),
+    ("commands.log", "commands._log.frontier"),
     ("commands.log", "commands._log.graph"),
     ("commands.watch", "watch.screen"),
     ("git.discovery", "git.hidden_hub"),

@@ -1,4 +1,4 @@
-"""git hub-session log: show the state changes or the evaluations of a session."""
+"""git hub-session log: show the state changes, the evaluations or the attempts of a session."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ USAGE = Usage(
     (
         Option("--evaluations", "show all recorded evaluations"),
         Option("--graph", "show the commits of all attempts as a graph"),
+        Option("--frontier", "show the attempts that no other attempt contains"),
         QUIET,
         *FORMAT,
     ),
@@ -52,9 +53,13 @@ USAGE = Usage(
 
 
 def run(context: Context, args: Arguments) -> View:
-    """Return the history or the evaluations of the session, or show the commits of its attempts."""
-    if args.is_set("graph"):
-        _check_graph_options(args)
+    """Return the history, the evaluations, the graph or the frontier of a session."""
+    _check_options(args)
+    if args.is_set("frontier"):
+        from git_hub_session.commands._log.frontier import read_frontier
+
+        wanted = None if args.argument is None else context.find_session(args.argument)
+        return read_frontier(wanted, context.project)
     sid = context.find_session(args.argument)
     if args.is_set("graph"):
         from git_hub_session.commands._log.graph import read_graph
@@ -70,10 +75,13 @@ def run(context: Context, args: Arguments) -> View:
         return EvaluationsView(sid, read_evaluations(directory), now)
 
 
-def _check_graph_options(args: Arguments) -> None:
-    """Raise UsageError for an option that has no effect on the output of git."""
-    if args.is_set("evaluations"):
-        raise UsageError("--graph and --evaluations exclude each other")
+def _check_options(args: Arguments) -> None:
+    """Raise UsageError for options that exclude each other, or have no effect on git's output."""
+    given = [name for name in ("graph", "evaluations", "frontier") if args.is_set(name)]
+    if len(given) > 1:
+        raise UsageError(f"--{given[0]} and --{given[1]} exclude each other")
+    if not args.is_set("graph"):
+        return
     if args.is_set("z") or args.value("format") not in (None, "text"):
         raise UsageError("--graph has only text output")
 

@@ -96,6 +96,7 @@ def _play_session(reader: Reader) -> None:
     reader.read("board", "post", "results", "-m", "text", cwd=worktree)
     reader.read("board")
     reader.read("board", "read", "results")
+    reader.read("board", "create", "ideas")
     reader.read("guide", cwd=worktree)
     reader.read("eval", "--here", "--eval=cat ms", cwd=worktree)
     reader.read("eval", "s1", "--eval=cat ms")
@@ -122,6 +123,7 @@ def _end_session(reader: Reader) -> None:
     reader.read("restore", "s1", code=1)
     reader.read("prune", "--older-than", "0s", "-n")
     assert reader.read("log", "r1-r2")["ancestors"]
+    assert reader.read("log", "--frontier", "r1-r2")["sessions"][0]["ancestors"]
     hub.session("s2")
     reader.read("delete", "s2")
 

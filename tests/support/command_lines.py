@@ -24,6 +24,7 @@ _READ_ONLY = (
     "status",
     "status --short",
     "log s1",
+    "log --frontier",
     "board",
     "board read results",
     "board read results --max-count 1",
