@@ -182,6 +182,9 @@ class MetricRunner:
             metric_command.command, ready, self._count_run, timeout=metric_command.timeout
         )
         self._runner.keep_changes(ready, before)
+        # A temporary worktree is reset. In place, the run may have measured another commit.
+        in_place = [target for target in ready if target.worktree is None]
+        moved = find_moved_heads(in_place, self._project)
         for target in ready:
             result = results[target.name]
             self.longest_run = max(self.longest_run, result.result.seconds)
@@ -189,6 +192,8 @@ class MetricRunner:
                 outcomes[target.name] = self._read_result(target, result, stamps.get(target.name))
             except MetricNotFound as error:
                 outcomes[target.name] = _failed_measurement(str(error), result)
+            if target.name in moved:
+                outcomes[target.name] = Measurement((), moved[target.name])
         return outcomes
 
     def _count_run(self) -> None:

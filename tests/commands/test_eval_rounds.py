@@ -147,3 +147,16 @@ def test_run_in_place_that_checks_out_another_commit(hub: Hub) -> None:
     assert result.code == 1
     reason = "cannot be measured: its HEAD is detached from 'hub/s1/agent-1/attempt-1'"
     assert recorded_ranks(hub) == {"agent-1": (1, None, reason)}
+
+
+@pytest.mark.parametrize("options", [(), ("--repeat=3",), ("--allow-failures=1",)])
+def test_last_run_in_place_moves_head(hub: Hub, options: tuple[str, ...]) -> None:
+    """The value may be that of another commit. No later run finds it."""
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+    move = "test $(wc -l <../runs) -lt $RUNS || git switch -q -c other"
+    command = f"cat ms; test $HUB_AGENT = agent-2 || {{ echo x >>../runs; {move}; }}"
+    hub.environ["RUNS"] = "3" if "--repeat=3" in options else "1"
+    result = hub.run("eval", *MEASURE, "--eval", command, "--in-place", *options, "s1")
+    assert result.code == 0
+    reason = "cannot be measured: another branch is checked out: 'other'"
+    assert recorded_ranks(hub) == {"agent-1": (2, None, reason), "agent-2": (1, 2, "")}
