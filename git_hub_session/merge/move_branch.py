@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
@@ -15,6 +16,8 @@ from git_hub_session.merge.hooks import run_hooks_after_merge
 from git_hub_session.merge.surroundings import git_at_target
 from git_hub_session.system.temporary import temporary_directory
 from git_hub_session.system.tree import path_and_parents
+from git_hub_session.util.move_aside import move_aside_command
+from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.checkouts import find_checkout
 
 if TYPE_CHECKING:
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 _INCOMPLETE = 3
 """The exit status of the script if git has updated only some of the files."""
 
+_BLOCKED = r"error: (Entry|Untracked working tree file) '(.*)' (?:not|would)"
+"""git's message about a file that a merge would overwrite. git is not translated here."""
 _SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "move_branch.sh")
 
 
@@ -186,7 +191,7 @@ def refuse_blocked_update(project: Project, plan: MergePlan, objects: str) -> No
             with suppress(GitFailed):  # It lists the changed files.
                 git.run(["update-index", "-q", "--refresh"])
             try:
-                git.run(command)
+                git.run(command, environ={"GIT_TEXTDOMAINDIR": os.devnull})
             except GitFailed as error:
                 raise _update_error(Refused, checkout, plan.into, error) from None
 
@@ -205,9 +210,20 @@ def _copy_index(source: str, target: str) -> None:
 def _update_error(
     kind: type[Refused | IncompleteUpdate], checkout: Checkout, ref: str, error: GitFailed
 ) -> HubError:
+    message = f"git cannot update '{checkout.path}', where '{short_name(ref)}' is checked out"
+    blocked = re.match(_BLOCKED, error.stderr)
+    if blocked is None or kind is IncompleteUpdate:
+        return kind(message, hint=error.stderr.strip())
+    path = blocked[2]
+    if blocked[1] == "Entry":
+        stash = f"git -C {quote_word(checkout.path)} stash"
+        return kind(
+            f"{message}: '{path}' has local changes",
+            hint=f"commit the changes there, or: {stash}",
+        )
     return kind(
-        f"git cannot update '{checkout.path}', where '{short_name(ref)}' is checked out",
-        hint=error.stderr.strip(),
+        f"{message}: '{path}' is not tracked",
+        hint=move_aside_command(os.path.join(checkout.path, path)),
     )
 
 

@@ -153,11 +153,14 @@ def test_local_changes_that_the_merge_would_overwrite(hub: Hub, kind: str) -> No
     before = protected_state(hub)
     result = hub.run("merge", "--yes", "s1")
     assert (result.code, result.out) == (1, preview_text(hub))
-    message = f"git cannot update '{hub.top}', where 'main' is checked out"
+    problem = "'new' is not tracked" if kind == "untracked" else "'file' has local changes"
+    message = f"git cannot update '{hub.top}', where 'main' is checked out: {problem}"
+    hint = f"commit the changes there, or: git -C {hub.top} stash"
+    if kind == "untracked":
+        hint = f"mv {hub.top}/new {hub.top}/new.other"
     if kind == "ignored":
-        message = f"the merge would overwrite ignored files in '{hub.top}'"
-    assert result.err.startswith(f"error: {message}\nhint: ")
-    assert name in result.err.partition("hint: ")[2]
+        message, hint = f"the merge would overwrite ignored files in '{hub.top}'", "new"
+    assert result.err == f"error: {message}\nhint: {hint}\n"
     assert hub.run("merge", "-n", "s1") == result
     assert protected_state(hub) == before
 

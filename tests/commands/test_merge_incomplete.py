@@ -139,7 +139,7 @@ def test_untracked_file_with_the_new_content(hub: Hub) -> None:
     (hub.top / "new").write_text("2\n")
     before = protected_state(hub)
     result = hub.run(*MERGE)
-    assert (result.code, "would be overwritten by merge" in result.err) == (1, True)
+    assert (result.code, "'new' is not tracked\n" in result.err) == (1, True)
     assert protected_state(hub) == before
     assert (hub.top / "new").read_text() == "2\n"
 

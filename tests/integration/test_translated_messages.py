@@ -56,6 +56,17 @@ def test_merge_into_files_with_new_times(hub: Hub, german: dict[str, str]) -> No
     assert (git_status(hub), (hub.top / "new").read_text()) == ("## main", "2\n")
 
 
+@pytest.mark.parametrize("option", ["-n", "--yes"])
+def test_merge_into_changed_files(hub: Hub, german: dict[str, str], option: str) -> None:
+    """git's message names the file. This program says what to do."""
+    create_evaluated_session(hub)
+    (hub.top / "file").write_text("mine\n")
+    result = hub.run("merge", "-q", option, "s1", environ=german)
+    message = f"git cannot update '{hub.top}', where 'main' is checked out"
+    hint = f"commit the changes there, or: git -C {hub.top} stash"
+    assert result == Result(1, "", f"error: {message}: 'file' has local changes\nhint: {hint}\n")
+
+
 @pytest.mark.parametrize("command", [("merge", "-q", "--yes"), ("archive", "-q")])
 def test_reference_transaction_hook(
     hub: Hub, german: dict[str, str], command: tuple[str, ...]
