@@ -271,7 +271,7 @@ def _refuse_if_occupied(
         _refuse_if_branch_deleted(branch, worktrees)
         _refuse_if_branch_left(path, branch, worktrees, project)
         raise Refused(*occupied_reason(path, branch, worktrees, project))
-    unwritable = unwritable_reason(path, project.paths.common_dir)
+    unwritable = unwritable_reason(path, project.paths.common_dir, branch.ref)
     if unwritable:
         raise Refused(*unwritable)
 

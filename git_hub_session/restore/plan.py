@@ -230,7 +230,8 @@ def _plan_one(
     elif not can_create_at(path):
         return RestoreFailure(branch, *occupied_reason(path, branch, worktrees, project))
     else:
-        unwritable = unwritable_reason(path, project.paths.common_dir)
+        new_ref = branch.ref if item.archive else ""
+        unwritable = unwritable_reason(path, project.paths.common_dir, new_ref)
         if unwritable:
             return RestoreFailure(branch, *unwritable)
     unreadable = _unreadable_rescue(branch, record, project)

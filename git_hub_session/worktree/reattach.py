@@ -158,19 +158,29 @@ def _restore_head_command(worktree: Worktree, branch: AgentBranch, tip: str) -> 
     return write_file_command(last_commit, head)
 
 
-def unwritable_reason(path: str, common_dir: str) -> tuple[str, str] | None:
+def unwritable_reason(path: str, common_dir: str, new_ref: str) -> tuple[str, str] | None:
     """Return why no worktree can be created at `path`, with a hint, or None if it can be.
 
     Args:
         common_dir: the git dir of the repository, in which git creates that of the worktree.
+        new_ref: the full ref of the branch to create, or '' if it exists.
     """
     git_dirs = os.path.join(common_dir, "worktrees")
     for problem in find_unwritable(git_dirs if os.path.lexists(git_dirs) else common_dir):
         return f"cannot create a git dir in '{problem.path}': {problem.reason}", problem.hint
-    parent = os.path.dirname(path)
-    while not os.path.lexists(parent):
-        parent = os.path.dirname(parent)
+    files = [f"{common_dir}/{new_ref}", f"{common_dir}/logs/{new_ref}"] if new_ref else []
+    for problem in find_unwritable(*map(_nearest_directory, files)):
+        return f"cannot create a branch in '{problem.path}': {problem.reason}", problem.hint
+    parent = _nearest_directory(path)
     for problem in find_unwritable(parent):
         message = f"cannot create a worktree in '{parent}': {problem.reason}"
         return message, problem.access_command or CHOOSE_PATH_HINT
     return None
+
+
+def _nearest_directory(path: str) -> str:
+    """Return the nearest directory above `path` that exists."""
+    parent = os.path.dirname(path)
+    while not os.path.lexists(parent):
+        parent = os.path.dirname(parent)
+    return parent

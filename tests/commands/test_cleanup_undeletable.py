@@ -337,3 +337,35 @@ def test_git_dirs_below_an_immutable_directory(hub: Hub) -> None:
         assert f"{message}\nhint: {hint}\n" in restored.err
         type_hint(hub, hint)
         assert hub.run("restore", "-q", "s1").code == 0
+
+
+@types("{}chattr -{} {}")
+@pytest.mark.parametrize("directory", ["refs/heads/hub", "logs/refs/heads/hub", "refs/heads"])
+def test_branches_below_an_immutable_directory(hub: Hub, directory: str) -> None:
+    """`spawn` and `restore` name the directory of the branches, and change nothing."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
+    branches = hub.top / ".git" / directory
+    branches.mkdir(exist_ok=True)
+    message = f"cannot create a branch in '{branches}': it is immutable"
+    hint = f"chattr -i {branches}"
+    before = hub.refs()
+    with immutable(branches):
+        spawned = hub.run("spawn", "s1")
+        assert (spawned, hub.refs()) == (Result(1, "", f"error: {message}\nhint: {hint}\n"), before)
+    assert hub.run("spawn", "-q", "s1").code == 0
+    hub.run("archive", "-q", "s1")
+    with immutable(branches):
+        restored = hub.run("restore", "s1")
+        assert restored.code == 1
+        assert f"{message}\nhint: {hint}\n" in restored.err
+        type_hint(hub, hint)
+        assert hub.run("restore", "-q", "s1").code == 0
+
+
+def test_worktree_of_a_branch_below_an_immutable_directory(hub: Hub) -> None:
+    """The branch exists, so nothing is created there."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
+    hub.run("spawn", "-q", "s1")
+    hub.run("cleanup", "-q", "s1")
+    with immutable(hub.top / ".git" / "refs" / "heads" / "hub"):
+        assert hub.run("restore", "-q", "s1").code == 0
