@@ -94,13 +94,24 @@ def session_archived_attempts(session: Session, refs: Mapping[str, str]) -> dict
     return attempts
 
 
-def attempt_refs(session: Session, repo: GitRepo) -> dict[AgentBranch, str]:
+def attempt_refs(
+    session: Session, repo: GitRepo, names: Sequence[str] | None = None
+) -> dict[AgentBranch, str]:
     """Return the branch or the archive of each attempt that has one.
 
     A branch has precedence.
+
+    Args:
+        names: all refs of the repository. None to list those of the session: for many sessions
+            that takes long, because each call reads all directories of loose refs.
     """
-    refs = session_archived_attempts(session, archived_refs(session.id, repo))
-    return refs | {branch: branch.ref for branch in attempt_branches(session.id, repo)}
+    heads, archives = branch_prefix(session.id), archive_prefixes(session.id)
+    if names is None:
+        names = repo.refs(heads, *archives)
+    archived = {ref: repo.tip(ref) for ref in names if ref.startswith(archives)}
+    branches = filter(None, [parse_agent_branch(ref) for ref in names if ref.startswith(heads)])
+    refs = session_archived_attempts(session, archived)
+    return refs | {branch: branch.ref for branch in sorted(branches)}
 
 
 def attempt_commits(session: Session, repo: GitRepo) -> dict[AgentBranch, str]:

@@ -18,7 +18,7 @@ from git_hub_session.cli.view import (
     agent_fields,
     make_record,
 )
-from git_hub_session.git.ref_names import attempt_name
+from git_hub_session.git.ref_names import REFS, attempt_name
 from git_hub_session.lineage.parent import find_ancestors, parent_fields
 from git_hub_session.session.attempts import attempt_refs
 from git_hub_session.session.read import UnreadableSession
@@ -61,7 +61,8 @@ def read_frontier(sid: SessionId | None, project: Project) -> FrontierView:
         sessions, unreadable = _read_unfinished(project.store)
     else:
         sessions, unreadable = [project.store.read(sid)], []
-    attempts = {session.id: _read_tips(session, project.repo) for session in sessions}
+    refs = project.repo.refs(REFS)
+    attempts = {session.id: _read_tips(session, project.repo, refs) for session in sessions}
     commits = {tip.oid for tips in attempts.values() for _, tip in tips}
     frontier = find_frontier(commits, project.repo)
     shown = [
@@ -97,9 +98,15 @@ def find_frontier(tips: Collection[str], repo: GitRepo) -> set[str]:
     return {*tips} - {parent for parents in new.values() for parent in parents}
 
 
-def _read_tips(session: Session, repo: GitRepo) -> list[tuple[AgentBranch, Branch]]:
-    """Return the attempts of a session that have a commit, sorted."""
-    refs = attempt_refs(session, repo)
+def _read_tips(
+    session: Session, repo: GitRepo, names: Sequence[str]
+) -> list[tuple[AgentBranch, Branch]]:
+    """Return the attempts of a session that have a commit, sorted.
+
+    Args:
+        names: all refs of the repository.
+    """
+    refs = attempt_refs(session, repo, names)
     tips = [(attempt, repo.branch(ref)) for attempt, ref in sorted(refs.items())]
     return [(attempt, tip) for attempt, tip in tips if tip.oid]
 
