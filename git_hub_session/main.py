@@ -284,10 +284,10 @@ def _with_hint(error: UsageError, command: str) -> UsageError:
 
 
 def _suggest(name: str, known: Sequence[str]) -> str:
-    from difflib import get_close_matches  # slow to import
+    from git_hub_session.util.similar import find_similar
 
-    matches = get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"try '{matches[0]}'" if matches else ""
+    similar = find_similar(name, known)
+    return f"try '{similar}'" if similar else ""
 
 
 def _wants_json(arguments: Sequence[str]) -> bool:

@@ -130,7 +130,7 @@ LATE_IMPORTS = {
     ("commands.watch", "watch.screen"),
     ("git.discovery", "git.hidden_hub"),
     ("git.libgit2", "system.temporary"),
-    ("main", "difflib"),
+    ("main", "util.similar"),
     ("main", "system.trace"),
     ("main", "traceback"),
     ("system.supervision.supervisor", "ctypes"),

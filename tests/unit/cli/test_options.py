@@ -268,6 +268,16 @@ def test_usage_snapshot(hub: Hub) -> None:
         ("list -z --format=text", "-z cannot be used with --format=text"),
         ("list --color=red", "option '--color' expects one of auto, always, never, not 'red'"),
         ("cleanup --forced", "unknown option 'forced'\nhint: try '--force'"),
+        ("eval --only 1", "unknown option 'only'"),  # nothing is like it, not even --color
+        ("diff --onyl", "unknown option 'onyl'"),
+        ("diff --only", "unknown option 'only'\nhint: try '--name-only'"),
+        ("spawn --onyl 1", "unknown option 'onyl'\nhint: try '--only'"),
+        ("run --agent-command x", "unknown option 'agent-command'\nhint: try '--agent-cmd'"),
+        ("run --cmd x", "unknown option 'cmd'\nhint: try '--agent-cmd'"),
+        ("run --time-out 3", "unknown option 'time-out'\nhint: try '--timeout'"),
+        ("run --no-comit", "unknown option 'no-comit'\nhint: try '--no-commit'"),
+        ("run --=x", "unknown option ''"),
+        ("run --- x", "unknown option '-'"),
     ],
 )
 def test_invalid_usage_of_a_command(hub: Hub, command_line: str, message: str) -> None:
