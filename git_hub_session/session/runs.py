@@ -110,18 +110,13 @@ def find_log(session_path: str, run: str, agent: str) -> str:
 
 def active_runs(session: SafeDirectory, kind: str) -> list[str]:
     """Return the names of the active runs of `kind`, oldest first, or raise Damaged."""
-    return [name for name, is_active in _all_runs(session, kind).items() if is_active]
-
-
-def _all_runs(session: SafeDirectory, kind: str) -> dict[str, bool]:
-    """Return the names of all runs of `kind`, oldest first, and which of them are active."""
     try:
         with session.open_child(OUTPUT) as output:
             runs = [name for name in output.names() if _run_number(name, kind)]
             runs.sort(key=lambda name: _run_number(name, kind))
-            return {name: _is_active(output, name) for name in runs}
+            return [name for name in runs if _is_active(output, name)]
     except (FileNotFoundError, NotADirectoryError):
-        return {}
+        return []
 
 
 class RemainingProcesses(NamedTuple):
@@ -148,17 +143,16 @@ def remaining_processes(session: SafeDirectory) -> dict[str, RemainingProcesses]
 
     The kernel ends no process with `exec`. They are found by the variables that `exec` has set.
     """
-    runs = _all_runs(session, EXEC)
-    if all(runs.values()):  # no run has ended
-        return {}
     from git_hub_session.system import procfs
 
     remaining: dict[str, RemainingProcesses] = {}
+    # A user may have deleted the logs of a run: its processes are found without them.
+    active = active_runs(session, EXEC)
     for pid, variables in procfs.environments(("HUB_RUN", "HUB_AGENT")):
         directory, _, run = variables.get("HUB_RUN", "").rpartition("/")
         agent = variables.get("HUB_AGENT", "")
         is_own_run = directory == f"{session.path}/{OUTPUT}" and _run_number(run, EXEC)
-        if is_own_run and agent and not runs.get(run):
+        if is_own_run and agent and run not in active:
             pids = remaining[agent].pids if agent in remaining else ()
             remaining[agent] = RemainingProcesses(run, (*pids, pid))
     return remaining

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -144,6 +145,17 @@ def test_cleanup_after_a_killed_exec(running_session: Hub) -> None:
         assert result.code == 1
         assert f"  in use by process {pid} (sleep) of exec-1, which has ended\n" in result.out
         assert f"agent-1: kept {shown_path(hub.worktree(1))}\n" in result.out
+        assert hub.worktree(1).exists()
+        assert not hub.worktree(2).exists()
+
+
+def test_cleanup_after_a_killed_exec_whose_logs_are_deleted(running_session: Hub) -> None:
+    hub = running_session
+    with killed_exec(hub, "cd /; exec sleep 300", "--agents=1") as pid:
+        shutil.rmtree(hub.directory() / "output")
+        result = hub.run("cleanup", "s1")
+        assert (result.code, result.err) == (1, "")
+        assert f"  in use by process {pid} (sleep) of exec-1, which has ended\n" in result.out
         assert hub.worktree(1).exists()
         assert not hub.worktree(2).exists()
 
