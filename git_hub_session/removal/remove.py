@@ -22,8 +22,8 @@ there, steps 3 to 5 use the directory at its path. The journal tells the next ru
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
@@ -118,10 +118,9 @@ def _remove_group(
             errors[index] = errors[index] or _continue_removal(removal, read_processes)
             show_progress()
         return errors
-    finally:  # a signal: rename the other directories back
+    finally:  # after a signal, rename the other directories back
         for removal in started:
-            with suppress(RemovalFailed, OSError):  # the next run renames this one back
-                removal.close()
+            removal.close()
 
 
 def _continue_removal(
@@ -179,24 +178,39 @@ def _trash_directory(
             f"the trash path of an interrupted removal exists: '{trash}'",
             hint=f"save the files that you need, then: rm -r {quote_word(trash)}",
         )
-    path = _rename_to_trash(worktree, checked, saved)
-    try:
+    with _restore_after_signal(worktree):
+        path = _rename_to_trash(worktree, checked, saved)
         read_processes = yield
         if read_processes is None or path == worktree.path:  # processes can still enter this path
             read_processes = procfs.processes
-        current, scanned = inspect_trash(worktree, path, checked, read_processes)
-    except (OSError, GeneratorExit):
-        restore_directory(worktree, path)
-        raise
-    if current != checked:
-        restore_directory(worktree, path)
-        raise _change_error(checked, current)
+        try:
+            current, scanned = inspect_trash(worktree, path, checked, read_processes)
+        except OSError:
+            restore_directory(worktree, path)
+            raise
+        if current != checked:
+            restore_directory(worktree, path)
+            raise _change_error(checked, current)
     try:
         mark_for_deletion(worktree, path, saved)
     except FileNotFoundError:
         if not is_pruned(worktree):
             raise
     return TrashedDirectory(path, scanned)
+
+
+@contextmanager
+def _restore_after_signal(worktree: Worktree) -> Iterator[None]:
+    """Undo the steps 1 and 2 if a signal or a bug ends the block."""
+    try:
+        yield
+    except _ERRORS:
+        raise  # the block has undone the steps
+    except BaseException:
+        trash = trash_name(worktree)
+        with suppress(RemovalFailed, OSError):  # the next run renames the directory back
+            restore_directory(worktree, trash if os.path.lexists(trash) else worktree.path)
+        raise
 
 
 def _rename_to_trash(worktree: Worktree, checked: Fingerprint, saved: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from tests.support.cleanup import (
     run_restore_commands,
     shown_path,
 )
-from tests.support.hub import PYTHON, Hub, Result, snapshot
+from tests.support.hub import CHECKOUT, PYTHON, Hub, Result, snapshot
 from tests.support.interrupt import DIE, run_with_injected_code
 
 
@@ -425,6 +425,43 @@ def test_signal_while_several_directories_have_their_trash_names(hub: Hub) -> No
     result = run_with_injected_code(hub, "cleanup", "s1", code=code, only="os.rename", nth=3)
     assert result == Result(-15)
     assert {path.name: snapshot(path) for path in parent.iterdir()} == before
+    assert hub.run("cleanup", "s1").out.endswith("Cleaned up 3 worktrees for session s1\n")
+
+
+@pytest.mark.parametrize("moment", ["rename", "scan", "processes"])
+def test_signal_while_a_directory_is_renamed_and_inspected(hub: Hub, moment: str) -> None:
+    """No directory keeps its trash name, and no worktree stays locked."""
+    hub.session("s1", agents=3)
+    parent = hub.worktree(1).parent
+    before = {path.name: snapshot(path) for path in parent.iterdir()}
+    program = f"""
+import os, signal, sys
+sys.path.insert(0, {str(CHECKOUT)!r})
+sys.dont_write_bytecode = True
+from git_hub_session.removal import trash
+from git_hub_session.main import run_and_exit
+
+def rename(source, target):
+    real_rename(source, target)
+    if {moment!r} == "rename":
+        os.kill(os.getpid(), signal.SIGTERM)
+    renamed.append(target)
+
+def stop(event, args):
+    # The first directory is opened, or the processes are read, after the last rename.
+    is_scan = event == "open" and args[0] in renamed
+    is_read = event == "os.listdir" and args[0] == "/proc"
+    if len(renamed) == 3 and (is_scan and {moment!r} == "scan" or is_read and {moment!r} == "processes"):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+real_rename, renamed = os.rename, []
+trash.os.rename = rename
+sys.addaudithook(stop)
+run_and_exit()
+"""
+    assert hub.call(PYTHON, "-c", program, "cleanup", "s1") == Result(-15)
+    assert {path.name: snapshot(path) for path in parent.iterdir()} == before
+    assert "locked" not in hub.git("worktree", "list", "--porcelain")
     assert hub.run("cleanup", "s1").out.endswith("Cleaned up 3 worktrees for session s1\n")
 
 
