@@ -169,17 +169,18 @@ def unwritable_reason(path: str, common_dir: str, new_ref: str) -> tuple[str, st
     for problem in find_unwritable(git_dirs if os.path.lexists(git_dirs) else common_dir):
         return f"cannot create a git dir in '{problem.path}': {problem.reason}", problem.hint
     files = [f"{common_dir}/{new_ref}", f"{common_dir}/logs/{new_ref}"] if new_ref else []
-    for problem in find_unwritable(*map(_nearest_directory, files)):
+    # A branch can be in the place of a directory: git reports it.
+    for problem in find_unwritable(*filter(os.path.isdir, map(_nearest_path, files))):
         return f"cannot create a branch in '{problem.path}': {problem.reason}", problem.hint
-    parent = _nearest_directory(path)
+    parent = _nearest_path(path)
     for problem in find_unwritable(parent):
         message = f"cannot create a worktree in '{parent}': {problem.reason}"
         return message, problem.access_command or CHOOSE_PATH_HINT
     return None
 
 
-def _nearest_directory(path: str) -> str:
-    """Return the nearest directory above `path` that exists."""
+def _nearest_path(path: str) -> str:
+    """Return the nearest path above `path` that exists."""
     parent = os.path.dirname(path)
     while not os.path.lexists(parent):
         parent = os.path.dirname(parent)
