@@ -71,12 +71,14 @@ def _save_approval(context: Context, *texts: str) -> None:
         for text in texts:
             context.project.approvals.approve(text)
     except HubError as error:
-        context.reporter.note(
+        note = (
             "warning: 'git hub-session eval' will ask again, because the approval was not saved:"
             f" {error.message}"
         )
         if error.hint:
-            context.reporter.print_hints([error.hint])
+            context.reporter.note_with_hint(note, error.hint)
+        else:
+            context.reporter.note(note)
 
 
 def ask_approval(

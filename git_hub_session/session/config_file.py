@@ -55,7 +55,7 @@ _LITERAL = (
     r"""(agent_count)[ \t]*:[ \t]+(-?[0-9]+)|(base_branch)[ \t]*:[ \t]+([^\s"'|>]\S*)"""
     r"""|(session_id|created|metric|direction|baseline)[ \t]*:[ \t]+([^\s"'|>][^"']*)"""
 )
-_KEY = r"([A-Za-z_][\w.-]*)[ \t]*:(?:\s|$)"
+_KEY = r"""["']?([A-Za-z_][\w.-]*)["']?[ \t]*:(?:\s|$)"""
 _REQUIRED = {"session_id", "task", "agent_count", "base_branch", "created"}
 _MAX_TRIES = 8  # a command can have lines that look like the line `agent_count:`
 

@@ -8,7 +8,7 @@ A file or a directory that exists is never replaced.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Damaged, HubError, Refused, to_hub_error
@@ -142,15 +142,15 @@ def find_other_hubs(paths: RepositoryPaths, cwd: str) -> list[str]:
     """Return hubs with sessions that no command of this repository reads.
 
     AgentHub's scripts create a hub in their current directory. Look in the directories above `cwd`,
-    in all worktrees, and in the first directories below the main worktree.
+    in all worktrees, and in the first directories below the worktrees.
     """
     from git_hub_session.git.worktrees import linked_worktrees
 
     directories = [os.path.realpath(cwd)]
     while paths.worktree and directories[-1].startswith(f"{paths.worktree}/"):
         directories.append(os.path.dirname(directories[-1]))
-    directories += [worktree.path for worktree in linked_worktrees(paths.common_dir)]
-    directories += _directories_below(paths.main_worktree)
+    tops = [worktree.path for worktree in linked_worktrees(paths.common_dir)]
+    directories += _with_directories_below([*filter(None, [paths.main_worktree]), *tops])
     hubs = [os.path.join(directory, HUB_DIRECTORY) for directory in directories if directory]
     own = os.path.realpath(paths.hub)
     others = [hub for hub in hubs if os.path.realpath(hub) != own and _has_sessions(hub)]
@@ -165,12 +165,13 @@ def _has_sessions(hub: str) -> bool:
         return False
 
 
-def _directories_below(top: str) -> list[str]:
-    """Return the directories below `top`, level by level and at most _MAX_DIRECTORIES.
+def _with_directories_below(tops: Sequence[str]) -> list[str]:
+    """Return `tops` and the directories below, level by level and at most _MAX_DIRECTORIES more.
 
     Skip links, hidden directories and other repositories.
     """
-    directories = [top] if top else []
+    directories = list(tops)
+    limit = len(tops) + _MAX_DIRECTORIES
     for directory in directories:
         try:
             with os.scandir(directory) as entries:
@@ -183,8 +184,8 @@ def _directories_below(top: str) -> list[str]:
                 )
         except OSError:
             continue
-        directories += found[: _MAX_DIRECTORIES - len(directories)]
-    return directories[1:]
+        directories += found[: limit - len(directories)]
+    return directories
 
 
 def create_board(hub: SafeDirectory) -> None:

@@ -502,6 +502,7 @@ def test_id_of_another_repository_approves_nothing(hub: Hub) -> None:
     moved = identity.rename(hub.top.parent / "id")
     identity.symlink_to(moved)
     assert hub.run("eval", "-q", "s1").code == 1
+    assert hub.run("eval", "-q", "--eval", "cat ms", "s1") == Result(0)  # no hint without its note
     result = hub.run("eval", "--eval", "cat ms", "s1")
     assert result.err == (
         "warning: 'git hub-session eval' will ask again, because the approval was not saved:"
@@ -514,6 +515,25 @@ def test_id_of_another_repository_approves_nothing(hub: Hub) -> None:
         assert hub.run("eval", "-q", "s1").code == 1
     identity.unlink()
     assert hub.run("eval", "-q", "--eval", "cat ms", "s1") == Result(0)
+    assert hub.run("eval", "-q", "s1") == Result(0)
+
+
+def test_approval_of_a_copied_or_moved_repository(hub: Hub) -> None:
+    """Links to the repository and its worktrees have the approval. Other paths do not."""
+    create_unapproved_session(hub)
+    assert hub.run("eval", "-q", "--eval", "cat ms", "s1") == Result(0)
+    parent = hub.top.parent
+    (parent / "link").symlink_to(hub.top)
+    hub.git("worktree", "add", "-q", "--detach", parent / "linked")
+    for place in ("link", "linked", hub.top.name):
+        assert hub.run("eval", "-q", "s1", cwd=parent / place) == Result(0)
+    shutil.copytree(hub.top, parent / "copy", symlinks=True)
+    hub.top.rename(parent / "moved")
+    for place in ("copy", "moved"):
+        result = hub.run("eval", "-q", "s1", cwd=parent / place)
+        assert result.code == 1
+        assert "the eval command of session 's1' is not approved: cat ms\n" in result.err
+    (parent / "moved").rename(hub.top)
     assert hub.run("eval", "-q", "s1") == Result(0)
 
 

@@ -18,14 +18,15 @@ def create_other_hub(hub: Hub, directory: Path) -> Path:
     return (hub.top / ".agenthub").rename(directory / ".agenthub")
 
 
-@pytest.mark.parametrize("place", ["sub", "sub/deep/er", "linked worktree"])
+@pytest.mark.parametrize("place", ["sub", "sub/deep/er", "linked worktree", "linked worktree/sub"])
 @pytest.mark.parametrize("is_inside", [True, False])
 def test_other_hub_is_named(hub: Hub, place: str, is_inside: bool) -> None:
     """After the printed command, all commands use it."""
     directory = hub.top / place
-    if place == "linked worktree":
-        directory = hub.top.parent / "linked"
-        hub.git("worktree", "add", "-q", "--detach", directory)
+    if place.startswith("linked worktree"):
+        linked = hub.top.parent / "linked"
+        hub.git("worktree", "add", "-q", "--detach", linked)
+        directory = linked / place.removeprefix("linked worktree").lstrip("/")
     other = create_other_hub(hub, directory)
     cwd = directory if is_inside else hub.top
     message = f"'{other}' has sessions, but it is not the hub of this repository\n"
