@@ -22,6 +22,7 @@ from tests.support.cleanup import (
     removed,
     run_restore_commands,
     saved,
+    shown_path,
 )
 from tests.support.hub import Hub, Result, snapshot
 from tests.support.interrupt import DIE, count_changes, run_with_injected_code, sample
@@ -108,6 +109,31 @@ def test_process_that_enters_the_worktree(hub: Hub, upper: Path) -> None:
         assert hub.run("cleanup", "s1").code == 1
         hook.unlink()
         assert hub.run("cleanup", "-q", "s1") == Result(0)
+
+
+def test_process_that_enters_the_next_worktree(hub: Hub, upper: Path) -> None:
+    """It enters after the processes were read for the first worktree: they are read again."""
+    first, worktree = hub.session("s1", agents=2).worktree(1), hub.worktree(2)
+    pid_file = upper / "pid"
+    code = (
+        f"assert not os.path.exists('{first}/sub/other');"  # the first worktree is being deleted
+        f" p = subprocess.Popen(['sleep', '600'], cwd='{worktree}',"
+        " stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL);"
+        f" open('{pid_file}', 'w').write(str(p.pid))"
+    )
+    before = read_content(hub, worktree)
+    with lower_layer(hub, upper):
+        try:
+            # The cleanup first tries to remove two empty directories.
+            result = run_with_injected_code(hub, "cleanup", "s1", code=code, only="os.rmdir", nth=3)
+            reason = f"in use by process {pid_file.read_text()} (sleep)"
+            kept_lines = f"agent-2: kept {shown_path(worktree)}\n  {reason}\n"
+            assert (result.code, kept_lines in result.out) == (1, True), result
+            assert not first.exists()
+            assert read_content(hub, worktree) == before
+        finally:
+            if pid_file.exists():
+                subprocess.run(["kill", pid_file.read_text()], check=True)
 
 
 def test_killed_at_each_change(hub: Hub, upper: Path) -> None:
