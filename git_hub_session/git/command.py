@@ -301,9 +301,7 @@ class GitAt:
         for parent in parents:
             command += ["-p", parent]
         settings = {"i18n.commitEncoding": "utf-8", **(settings or {})}
-        variables = {**ORIGINAL_OBJECTS, **(environ or {})}
-        output = self.run(command, stdin=message, settings=settings, environ=variables)
-        return output.decode().strip()
+        return self.run(command, stdin=message, settings=settings, environ=environ).decode().strip()
 
     def run_with_locked_ref(
         self, reason: str, script: Sequence[str], ref: str, new: str, old: str
