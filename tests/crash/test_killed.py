@@ -166,7 +166,7 @@ def test_killed_at_any_call(
 def test_undo_of_a_killed_merge_keeps_the_files_of_a_user(hub: Hub) -> None:
     """The undo removes only files that the killed git wrote, and follows no symbolic link."""
     runner = ScenarioRunner(hub, SCENARIOS["merge"])
-    cannot_update = f"error: git cannot update '{hub.top}', where 'main' is checked out\n"
+    cannot_update = f"error: git cannot update '{hub.top}', where 'main' is checked out: "
     # Use the text of the call: its number depends on the number of earlier calls.
     killed = runner.run_traced("all", "git write project/more/new")
     assert killed == Result(137), killed
