@@ -33,7 +33,7 @@ _REASON = "hub-session archive"
 
 
 class ArchivedBranch(NamedTuple):
-    """A branch that is replaced with an archive ref, and with a tag if it has work of its own."""
+    """A branch to replace with an archive ref, and with a tag for a commit outside the base."""
 
     branch: str
     oid: str

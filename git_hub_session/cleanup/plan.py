@@ -122,7 +122,7 @@ def _read_active_runs(sid: SessionId, project: Project) -> _ActiveRuns:
         try:
             running = running_agents(project.store.read(sid), directory)
         except (HubError, OSError):
-            # Without state.json, each agent may be running.
+            # state.json cannot be read, so each agent may be running.
             active = runs.active_runs(directory, runs.EXEC)
             return _ActiveRuns((*everywhere, *(f"{run} is running" for run in active)), {})
     agents = {

@@ -13,7 +13,7 @@ The journal records the last finished step. The next run undoes a removal that w
 before step 4, and finishes one that was interrupted later (see recover.py). The rename is atomic.
 Do not delete at the old path: an interrupted deletion would look like changes of a user.
 
-The steps 1 and 2 are taken for a group of worktrees, and then the running processes are read once.
+Take the steps 1 and 2 for a group of worktrees, and then read the running processes once.
 
 Some file systems cannot rename a directory, such as overlayfs a directory of a lower layer. Only
 there, steps 3 to 5 use the directory at its path. The journal tells the next run so.
@@ -24,7 +24,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, partial
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.git.worktrees import is_pruned
@@ -64,7 +64,8 @@ from git_hub_session.worktree.reason import CONTENTS_CHANGED, DIRECTORY_REMOVED,
 if TYPE_CHECKING:
     from git_hub_session.git.worktrees import Worktree
 
-    _TwoParts = Generator[None, Callable[[], procfs.ProcessList] | None, None]
+    _ReadProcesses = Callable[[], procfs.ProcessList]
+    _TwoParts = Generator[None, _ReadProcesses, None]
 
 # The number of directories that have their trash name at the same time, in one process.
 _GROUP = 8
@@ -112,10 +113,10 @@ def _remove_group(
 ) -> list[Exception | None]:
     started = [_remove_in_two_parts(*removal) for removal in removals]
     try:
-        errors = [_continue_removal(removal, None) for removal in started]
+        errors = [_error_of(partial(next, removal)) for removal in started]
         read_processes = cache(procfs.processes)
         for index, removal in enumerate(started):
-            errors[index] = errors[index] or _continue_removal(removal, read_processes)
+            errors[index] = errors[index] or _error_of(partial(removal.send, read_processes))
             show_progress()
         return errors
     finally:  # after a signal, rename the other directories back
@@ -123,12 +124,10 @@ def _remove_group(
             removal.close()
 
 
-def _continue_removal(
-    removal: _TwoParts, read_processes: Callable[[], procfs.ProcessList] | None
-) -> Exception | None:
-    """Do the next part of a removal, if it has one. Return its error."""
+def _error_of(do_part: Callable[[], None]) -> Exception | None:
+    """Do one part of a removal, if the removal has this part. Return the error, or None."""
     try:
-        removal.send(read_processes)
+        do_part()
     except StopIteration:
         pass
     except _ERRORS as error:
@@ -166,7 +165,7 @@ def _remove_in_two_parts(
 
 def _trash_directory(
     worktree: Worktree, checked: Fingerprint, saved: Sequence[str]
-) -> Generator[None, Callable[[], procfs.ProcessList] | None, TrashedDirectory]:
+) -> Generator[None, _ReadProcesses, TrashedDirectory]:
     """Take the steps 1 to 4. Yield after step 2.
 
     A change leaves the directory at its path. If step 4 raises OSError, the directory keeps
@@ -178,10 +177,10 @@ def _trash_directory(
             f"the trash path of an interrupted removal exists: '{trash}'",
             hint=f"save the files that you need, then: rm -r {quote_word(trash)}",
         )
-    with _restore_after_signal(worktree):
+    with _restore_after_signal(worktree, trash):
         path = _rename_to_trash(worktree, checked, saved)
         read_processes = yield
-        if read_processes is None or path == worktree.path:  # processes can still enter this path
+        if path == worktree.path:  # processes can still enter this path
             read_processes = procfs.processes
         try:
             current, scanned = inspect_trash(worktree, path, checked, read_processes)
@@ -200,14 +199,13 @@ def _trash_directory(
 
 
 @contextmanager
-def _restore_after_signal(worktree: Worktree) -> Iterator[None]:
+def _restore_after_signal(worktree: Worktree, trash: str) -> Iterator[None]:
     """Undo the steps 1 and 2 if a signal or a bug ends the block."""
     try:
         yield
     except _ERRORS:
         raise  # the block has undone the steps
     except BaseException:
-        trash = trash_name(worktree)
         with suppress(RemovalFailed, OSError):  # the next run renames the directory back
             restore_directory(worktree, trash if os.path.lexists(trash) else worktree.path)
         raise

@@ -27,19 +27,15 @@ class UnreadableSession(NamedTuple):
 
 def read_session(directory: SafeDirectory, sid: SessionId) -> Session:
     """Return the session in an open directory, or raise Damaged."""
+    advice = f"fix the file in '{directory.path}'"
     try:
         config = _read_config(directory, "")
-    except Damaged as error:
-        raise Damaged(
-            f"session '{sid}': {error.message}",
-            hint=f"fix the file in '{directory.path}'\nor: git hub-session cleanup {sid}",
-        ) from None
-    try:
+        advice = f"git hub-session doctor --fix {sid}"
         return _read_state(directory, "", sid, config)
     except Damaged as error:
         raise Damaged(
             f"session '{sid}': {error.message}",
-            hint=f"git hub-session doctor --fix {sid}\nor: git hub-session cleanup {sid}",
+            hint=f"{advice}\nor: git hub-session cleanup {sid}",
         ) from None
 
 

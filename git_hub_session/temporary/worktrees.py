@@ -23,7 +23,7 @@ from git_hub_session.util.paths import is_same_path
 from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.locks import EVAL_LOCK
 from git_hub_session.worktree.owner import default_paths
-from git_hub_session.worktree.paths import worktree_path, worktree_template
+from git_hub_session.worktree.paths import default_worktree_path
 from git_hub_session.worktree.reason import Reason
 
 if TYPE_CHECKING:
@@ -39,9 +39,7 @@ def eval_worktree_path(sid: SessionId, target: str, project: Project) -> str:
 
     Raise HubError if the path of the agents' worktrees cannot be used.
     """
-    path = worktree_path(
-        worktree_template(project.settings, project.paths), project.paths, AgentBranch(sid, 1, 1)
-    )
+    path = default_worktree_path(project.settings, project.paths, AgentBranch(sid, 1, 1))
     parent = os.path.realpath(os.path.dirname(path))
     return os.path.join(parent, f".{sid}-{runs.EVAL}-{target}")
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.git.config import parse_git_settings, settings_variables
 from git_hub_session.git.config_files import read_entries
 from git_hub_session.git.environment import ORIGINAL_OBJECTS
@@ -77,34 +77,36 @@ def _replaced_objects(common_dir: str) -> list[str]:
     return sorted(filter(is_object_id, names))
 
 
-def newly_replaced(session: Session, common_dir: str) -> list[str]:
-    """Return the ids of the objects that were not replaced when the settings were recorded."""
+class SettingsChanges(NamedTuple):
+    """The differences between the recorded settings and the present ones."""
+
+    names: Sequence[str] = ()
+    """The sorted names of the settings. The values are left out: they may be secret."""
+    replaced: Sequence[str] = ()
+    """The ids of the objects that are replaced only since the settings were recorded."""
+
+
+def find_changes(session: Session, common_dir: str) -> SettingsChanges:
+    """Return what has changed since `spawn` or `adopt` recorded the settings."""
     if KEY not in session.document:
-        return []
-    recorded = as_texts(as_mapping(session.document[KEY]).get(REPLACED))
-    return [oid for oid in _replaced_objects(common_dir) if oid not in recorded]
-
-
-def changed_settings(session: Session, common_dir: str) -> list[str]:
-    """Return the sorted names of the settings that differ from the recorded ones.
-
-    The values are left out: they may be secret.
-    """
-    if KEY not in session.document:
-        return []
+        return SettingsChanges()
     recorded = as_mapping(session.document[KEY])
     current = read_settings(common_dir)
     names = {*recorded, *current} - {REPLACED}
-    return sorted(name for name in names if recorded.get(name) != current.get(name))
+    known = as_texts(recorded.get(REPLACED))
+    return SettingsChanges(
+        sorted(name for name in names if recorded.get(name) != current.get(name)),
+        [oid for oid in current.get(REPLACED, ()) if oid not in known],
+    )
 
 
 def settings_warnings(session: Session, common_dir: str) -> list[str]:
     """Return the warnings about changed settings and replaced objects of an unfinished session."""
     if session.state in FINISHED:
         return []
-    changed = describe_changed(changed_settings(session, common_dir))
-    replaced = describe_replaced(newly_replaced(session, common_dir))
-    return [*filter(None, [changed, replaced])]
+    changes = find_changes(session, common_dir)
+    warnings = (describe_changed(changes.names), describe_replaced(changes.replaced))
+    return [*filter(None, warnings)]
 
 
 def checkout_warning(session: Session, common_dir: str) -> str:
@@ -112,7 +114,7 @@ def checkout_warning(session: Session, common_dir: str) -> str:
 
     An agent that changes them can change the measurements of all agents.
     """
-    names = changed_settings(session, common_dir)
+    names = find_changes(session, common_dir).names
     return describe_changed(
         [name for name in names if name in _CHECKOUT_NAMES or name.startswith(_FILTERS)]
     )
@@ -123,7 +125,7 @@ def checkout_variables(session: Session, project: Project) -> dict[str, str]:
 
     git then reads no replaced object, and uses each filter as `spawn` recorded it.
     """
-    names = changed_settings(session, project.paths.common_dir)
+    names = find_changes(session, project.paths.common_dir).names
     changed = [name for name in names if name.startswith(_FILTERS)]
     filters = _first_filters(session, changed, project) if changed else {}
     return {**ORIGINAL_OBJECTS, **settings_variables(filters, project.environ)}

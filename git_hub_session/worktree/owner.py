@@ -27,7 +27,7 @@ from git_hub_session.util.json_values import as_text
 from git_hub_session.util.paths import is_same_path
 from git_hub_session.util.text import natural_key
 from git_hub_session.worktree.off_branch import is_same_agent, original_attempt
-from git_hub_session.worktree.paths import worktree_path, worktree_template
+from git_hub_session.worktree.paths import default_worktree_path
 
 if TYPE_CHECKING:
     from git_hub_session.git.worktrees import Worktree
@@ -144,9 +144,7 @@ def _recorded_attempt_at(worktree: Worktree, session: Session) -> AgentBranch | 
 def default_paths(branch: AgentBranch, project: Project) -> list[str]:
     """Return a list with the path that `spawn` would use now, or [] if the setting is wrong."""
     try:
-        return [
-            worktree_path(worktree_template(project.settings, project.paths), project.paths, branch)
-        ]
+        return [default_worktree_path(project.settings, project.paths, branch)]
     except HubError:
         return []
 

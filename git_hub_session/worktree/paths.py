@@ -33,6 +33,14 @@ def worktree_template(settings: Settings, paths: RepositoryPaths) -> str:
     return _OTHER_TEMPLATE if is_taken else WORKTREE_PATH.default[0]
 
 
+def default_worktree_path(settings: Settings, paths: RepositoryPaths, branch: AgentBranch) -> str:
+    """Return the path that `spawn` would use now for an attempt.
+
+    Raise HubError if the template is wrong.
+    """
+    return worktree_path(worktree_template(settings, paths), paths, branch)
+
+
 def _main_directory(paths: RepositoryPaths) -> str:
     """Return the directory that relative templates start from."""
     return paths.main_worktree or paths.common_dir

@@ -26,10 +26,9 @@ from git_hub_session.util.clock import format_age_since, format_iso, parse_iso
 from git_hub_session.util.json_values import as_text
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.worktree.git_settings import (
-    changed_settings,
     describe_changed,
     describe_replaced,
-    newly_replaced,
+    find_changes,
     settings_advice,
 )
 
@@ -218,7 +217,7 @@ def check_interrupted_merge(session: Session, hub: HubSnapshot) -> Iterator[Prob
 @check("config-changed", "git settings changed since the first agent was created")
 def check_git_settings(session: Session, hub: HubSnapshot) -> Iterator[Problem]:
     """Find changed settings. Another agent may have changed them: do not record them as right."""
-    names = changed_settings(session, hub.project.paths.common_dir)
+    names = find_changes(session, hub.project.paths.common_dir).names
     if names:
         advice = settings_advice(names)
         yield Problem(session.id, describe_changed(names), session.id, advice=advice)
@@ -227,7 +226,7 @@ def check_git_settings(session: Session, hub: HubSnapshot) -> Iterator[Problem]:
 @check("objects-replaced", "git replaces objects since the first agent was created")
 def check_replaced_objects(session: Session, hub: HubSnapshot) -> Iterator[Problem]:
     """Find new refs in refs/replace. The user may have created them: do not delete them."""
-    replaced = newly_replaced(session, hub.project.paths.common_dir)
+    replaced = find_changes(session, hub.project.paths.common_dir).replaced
     if replaced:
         advice = f"git replace -d {' '.join(replaced)}"
         yield Problem(session.id, describe_replaced(replaced), session.id, advice=advice)
