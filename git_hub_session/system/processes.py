@@ -159,7 +159,8 @@ class _ProcessPool:
         self._selector.register(self._wakeup_reader, selectors.EVENT_READ, self._drain_wakeup)
         self._old_handler = signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
         self._old_wakeup = signal.set_wakeup_fd(self._wakeup_writer, warn_on_full_buffer=False)
-        self._supervision.adopt_orphans()
+        if self._callbacks.find_marked is not None:
+            self._supervision.adopt_orphans()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -216,9 +217,7 @@ class _ProcessPool:
 
     def _start_command(self, index: int, task: Task) -> _RunningTask:
         find_marked = self._callbacks.find_marked
-        process = self._supervision.start(
-            task, separate_stderr=self._separate_stderr, supervised=find_marked is not None
-        )
+        process = self._supervision.start(task, separate_stderr=self._separate_stderr)
 
         def find_processes() -> list[int]:
             return [*find_marked(index), *process.find_descendants()] if find_marked else []

@@ -135,11 +135,11 @@ class Supervision:
         """The ids of their commands."""
         self._earlier: set[int] = set()
         """The ids of the descendants that this process had before."""
-        self._is_possible = False
+        self._adopts_orphans = False
 
     def adopt_orphans(self) -> None:
         """Make this process adopt orphans, if the system can do that."""
-        self._is_possible = (
+        self._adopts_orphans = (
             sys.platform == "linux"
             and os.path.exists("/proc/thread-self/children")
             and not _call_prctl(_SET_CHILD_SUBREAPER, 1)
@@ -148,18 +148,19 @@ class Supervision:
 
     def release_orphans(self) -> None:
         """Let this process adopt no orphans any more."""
-        if self._is_possible:
+        if self._adopts_orphans:
             _call_prctl(_SET_CHILD_SUBREAPER, 0)
 
-    def start(self, task: Task, *, separate_stderr: bool, supervised: bool) -> Command:
-        """Start a command. Raise OSError if it cannot run.
+    def start(self, task: Task, *, separate_stderr: bool) -> Command:
+        """Start a command, with a supervisor if this process adopts orphans.
+
+        Raise OSError if the command cannot run.
 
         Args:
             task: the command.
             separate_stderr: True to have two pipes for the output, or False to have one.
-            supervised: True to have a supervisor, if this process adopts orphans.
         """
-        command = SupervisedCommand(self) if supervised and self._is_possible else Command()
+        command = SupervisedCommand(self) if self._adopts_orphans else Command()
         readers, writers = _open_pipes(2 if separate_stderr else 1)
         try:
             command.start(task, writers[0], writers[-1])

@@ -29,10 +29,10 @@ def supervision() -> Iterator[Supervision]:
     assert {*child_processes(os.getpid())} <= before
 
 
-def start(supervision: Supervision, script: str, *, supervised: bool = True) -> Command:
+def start(supervision: Supervision, script: str) -> Command:
     """Start a shell script."""
     task = Task(["sh", "-c", script], "/", dict(os.environ))
-    return supervision.start(task, separate_stderr=True, supervised=supervised)
+    return supervision.start(task, separate_stderr=True)
 
 
 def read_output(command: Command) -> list[bytes]:
@@ -47,7 +47,8 @@ def read_output(command: Command) -> list[bytes]:
 
 @pytest.mark.parametrize("supervised", [True, False])
 def test_output_and_exit_status(supervision: Supervision, *, supervised: bool) -> None:
-    command = start(supervision, "echo out; echo err >&2; exit 3", supervised=supervised)
+    owner = supervision if supervised else Supervision()  # it adopts no orphans
+    command = start(owner, "echo out; echo err >&2; exit 3")
     assert isinstance(command, SupervisedCommand) == supervised
     assert read_output(command) == [b"out\n", b"err\n"]
     wait_for(command.has_ended)
@@ -73,7 +74,7 @@ def test_command_that_cannot_run(
     descriptors = os.listdir("/proc/self/fd")
     task = Task([program], directory, dict(os.environ))
     with pytest.raises(OSError, match=os.strerror(code)) as caught:
-        supervision.start(task, separate_stderr=False, supervised=True)
+        supervision.start(task, separate_stderr=False)
     assert (caught.value.errno, caught.value.filename) == (code, name)
     assert os.listdir("/proc/self/fd") == descriptors
 
@@ -130,7 +131,7 @@ def test_supervisor_ends_with_its_parent() -> None:
         "from git_hub_session.system.tasks import Task\n"
         "supervision = Supervision(); supervision.adopt_orphans()\n"
         "task = Task(['sh', '-c', 'echo $PPID $$; exec sleep 600'], '/', {})\n"
-        "command = supervision.start(task, separate_stderr=False, supervised=True)\n"
+        "command = supervision.start(task, separate_stderr=False)\n"
         "os.set_blocking(command.output_pipes[0], True)\n"
         "sys.stdout.write(os.read(command.output_pipes[0], 100).decode()); sys.stdout.flush()\n"
         "time.sleep(600)\n"
