@@ -317,49 +317,42 @@ def test_unreadable_reflog_of_an_archived_branch(hub: Hub, worktree: Path) -> No
     assert hub.git("cat-file", "-t", lost) == "commit"
 
 
-@types("{}chattr -{} {}")
-def test_git_dirs_below_an_immutable_directory(hub: Hub) -> None:
-    """`spawn` and `restore` name the directory of git, and change nothing."""
-    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
-    hub.git("worktree", "add", "-q", hub.top.parent / "other")
-    git_dirs = hub.top / ".git" / "worktrees"
-    message = f"cannot create a git dir in '{git_dirs}': it is immutable"
-    hint = f"chattr -i {git_dirs}"
+def check_immutable_directory(hub: Hub, directory: Path, subject: str, ended_by: str) -> None:
+    """Check that `spawn` and `restore` name the directory, and that `spawn` changes nothing.
+
+    Args:
+        ended_by: the command that removes the worktree in between.
+    """
+    message = f"cannot create {subject} in '{directory}': it is immutable"
+    hint = f"chattr -i {directory}"
     before = hub.refs()
-    with immutable(git_dirs):
+    with immutable(directory):
         spawned = hub.run("spawn", "s1")
         assert (spawned, hub.refs()) == (Result(1, "", f"error: {message}\nhint: {hint}\n"), before)
     assert hub.run("spawn", "-q", "s1").code == 0
-    hub.run("cleanup", "-q", "s1")
-    with immutable(git_dirs):
+    hub.run(ended_by, "-q", "s1")
+    with immutable(directory):
         restored = hub.run("restore", "s1")
         assert restored.code == 1
         assert f"{message}\nhint: {hint}\n" in restored.err
         type_hint(hub, hint)
         assert hub.run("restore", "-q", "s1").code == 0
+
+
+@types("{}chattr -{} {}")
+def test_git_dirs_below_an_immutable_directory(hub: Hub) -> None:
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
+    hub.git("worktree", "add", "-q", hub.top.parent / "other")
+    check_immutable_directory(hub, hub.top / ".git" / "worktrees", "a git dir", "cleanup")
 
 
 @types("{}chattr -{} {}")
 @pytest.mark.parametrize("directory", ["refs/heads/hub", "logs/refs/heads/hub", "refs/heads"])
 def test_branches_below_an_immutable_directory(hub: Hub, directory: str) -> None:
-    """`spawn` and `restore` name the directory of the branches, and change nothing."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
     branches = hub.top / ".git" / directory
     branches.mkdir(exist_ok=True)
-    message = f"cannot create a branch in '{branches}': it is immutable"
-    hint = f"chattr -i {branches}"
-    before = hub.refs()
-    with immutable(branches):
-        spawned = hub.run("spawn", "s1")
-        assert (spawned, hub.refs()) == (Result(1, "", f"error: {message}\nhint: {hint}\n"), before)
-    assert hub.run("spawn", "-q", "s1").code == 0
-    hub.run("archive", "-q", "s1")
-    with immutable(branches):
-        restored = hub.run("restore", "s1")
-        assert restored.code == 1
-        assert f"{message}\nhint: {hint}\n" in restored.err
-        type_hint(hub, hint)
-        assert hub.run("restore", "-q", "s1").code == 0
+    check_immutable_directory(hub, branches, "a branch", "archive")
 
 
 def test_worktree_of_a_branch_below_an_immutable_directory(hub: Hub) -> None:
