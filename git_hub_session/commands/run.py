@@ -56,8 +56,9 @@ if TYPE_CHECKING:
 
 USAGE = Usage(
     (
-        "run [<options>] --task <text> --agent-cmd <command>",
-        "run [<options>] --after <id> --agent-cmd <command>",
+        "run [<options>] --task <text> [--agent-cmd <command>]",
+        "run [<options>] -F <file> [--agent-cmd <command>]",
+        "run [<options>] --after <id> [--agent-cmd <command>]",
     ),
     (
         *(option for option in init.USAGE.options if option.name in INIT_OPTIONS),
