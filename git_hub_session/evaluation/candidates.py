@@ -121,12 +121,10 @@ class Candidate(NamedTuple):
     @property
     def remarks(self) -> tuple[str, ...]:
         """The remarks about a failed run, another branch, uncommitted files or a missing commit."""
-        count, reason = len(self.uncommitted), self.unmeasured_reason
+        count = len(self.uncommitted)
         remark = uncommitted_text(count)
         if self.off_branch or not count:
-            remark = reason
-        elif not reason:  # the agent is measured, but these files are not
-            remark = f"{count_noun(count, 'uncommitted file')} not measured"
+            remark = self.unmeasured_reason
         others = (
             f"attempt-{attempt}: {count_noun(len(files), 'file')} uncommitted"
             for attempt, files in self.others_uncommitted.items()

@@ -325,11 +325,11 @@ def test_next_attempt_while_a_command_runs(hub: Hub) -> None:
     assert (kept["status"], kept["exec"]["run"], kept["exec"]["exit_code"]) == (
         *("failed", "exec-1", 7),
     )
-    failed = "failed with exit code 7, attempt-2 counts, 1 file uncommitted, not measured"
+    uncommitted = "1 file uncommitted, not measured"
     assert rows(hub.run("eval", *MEASURE, "s1")) == [
-        "1 agent-1/attempt-2 1 1 uncommitted file not measured",
+        f"1 agent-1/attempt-2 1 {uncommitted}",
         "2 agent-2 6",
-        f"- agent-1/attempt-1 - {failed}",
+        f"- agent-1/attempt-1 - failed with exit code 7, attempt-2 counts, {uncommitted}",
     ]
 
 
@@ -347,7 +347,7 @@ def test_uncommitted_files_of_an_attempt_that_is_not_measured(hub: Hub) -> None:
     assert rows(hub.run("eval", *MEASURE, "s1")) == [
         f"1 agent-1/attempt-3 2 {remark}",
         "2 agent-2 6",
-        "- agent-1/attempt-1 3 attempt-3 counts, 1 uncommitted file not measured",
+        "- agent-1/attempt-1 3 attempt-3 counts, 1 file uncommitted, not measured",
     ]
     assert rows(hub.run("eval", *MEASURE, "--in-place", "s1")) == [
         f"1 agent-1 2 attempt-1: 1 file uncommitted, {remark}",

@@ -92,7 +92,7 @@ Time limit for each measurement: 60 s (10 times the longest run of the baseline,
 RANKS = """\
 RANK  AGENT    METRIC   DELTA  SPREAD  FILES  +/-
    1  agent-2    5287  -72734       -      1  +1/-1
-   2  agent-3   39675  -38346       -      1  +1/-1  2 uncommitted files not measured
+   2  agent-3   39675  -38346       -      1  +1/-1  2 files uncommitted, not measured
    3  agent-1   40042  -37979       -      1  +1/-1
 Session primes: running → evaluating
 """

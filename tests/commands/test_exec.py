@@ -54,7 +54,7 @@ def read_log(hub: Hub, number: int, run: str = "exec-1") -> str:
 def test_command_for_each_agent(running_session: Hub) -> None:
     result = run_script(running_session, 'echo "$HUB_AGENT here"; echo oops >&2; pwd >where', "-j1")
     output = ".agenthub/sessions/s1/output/exec-1"
-    remark = "(1 file uncommitted)"
+    remark = "(1 file uncommitted, not measured)"
     assert without_durations(result) == Result(
         0,
         "agent-1 | agent-1 here\nagent-1 | oops\nagent-2 | agent-2 here\nagent-2 | oops\n"

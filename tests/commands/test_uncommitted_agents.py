@@ -239,7 +239,7 @@ def test_uncommitted_files_of_an_agent_with_a_commit(hub: Hub) -> None:
     (agent_worktree(hub, 1) / "new").write_text("x\n")
     result = hub.run("eval", *MEASURE, "s1")
     assert [line.partition("  +")[2] for line in result.out.splitlines()[1:3]] == [
-        *("1/-0  tie, 1 uncommitted file not measured", "2/-0  tie"),
+        *("1/-0  tie, 1 file uncommitted, not measured", "2/-0  tie"),
     ]
 
 

@@ -94,7 +94,7 @@ def test_long_remarks_are_below_their_row(hub: Hub) -> None:
         "RANK  AGENT         METRIC  DELTA  SPREAD  FILES  +/-",
         "   1  agent-1  5.25 ±0 (3)  -3.75       0      1  +1/-0",
         "   2  agent-2   7.5 ±0 (3)   -1.5       0      1  +1/-0",
-        "      1 uncommitted file not measured",
+        "      1 file uncommitted, not measured",
         "   -  agent-3            -      -       -      1  +1/-0",
         "      failed with exit code 7, 1 file uncommitted, not measured",
     ]
@@ -105,7 +105,7 @@ def test_long_remarks_are_below_their_row(hub: Hub) -> None:
         "      delta -3.75",
         "   2  agent-2   7.5 ±0 (3)",
         "      delta -1.5",
-        "      1 uncommitted file not",
+        "      1 file uncommitted, not",
         "        measured",
         "   -  agent-3            -",
         "      failed with exit code 7,",

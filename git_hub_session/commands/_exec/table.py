@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.cli.table import Column, table_lines
 from git_hub_session.cli.view import TerminalStyle, agent_fields, relative_path
-from git_hub_session.util.text import count_noun, escape_control
+from git_hub_session.util.text import escape_control
+from git_hub_session.worktree.uncommitted import uncommitted_text
 
 if TYPE_CHECKING:
     from git_hub_session.agents.run_monitor import AgentRun
@@ -34,8 +35,7 @@ def run_table(agent_runs: Sequence[AgentRun], cwd: str, style: TerminalStyle) ->
 
 def _row(agent_run: AgentRun, cwd: str) -> tuple[str, str, str, str, str]:
     result = agent_run.result
-    files = count_noun(agent_run.uncommitted, "file")
-    uncommitted = f"{files} uncommitted" if agent_run.uncommitted else ""
+    uncommitted = uncommitted_text(agent_run.uncommitted) if agent_run.uncommitted else ""
     reason = escape_control(", ".join(filter(None, (agent_run.reason, uncommitted))))
     if result is None:
         return (agent_run.agent, "-", "-", "-", reason or "-")
