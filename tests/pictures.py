@@ -22,7 +22,7 @@ from rich.text import Text
 
 from git_hub_session.session.project import Project
 from git_hub_session.watch.collect import Collector
-from git_hub_session.watch.facts import AgentFacts, Snapshot
+from git_hub_session.watch.facts import Snapshot, WatchedAgent
 from git_hub_session.watch.screen import Actions, LiveView
 from tests.support.browser import CHROMIUM, run_browser
 from tests.support.hub import CHECKOUT, NOW, Hub, sealed_environment, wait_for
@@ -196,7 +196,7 @@ async def _take_screenshot(collector: Collector) -> str:
 def _without_machine(snapshot: Snapshot) -> Snapshot:
     """Replace the paths, the process ids and the times of files."""
 
-    def replace(agent: AgentFacts) -> AgentFacts:
+    def replace(agent: WatchedAgent) -> WatchedAgent:
         place = "/".join(Path(agent.worktree).parts[-3:])
         return agent._replace(
             worktree=f"~/{place}",

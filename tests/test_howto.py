@@ -60,7 +60,7 @@ CODEX = "codex exec --sandbox workspace-write -"
         ("Run Claude Code", [CLAUDE] * 3),
         ("Run Codex", [CODEX] * 3),
         ("Compare different agents", [CLAUDE, CODEX]),
-        ("Use it in continuous integration", [CLAUDE] * 3),
+        ("Use git hub-session in continuous integration", [CLAUDE] * 3),
     ],
 )
 def test_the_agents_get_their_prompt_and_the_winner_is_merged(
@@ -91,7 +91,7 @@ def test_branches_of_another_tool_are_adopted(hub: Hub) -> None:
 
 def test_an_alias_and_an_event(hub: Hub) -> None:
     hub.session("s1")
-    run_section(hub, "Use it from an alias or a hook")
+    run_section(hub, "Use git hub-session from an alias or a hook")
     assert hub.git("agents", "--short") == hub.run("status", "--short").out.rstrip("\n") != ""
     hub.spawn("s1", 1)
     hub.commit(hub.worktree(1), "work", "done\n")

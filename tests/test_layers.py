@@ -72,7 +72,7 @@ OWNERS = {
     "pygit2": "git.libgit2",
     "yaml": "session.config_file",
     "psutil": "system.psutil_processes",
-    "textual": "watch.screen watch.table watch.log_view",
+    "textual": "watch.screen watch.table watch.log_screen",
     "rich": "watch.table",
     "subprocess": "git.process programs.background programs.capture programs.foreground system.processes "
     "system.supervision.supervisor",

@@ -111,10 +111,8 @@ class Board:
 
     def find_last_post(self, channel: str, *, session: str, author: str) -> Post | None:
         """Return the author's last post of the session, or None. Raise what read() raises."""
-        for post in reversed(self.read(channel)):
-            if (post.session, post.author) == (session, author):
-                return post
-        return None
+        posts = reversed(self.read(channel, session=session))
+        return next((post for post in posts if post.author == author), None)
 
     def list_posts(self) -> list[Post]:
         """Return all posts with the fields that follow from their file names. Open no post."""

@@ -12,7 +12,7 @@ from git_hub_session.cli.view import (
     relative_path,
 )
 from git_hub_session.session.runs import FAILED_WITH
-from git_hub_session.util.clock import format_age
+from git_hub_session.util.clock import format_elapsed
 from git_hub_session.util.numbers import format_values
 from git_hub_session.util.text import describe_pass, display_width, escape_control
 
@@ -56,7 +56,7 @@ def describe_state(agent: AgentProgress, now: float) -> str:
 
 def _state_cell(agent: AgentProgress, now: float) -> str:
     if agent.started is not None:
-        return f"running for {format_age(max(now - agent.started, 0)).removesuffix(' ago')}"
+        return f"running for {format_elapsed(now - agent.started)}"
     return short_failure(agent) or escape_control(agent.state)
 
 

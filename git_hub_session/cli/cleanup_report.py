@@ -131,14 +131,15 @@ class ReportOutput:
             done: the part of the command that succeeded, such as "agent-1 is merged into 'main'".
         """
         names = _branch_names(self.report)
-        kept = {
-            each.branch: (f"was kept in {self._path(each.path)}", each.reason.message)
-            for each in self.report.kept
-        }
-        texts = [f"{names[ref]} {place}: {reason}" for ref, (place, reason) in kept.items()]
-        hints = [each.reason.hint.strip() for each in self.report.kept]
+        texts = []
+        hints = []
+        for kept in self.report.kept:
+            place = self._path(kept.path)
+            texts.append(f"{names[kept.branch]} was kept in {place}: {kept.reason.message}")
+            hints.append(kept.reason.hint.strip())
+        branches = {kept.branch for kept in self.report.kept}
         for skipped in self.report.branches.skipped:
-            if skipped.branch not in kept:
+            if skipped.branch not in branches:
                 texts.append(f"the branch of {names[skipped.branch]} was kept: {skipped.reason}")
                 hints.append(skipped.hint.strip())
         left = "; ".join(texts[:_MAX_KEPT]) or "its cleanup is not complete"

@@ -63,7 +63,7 @@ def write_view(view: View, output: OutputOptions, *, is_last: bool = True) -> No
     answer: str | bytes
     messages = _join_lines(_without_unwanted_hints(view.diagnostics, output))
     if output.format == "text":
-        text = view.lines(_style(output), quiet=output.quiet)
+        text = view.lines(current_style(output), quiet=output.quiet)
         answer = _join_lines(text.out)
         next_lines = _next_lines(view, output) if is_last else []
         messages += _join_lines(_without_unwanted_hints([*text.err, *next_lines], output))
@@ -100,7 +100,7 @@ def _show_in_pager(text: str | bytes, output: OutputOptions) -> bool:
 
     rows = os.get_terminal_size(sys.stdout.fileno()).lines
     pager = find_pager(os.environ, output.setting)
-    if not pager or fits_screen(text, _style(output).columns, rows):
+    if not pager or fits_screen(text, current_style(output).columns, rows):
         return False
     return show_in_pager(_encode(text, sys.stdout), pager, os.environ)
 
@@ -117,9 +117,9 @@ def prepare_screen(output: OutputOptions) -> bool:
     """
     streams = (sys.stdin, sys.stdout, sys.stderr)
     is_terminal = all(stream is not None and stream.isatty() for stream in streams)
-    if not is_terminal or os.environ.get("TERM", "dumb") == "dumb":
+    if not is_terminal or _is_terminal_dumb():
         return False
-    style = _style(output)
+    style = current_style(output)
     os.environ.pop("NO_COLOR", None)
     if not style.color:
         os.environ["NO_COLOR"] = "1"
@@ -131,8 +131,12 @@ def open_full_screen(output: OutputOptions) -> FullScreen:
     from git_hub_session.cli.paging.full_screen import FullScreen
 
     assert sys.stdout is not None
-    is_dumb = os.environ.get("TERM", "dumb") == "dumb"
-    return FullScreen(sys.stdout, lambda: _style(output), is_dumb=is_dumb)
+    return FullScreen(sys.stdout, lambda: current_style(output), is_dumb=_is_terminal_dumb())
+
+
+def _is_terminal_dumb() -> bool:
+    """Return True if the cursor of the terminal cannot move."""
+    return os.environ.get("TERM", "dumb") == "dumb"
 
 
 def is_terminal_lost() -> bool:
@@ -153,17 +157,13 @@ def wait_for_enter(text: str) -> None:
         sys.stdin.readline()
 
 
-def current_style(output: OutputOptions) -> TerminalStyle:
-    """Return the abilities of standard output as they are now."""
-    return _style(output)
-
-
 def write_lines(lines: Callable[[TerminalStyle], Sequence[str]], output: OutputOptions) -> None:
     """Write lines on standard output, in the style of its terminal."""
-    write_stdout(_join_lines(lines(_style(output))))
+    write_stdout(_join_lines(lines(current_style(output))))
 
 
-def _style(output: OutputOptions) -> TerminalStyle:
+def current_style(output: OutputOptions) -> TerminalStyle:
+    """Return the abilities of standard output as they are now."""
     from git_hub_session.cli.terminal import detect_style
 
     return detect_style(output.color, sys.stdout, os.environ, output.setting)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from git_hub_session.cli.context import Context
     from git_hub_session.cli.view import TerminalStyle
     from git_hub_session.session.project import Project
-    from git_hub_session.watch.facts import AgentFacts, SessionFacts, Snapshot
+    from git_hub_session.watch.facts import Snapshot, WatchedAgent, WatchedSession
 
 _DEFAULT_INTERVAL = "2s"
 _INSTALL_HINT = "pip install 'git-hub-session[watch]'"
@@ -68,7 +68,7 @@ def _show_live(context: Context, collector: Collector, interval: float) -> bool:
         return False
     project = context.project
 
-    def read_log(session: SessionFacts, agent: AgentFacts) -> list[str]:
+    def read_log(session: WatchedSession, agent: WatchedAgent) -> list[str]:
         return _read_log(session, agent, project)
 
     def run_command(words: Sequence[str]) -> None:
@@ -79,7 +79,7 @@ def _show_live(context: Context, collector: Collector, interval: float) -> bool:
     return True
 
 
-def _read_log(session: SessionFacts, agent: AgentFacts, project: Project) -> list[str]:
+def _read_log(session: WatchedSession, agent: WatchedAgent, project: Project) -> list[str]:
     sid = parse_session_id(session.session_id)
     lines = read_log_end(agent.progress.log, sid, project, limit=_LOG_BYTES)
     return [decode_terminal_line(line) for line in lines]

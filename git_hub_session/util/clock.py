@@ -83,6 +83,11 @@ def format_age_since(text: str, now: float) -> str:
     return "?" if seconds is None else format_age(now - seconds)
 
 
+def format_elapsed(seconds: float) -> str:
+    """Return a time span in words: '5 minutes'. A clock that was set back gives '0 seconds'."""
+    return format_age(max(seconds, 0)).removesuffix(" ago")
+
+
 def format_span(seconds: float) -> str:
     """Return a time span in the largest unit that keeps it whole: '90 s', '5 min', '2 h'."""
     count = round(seconds)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 
-from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.board.board import Board
-from git_hub_session.board.unlabeled import UnlabeledPosts
-from git_hub_session.errors import HubError
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.board.recent import read_recent_posts
 from git_hub_session.review.log_end import read_log_end
 from git_hub_session.util.text import decode_terminal_line
 from git_hub_session.watch.cache import Cache, Stamp, read_stamp
@@ -26,14 +24,13 @@ _SEARCHED_POSTS = 200
 _NANOSECONDS = 1_000_000_000
 
 
-class Output:
+class Output(NamedTuple):
     """The last lines of a log."""
 
-    def __init__(self, lines: tuple[str, ...] = (), time: float | None = None) -> None:
-        self.lines = lines
-        """The lines, safe for a terminal. Empty lines are left out."""
-        self.time = time
-        """The time of the last write in seconds since the epoch, or None without a log."""
+    lines: tuple[str, ...] = ()
+    """The lines, safe for a terminal. Empty lines are left out."""
+    time: float | None = None
+    """The time of the last write in seconds since the epoch, or None without a log."""
 
 
 class OutputReader:
@@ -65,7 +62,6 @@ class PostReader:
 
     def __init__(self, hub: str) -> None:
         self._board = f"{hub}/board"
-        self._hub = hub
         self._posts: Cache[dict[str, Post]] = Cache()
 
     def read_stamp(self) -> tuple[object, ...]:
@@ -80,16 +76,13 @@ class PostReader:
     def read(self, session: Session, stamp: object, project: Project) -> dict[str, Post]:
         """Return the last post of each author in a session. A damaged board has no posts."""
         key = stamp, session.updated
-        return self._posts.get(session.id, key, lambda: self._read_posts(session, project))
+        return self._posts.get(session.id, key, lambda: _read_posts(session, project))
 
     def keep_only(self, sids: Iterable[str]) -> None:
         """Forget all other sessions."""
         self._posts.keep_only(sids)
 
-    def _read_posts(self, session: Session, project: Project) -> dict[str, Post]:
-        unlabeled = UnlabeledPosts(session, project.store)
-        try:
-            posts = Board(self._hub).recent_posts(session.id, _SEARCHED_POSTS, unlabeled)
-        except (HubError, OSError):
-            return {}
-        return {post.author: post for post in reversed(posts)}
+
+def _read_posts(session: Session, project: Project) -> dict[str, Post]:
+    posts, _ = read_recent_posts(session, project.store, _SEARCHED_POSTS)
+    return {post.author: post for post in reversed(posts)}

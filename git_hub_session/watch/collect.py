@@ -28,7 +28,7 @@ from git_hub_session.session.state import FINISHED
 from git_hub_session.system import procfs
 from git_hub_session.watch.activity import OutputReader, PostReader
 from git_hub_session.watch.cache import Cache, Stamp, read_stamp
-from git_hub_session.watch.facts import BROKEN, AgentFacts, SessionFacts, Snapshot
+from git_hub_session.watch.facts import BROKEN, Snapshot, WatchedAgent, WatchedSession
 from git_hub_session.watch.worktrees import ChangeScanner, OwnedWorktree, WorktreeReader
 from git_hub_session.worktree.agent_progress import read_agent_progress
 from git_hub_session.worktree.owner import session_worktrees
@@ -51,6 +51,8 @@ class _Moment(NamedTuple):
     """The facts of one refresh that all sessions share."""
 
     worktrees: list[Worktree]
+    stable_worktrees: list[Worktree]
+    """The same worktrees without the times of their indexes."""
     ref_stamps: Mapping[str, Stamp]
     """The stamp of each loose ref of a session, and of packed-refs."""
     board_stamp: object
@@ -95,12 +97,14 @@ class Collector:
             self._scans_before = self._scanner.scan_count
             self._project = Project(self._project.environ)
 
-    def _read_all(self) -> list[SessionFacts]:
+    def _read_all(self) -> list[WatchedSession]:
         sessions = self._read_sessions()
         worktrees = self._worktree_reader.read()
-        moment = _Moment(worktrees, self._read_ref_stamps(), self._posts.read_stamp())
+        # git rewrites an index often. The owner of a worktree does not depend on it.
+        stable = [worktree._replace(index_mtime_ns=0) for worktree in worktrees]
+        moment = _Moment(worktrees, stable, self._read_ref_stamps(), self._posts.read_stamp())
         users = procfs.processes(open_files=False).users_of(tree.path for tree in worktrees)
-        facts: list[SessionFacts] = []
+        facts: list[WatchedSession] = []
         parts: list[_SessionParts] = []
         for session in sessions:
             if not isinstance(session, Session):
@@ -158,12 +162,10 @@ class Collector:
             (own, base, session),
             lambda: read_branch_statuses(session, base, repo),
         )
-        # git rewrites an index often. The owner of a worktree does not depend on it.
-        stable = [worktree._replace(index_mtime_ns=0) for worktree in moment.worktrees]
         pairs = self._pairs.get(
             session.id,
-            (stable, session),
-            lambda: session_worktrees(session.id, self._project, stable),
+            (moment.stable_worktrees, session),
+            lambda: session_worktrees(session.id, self._project, moment.stable_worktrees),
         )
         return _SessionParts(session, branches, pairs)
 
@@ -190,7 +192,7 @@ class Collector:
         statuses: Mapping[str, WorktreeStatus],
         users: Mapping[str, Sequence[int]],
         moment: _Moment,
-    ) -> SessionFacts:
+    ) -> WatchedSession:
         session = parts.session
         worktrees = tuple(
             statuses[tree.git_dir]._replace(worktree=tree, pids=tuple(users.get(tree.path, ())))
@@ -213,7 +215,7 @@ class Collector:
             agents.append(facts._replace(output=output.lines, output_time=output.time))
         evaluation = last_evaluation(session)
         title = session.config.title
-        return SessionFacts(session.id, str(session.state), title, tuple(agents), evaluation)
+        return WatchedSession(session.id, str(session.state), title, tuple(agents), evaluation)
 
 
 def _agent_facts(
@@ -221,9 +223,9 @@ def _agent_facts(
     branch: BranchStatus | None,
     worktree: WorktreeStatus | None,
     posts: Mapping[str, Post],
-) -> AgentFacts:
+) -> WatchedAgent:
     tip = branch.branch if branch and branch.has_own_commit else None
-    return AgentFacts(
+    return WatchedAgent(
         progress,
         tip.time if tip else 0,
         tip.subject if tip else "",
@@ -233,5 +235,5 @@ def _agent_facts(
     )
 
 
-def _broken(sid: str, reason: str) -> SessionFacts:
-    return SessionFacts(sid, BROKEN, error=reason)
+def _broken(sid: str, reason: str) -> WatchedSession:
+    return WatchedSession(sid, BROKEN, error=reason)

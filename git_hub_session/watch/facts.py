@@ -13,7 +13,7 @@ BROKEN = "broken"
 """The state of a session that cannot be read."""
 
 
-class AgentFacts(NamedTuple):
+class WatchedAgent(NamedTuple):
     """An agent at one moment. An unknown value is None or ''."""
 
     progress: AgentProgress
@@ -33,7 +33,7 @@ class AgentFacts(NamedTuple):
     """The last post of the agent in the session."""
 
 
-class SessionFacts(NamedTuple):
+class WatchedSession(NamedTuple):
     """A session with its agents at one moment."""
 
     session_id: str
@@ -41,7 +41,7 @@ class SessionFacts(NamedTuple):
     """A State, or BROKEN."""
     title: str = ""
     """The first line of the task, with escaped control characters."""
-    agents: tuple[AgentFacts, ...] = ()
+    agents: tuple[WatchedAgent, ...] = ()
     evaluation: Evaluation = Evaluation()
     error: str = ""
     """The reason that the session cannot be read, or ''. It is not escaped."""
@@ -52,6 +52,6 @@ class Snapshot(NamedTuple):
 
     now: float
     """The time in seconds since the epoch."""
-    sessions: tuple[SessionFacts, ...] = ()
+    sessions: tuple[WatchedSession, ...] = ()
     error: str = ""
     """The reason that nothing can be read, or ''. It is not escaped."""

@@ -13,13 +13,13 @@ from git_hub_session.watch.facts import BROKEN
 from git_hub_session.worktree.agent_progress import READY
 
 if TYPE_CHECKING:
-    from git_hub_session.watch.facts import AgentFacts, SessionFacts, Snapshot
+    from git_hub_session.watch.facts import Snapshot, WatchedAgent, WatchedSession
 
 SILENT_SECONDS = 600
 """The time without output after which a running command needs a look."""
 
-_FAILED = (str(RunState.FAILED), str(RunState.TIMED_OUT), str(RunState.INTERRUPTED))
-_WORKING = (str(RunState.RUNNING), str(RunState.WAITING))
+_FAILED = (RunState.FAILED, RunState.TIMED_OUT, RunState.INTERRUPTED)
+_WORKING = (RunState.RUNNING, RunState.WAITING)
 
 
 class Need(IntEnum):
@@ -42,7 +42,7 @@ class Need(IntEnum):
         return "" if self is Need.NOTHING else self.name.lower()
 
 
-def agent_need(agent: AgentFacts, session: SessionFacts, now: float) -> Need:
+def agent_need(agent: WatchedAgent, session: WatchedSession, now: float) -> Need:
     """Return the next action that an agent needs. In a finished session it is NOTHING."""
     progress = agent.progress
     if session.state == State.EVALUATING:
@@ -56,7 +56,7 @@ def agent_need(agent: AgentFacts, session: SessionFacts, now: float) -> Need:
     return Need.NOTHING
 
 
-def is_silent(agent: AgentFacts, now: float) -> bool:
+def is_silent(agent: WatchedAgent, now: float) -> bool:
     """Return True if the running command of an agent has printed nothing for a long time."""
     started = agent.progress.started
     if started is None:
@@ -64,7 +64,7 @@ def is_silent(agent: AgentFacts, now: float) -> bool:
     return now - max(started, agent.output_time or 0.0) >= SILENT_SECONDS
 
 
-def session_need(session: SessionFacts) -> Need:
+def session_need(session: WatchedSession) -> Need:
     """Return the next action that a session needs, without those of its agents."""
     if session.state == BROKEN:
         return Need.LOOK
@@ -78,7 +78,7 @@ def session_need(session: SessionFacts) -> Need:
     return _running_need(session)
 
 
-def _running_need(session: SessionFacts) -> Need:
+def _running_need(session: WatchedSession) -> Need:
     if not session.agents:
         return Need.SPAWN
     states = [agent.progress.state for agent in session.agents]
@@ -97,10 +97,10 @@ def _running_need(session: SessionFacts) -> Need:
 class SessionRows(NamedTuple):
     """A session and the agents to show, in their order, with their next actions."""
 
-    session: SessionFacts
+    session: WatchedSession
     need: Need
     """The next action of the session itself."""
-    agents: tuple[tuple[AgentFacts, Need], ...]
+    agents: tuple[tuple[WatchedAgent, Need], ...]
 
     @property
     def urgency(self) -> Need:
@@ -112,16 +112,16 @@ NEED = "need"
 SORT_KEYS = (NEED, "name", "rank", "activity")
 """The orders of sessions and agents. The first one is the default."""
 
-_AgentKey = Callable[["AgentFacts", Need], "tuple[float, ...]"]
+_AgentKey = Callable[["WatchedAgent", Need], "tuple[float, ...]"]
 _LAST = float("inf")
 
 
-def _rank(agent: AgentFacts) -> float:
+def _rank(agent: WatchedAgent) -> float:
     result = agent.progress.result
     return result.rank if result and result.rank else _LAST
 
 
-def last_activity(agent: AgentFacts) -> float:
+def last_activity(agent: WatchedAgent) -> float:
     """Return the time of the last commit or output, in seconds since the epoch, or 0."""
     return max(agent.commit_time, agent.output_time or 0.0)
 
@@ -149,7 +149,7 @@ def order_snapshot(snapshot: Snapshot, sort: str, pattern: str = "") -> list[Ses
     return sorted(groups, key=lambda group: _session_key(group, sort))
 
 
-def _order_agents(session: SessionFacts, now: float, sort: str) -> SessionRows:
+def _order_agents(session: WatchedSession, now: float, sort: str) -> SessionRows:
     pairs = [(agent, agent_need(agent, session, now)) for agent in session.agents]
     pairs.sort(key=lambda pair: _AGENT_KEYS[sort](*pair))
     return SessionRows(session, session_need(session), tuple(pairs))

@@ -9,7 +9,9 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.util.text import escape_control
 from git_hub_session.watch.order import NEED, order_snapshot
 from git_hub_session.watch.rows import (
+    AGENT,
     GAP,
+    STATE,
     choose_layout,
     header_cells,
     make_rows,
@@ -53,9 +55,9 @@ def snapshot_lines(
 def _row_line(row: Row, layout: Layout, style: TerminalStyle) -> str:
     cells = row_cells(row, layout, style.ellipsis)
     for position, (index, _) in enumerate(layout.columns):
-        if index == 1:
+        if index == STATE:
             cells[position] = style.paint(cells[position], row.color)
-        elif index == 0 and row.is_session:
+        elif index == AGENT and row.is_session:
             cells[position] = style.paint(cells[position], "bold")
     return _join(cells)
 

@@ -11,14 +11,16 @@ from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.cli.agent_table import metric_cells, short_failure
 from git_hub_session.cli.view import STATE_COLORS
 from git_hub_session.session.runs import RunState
-from git_hub_session.util.clock import format_age, format_clock, parse_iso
+from git_hub_session.session.state import AgentStatus
+from git_hub_session.util.clock import format_clock, format_elapsed, parse_iso
 from git_hub_session.util.text import count_noun, display_width, escape_control, pad, truncate
 from git_hub_session.watch.order import Need
+from git_hub_session.worktree.agent_progress import READY
 
 if TYPE_CHECKING:
     from git_hub_session.board.posts import Post
     from git_hub_session.cli.view import TerminalStyle
-    from git_hub_session.watch.facts import AgentFacts, SessionFacts
+    from git_hub_session.watch.facts import WatchedAgent, WatchedSession
     from git_hub_session.watch.order import SessionRows
 
 GAP = 2
@@ -52,10 +54,12 @@ COLUMNS = (
     Column("LAST COMMIT", weight=3, width=20),
     Column("LAST POST", weight=3, width=20),
 )
-# The columns in the order in which they get room.
-_PRIORITY = (0, 1, 7, 2, 5, 6, 4, 3, 8, 9)
-_OPTIONAL = (2, 3, 4, 5, 6, 8, 9)
-"""The columns that are left out if no row has a value there."""
+# The indexes of the columns.
+AGENT, STATE, NEXT, PROC, FILES, RANK, METRIC, OUTPUT, COMMIT, POST = range(len(COLUMNS))
+_REQUIRED = (AGENT, STATE, OUTPUT)
+"""The columns that are shown in each width, also without a value."""
+_PRIORITY = (*_REQUIRED, NEXT, RANK, METRIC, FILES, PROC, COMMIT, POST)
+"""The columns in the order in which they get room."""
 
 Key = tuple[str, int]
 """The id of a session, and the number of an agent or 0."""
@@ -105,11 +109,17 @@ def _session_row(group: SessionRows) -> Row:
     return Row((session.session_id, 0), cells, STATE_COLORS.get(session.state, ""))
 
 
-_UNFINISHED = ("ready", str(RunState.WAITING), str(RunState.RUNNING), "spawning", "restoring")
+_UNFINISHED = (
+    READY,
+    RunState.WAITING,
+    RunState.RUNNING,
+    AgentStatus.SPAWNING,
+    AgentStatus.RESTORING,
+)
 
 
 def _agent_row(
-    session: SessionFacts, agent: AgentFacts, need: Need, *, metric: str, now: float
+    session: WatchedSession, agent: WatchedAgent, need: Need, *, metric: str, now: float
 ) -> Row:
     progress = agent.progress
     rank = progress.result.rank if progress.result else 0
@@ -128,12 +138,12 @@ def _agent_row(
     return Row((session.session_id, progress.agent), cells, _agent_color(agent, need))
 
 
-def _output_cell(agent: AgentFacts) -> str:
+def _output_cell(agent: WatchedAgent) -> str:
     """Return the reason that a branch lacks the agent's work, or the last line of the output."""
     return escape_control(agent.progress.off_branch) or "".join(agent.output[-1:])
 
 
-def describe_run(agent: AgentFacts, now: float) -> str:
+def describe_run(agent: WatchedAgent, now: float) -> str:
     """Return the state of an agent with the time of its running command, or the failure."""
     progress = agent.progress
     if progress.started is not None:
@@ -141,7 +151,7 @@ def describe_run(agent: AgentFacts, now: float) -> str:
     return short_failure(progress) or escape_control(progress.state)
 
 
-def _agent_color(agent: AgentFacts, need: Need) -> str:
+def _agent_color(agent: WatchedAgent, need: Need) -> str:
     if need is Need.LOOK:
         return "red"
     if need is Need.COMMIT or agent.progress.state == RunState.RUNNING:
@@ -149,15 +159,10 @@ def _agent_color(agent: AgentFacts, need: Need) -> str:
     return "green" if agent.progress.state == RunState.DONE else ""
 
 
-def short_age(seconds: float) -> str:
-    """Return an age without "ago", such as "5 minutes"."""
-    return format_age(max(seconds, 0)).removesuffix(" ago")
-
-
-def _commit_cell(agent: AgentFacts, now: float) -> str:
+def _commit_cell(agent: WatchedAgent, now: float) -> str:
     if not agent.commit_time:
         return ""
-    return f"{short_age(now - agent.commit_time)}: {escape_control(agent.subject)}"
+    return f"{format_elapsed(now - agent.commit_time)}: {escape_control(agent.subject)}"
 
 
 def post_cell(post: Post | None, now: float) -> str:
@@ -165,12 +170,12 @@ def post_cell(post: Post | None, now: float) -> str:
     if post is None:
         return ""
     time = parse_iso(post.timestamp)
-    age = "" if time is None else f"{short_age(now - time)}: "
+    age = "" if time is None else f"{format_elapsed(now - time)}: "
     text = post.reason or post.text.strip().partition("\n")[0]
     return f"{age}{escape_control(f'{post.channel}: {text}')}"
 
 
-def detail_lines(session: SessionFacts, agent: AgentFacts | None, now: float) -> list[str]:
+def detail_lines(session: WatchedSession, agent: WatchedAgent | None, now: float) -> list[str]:
     """Return what the table has no room for: of an agent, or of a session if `agent` is None."""
     if agent is None:
         return [escape_control(session.session_id), escape_control(session.error) or session.title]
@@ -181,14 +186,11 @@ def detail_lines(session: SessionFacts, agent: AgentFacts | None, now: float) ->
         "commit": _commit_cell(agent, now),
         "post": post_cell(agent.post, now),
     }
-    silent = "" if agent.output_time is None else f", last output {_ago(now - agent.output_time)}"
+    elapsed = "" if agent.output_time is None else format_elapsed(now - agent.output_time)
+    silent = f", last output {elapsed} ago" if elapsed else ""
     head = f"{session.session_id} {agent.progress.name}: {describe_run(agent, now)}{silent}"
     details = [f"{name}: {text}" for name, text in facts.items() if text]
     return [head, *details, *(f"| {line}" for line in agent.output)]
-
-
-def _ago(seconds: float) -> str:
-    return format_age(max(seconds, 0))
 
 
 def choose_layout(rows: Sequence[Row], width: int) -> Layout:
@@ -201,10 +203,10 @@ def choose_layout(rows: Sequence[Row], width: int) -> Layout:
     for index in _PRIORITY:
         column = COLUMNS[index]
         cells = [row.cells[index] for row in rows]
-        if index in _OPTIONAL and not any(cells):
+        if index not in _REQUIRED and not any(cells):
             continue
         needed = column.width or min(_cell_width(column, cells), _longest(index, width))
-        if free < needed + GAP and index in _OPTIONAL:
+        if free < needed + GAP and index not in _REQUIRED:
             continue
         widths[index] = min(needed, max(free - GAP, 0))
         free -= widths[index] + GAP
@@ -214,7 +216,7 @@ def choose_layout(rows: Sequence[Row], width: int) -> Layout:
 
 def _longest(index: int, width: int) -> int:
     """Return the largest width of a column. The names take at most a quarter of the terminal."""
-    return max(width // 4, _MIN_NAME) if index == 0 else width
+    return max(width // 4, _MIN_NAME) if index == AGENT else width
 
 
 def _cell_width(column: Column, cells: Sequence[str]) -> int:
@@ -225,13 +227,10 @@ def _share(widths: dict[int, int], free: int) -> None:
     """Give the remaining columns of the terminal to the columns with a weight."""
     weights = {index: COLUMNS[index].weight for index in widths if COLUMNS[index].weight}
     total = sum(weights.values())
-    remaining = max(free, 0)
-    for index, weight in weights.items():
-        widths[index] += max(free, 0) * weight // total
-        remaining -= max(free, 0) * weight // total
-    for index in weights:
-        widths[index] += remaining
-        break
+    shares = {index: max(free, 0) * weight // total for index, weight in weights.items()}
+    for index, share in shares.items():
+        widths[index] += share
+    widths[OUTPUT] += max(free, 0) - sum(shares.values())
 
 
 def header_cells(layout: Layout) -> list[str]:

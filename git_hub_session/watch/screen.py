@@ -21,14 +21,14 @@ from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.git.ref_names import agent_name
 from git_hub_session.system.signals import defer_signals
 from git_hub_session.util.text import escape_control, truncate
-from git_hub_session.watch.log_view import LogView
+from git_hub_session.watch.log_screen import LogScreen
 from git_hub_session.watch.order import SORT_KEYS, order_snapshot
 from git_hub_session.watch.rows import detail_lines, make_rows, summary_line
 from git_hub_session.watch.table import AgentTable
 
 if TYPE_CHECKING:
     from git_hub_session.cli.view import TerminalStyle
-    from git_hub_session.watch.facts import AgentFacts, SessionFacts, Snapshot
+    from git_hub_session.watch.facts import Snapshot, WatchedAgent, WatchedSession
 
 _DETAIL_HEIGHT = 18
 """The smallest height of a terminal in which the details are shown."""
@@ -61,7 +61,7 @@ class Actions(NamedTuple):
 
     collect: Callable[[], Snapshot]
     """Read the facts. It runs in a thread."""
-    read_log: Callable[[SessionFacts, AgentFacts], list[str]]
+    read_log: Callable[[WatchedSession, WatchedAgent], list[str]]
     """Return the last lines of an agent's log, safe for a terminal."""
     run: Callable[[Sequence[str]], None]
     """Run a command of git hub-session with the terminal, and wait for its end."""
@@ -207,7 +207,7 @@ class LiveView(App[None]):
             del words[-3]
         return "  ".join(words).ljust(width)
 
-    def _selected(self) -> tuple[SessionFacts | None, AgentFacts | None]:
+    def _selected(self) -> tuple[WatchedSession | None, WatchedAgent | None]:
         """Return the selected session, and the selected agent if its row is not that of a session."""
         key = self.screen_stack[0].query_one(AgentTable).selected
         if key is None or self._snapshot is None:
@@ -247,7 +247,7 @@ class LiveView(App[None]):
             return
         title = f"{session.session_id} {agent.progress.name}"
         read = self._actions.read_log
-        self.push_screen(LogView(title, lambda: read(session, agent), self._interval))
+        self.push_screen(LogScreen(title, lambda: read(session, agent), self._interval))
 
     def action_diff(self) -> None:
         self._run_for_agent("diff")

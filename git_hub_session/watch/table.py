@@ -15,7 +15,17 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.watch.rows import COLUMNS, GAP, Layout, choose_layout, header_cells, row_cells
+from git_hub_session.watch.rows import (
+    AGENT,
+    COLUMNS,
+    GAP,
+    NEXT,
+    STATE,
+    Layout,
+    choose_layout,
+    header_cells,
+    row_cells,
+)
 
 if TYPE_CHECKING:
     from git_hub_session.watch.rows import Key as RowKey
@@ -156,10 +166,10 @@ class AgentTable(ScrollView, can_focus=True):
 
     def _cell_style(self, row: Row, column: int) -> Style:
         color = row.color if row.color != "bold" else ""
-        if column == 0:
+        if column == AGENT:
             return Style(bold=row.is_session)
         # NEXT has the color of the state too.
-        return Style(color=color or None) if column in (1, 2) else _PLAIN
+        return Style(color=color or None) if column in (STATE, NEXT) else _PLAIN
 
     def _strip(self, cells: Sequence[str], styles: Sequence[Style], base: Style) -> Strip:
         segments: list[Segment] = []

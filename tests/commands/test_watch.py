@@ -13,7 +13,7 @@ import pytest
 
 from git_hub_session.session.project import Project
 from git_hub_session.watch.collect import Collector
-from git_hub_session.watch.facts import AgentFacts, SessionFacts
+from git_hub_session.watch.facts import WatchedAgent, WatchedSession
 from tests.support.hub import NOW, Hub, Result, process_in, snapshot, wait_for
 
 
@@ -48,12 +48,12 @@ def collector(hub: Hub, monkeypatch: pytest.MonkeyPatch, sid: str | None = None)
     return Collector(project, None if sid is None else project.store.ids()[0])
 
 
-def one_session(watched: Collector) -> SessionFacts:
+def one_session(watched: Collector) -> WatchedSession:
     [session] = watched.collect().sessions
     return session
 
 
-def one_agent(watched: Collector, number: int = 1) -> AgentFacts:
+def one_agent(watched: Collector, number: int = 1) -> WatchedAgent:
     return next(each for each in one_session(watched).agents if each.progress.agent == number)
 
 
@@ -107,7 +107,7 @@ def test_each_change_is_seen_at_the_next_refresh(
     """The first refresh fills the caches, so each later one finds only what has changed."""
     watched = collector(spawned, monkeypatch)
     agent = one_agent(watched)
-    assert agent == AgentFacts(agent.progress, worktree=str(worktree(spawned)))
+    assert agent == WatchedAgent(agent.progress, worktree=str(worktree(spawned)))
     assert (agent.progress.state, agent.progress.uncommitted) == ("ready", 0)
     tip = spawned.commit(worktree(spawned), "new", "text", message="Add a file")
     assert one_agent(watched).subject == "Add a file"

@@ -7,7 +7,7 @@ from typing import Any
 from git_hub_session.board.posts import Post
 from git_hub_session.cli.view import TerminalStyle
 from git_hub_session.session.model import AgentResult
-from git_hub_session.watch.facts import AgentFacts, SessionFacts, Snapshot
+from git_hub_session.watch.facts import Snapshot, WatchedAgent, WatchedSession
 from git_hub_session.worktree.agent_progress import AgentProgress
 
 HOSTILE = "\x1b[2J\x1b]0;title\x07\x9b\u202e[bold]\r\nx"
@@ -20,18 +20,25 @@ def style(columns: int | None, *, color: bool = False) -> TerminalStyle:
     return TerminalStyle(columns, color, "→", "…", "−")
 
 
-def agent(number: int, state: str, *, rank: int = 0, **facts: Any) -> AgentFacts:
-    """Return an agent. Facts are fields of AgentFacts or of AgentProgress."""
-    own = {name: facts.pop(name) for name in AgentFacts._fields if name in facts}
-    result = AgentResult(number, 1, "a" * 40, rank, 140.0 + rank) if rank else None
-    return AgentFacts(AgentProgress(number, 1, state, result=result, **facts), **own)
+def agent(
+    number: int = 1, state: str = "done", *, rank: int | None = None, **facts: Any
+) -> WatchedAgent:
+    """Return an agent. Facts are fields of WatchedAgent or of AgentProgress.
+
+    Args:
+        rank: the rank in the last evaluation, 0 for an agent without a rank, or None without an
+            evaluation.
+    """
+    own = {name: facts.pop(name) for name in WatchedAgent._fields if name in facts}
+    result = None if rank is None else AgentResult(number, 1, "a" * 40, rank, 140.0 + rank)
+    return WatchedAgent(AgentProgress(number, 1, state, result=result, **facts), **own)
 
 
 POST = Post("results", "001", 1, "agent-1", "2026-03-17T14:29:22Z", "", "s1", "p50 is 141\nmore")
 SNAPSHOT = Snapshot(
     NOW,
     (
-        SessionFacts(
+        WatchedSession(
             "20260317-143022",
             "running",
             "Make the 世界 fast",

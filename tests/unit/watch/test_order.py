@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from git_hub_session.session.model import AgentResult
-from git_hub_session.watch.facts import AgentFacts, SessionFacts, Snapshot
+from git_hub_session.watch.facts import Snapshot, WatchedAgent, WatchedSession
 from git_hub_session.watch.order import (
     SILENT_SECONDS,
     SORT_KEYS,
@@ -16,23 +13,13 @@ from git_hub_session.watch.order import (
     order_snapshot,
     session_need,
 )
-from git_hub_session.worktree.agent_progress import AgentProgress
+from tests.support.watched import agent
 
 NOW = 10_000.0
 
 
-def agent(number: int = 1, state: str = "done", **facts: Any) -> AgentFacts:
-    """Return an agent. Facts are fields of AgentFacts or of AgentProgress."""
-    own = {name: facts.pop(name) for name in AgentFacts._fields if name in facts}
-    return AgentFacts(AgentProgress(number, 1, state, **facts), **own)
-
-
-def result(number: int, rank: int) -> AgentResult:
-    return AgentResult(number, 1, "a" * 40, rank, 1.0)
-
-
-def session(sid: str, state: str, *agents: AgentFacts) -> SessionFacts:
-    return SessionFacts(sid, state, f"Task of {sid}", agents)
+def session(sid: str, state: str, *agents: WatchedAgent) -> WatchedSession:
+    return WatchedSession(sid, state, f"Task of {sid}", agents)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +47,7 @@ def session(sid: str, state: str, *agents: AgentFacts) -> SessionFacts:
         ("merged", agent(state="failed"), Need.NOTHING),
     ],
 )
-def test_the_next_action_of_an_agent(state: str, facts: AgentFacts, need: Need) -> None:
+def test_the_next_action_of_an_agent(state: str, facts: WatchedAgent, need: Need) -> None:
     assert agent_need(facts, session("s1", state, facts), NOW) is need
 
 
@@ -77,13 +64,13 @@ def test_the_next_action_of_an_agent(state: str, facts: AgentFacts, need: Need) 
         (session("s1", "running", agent(), agent(2, "waiting")), Need.NOTHING),
         (session("s1", "running", agent(), agent(2, "failed")), Need.EVAL),
         (session("s1", "evaluating", agent()), Need.EVAL),
-        (session("s1", "evaluating", agent(result=result(1, 0))), Need.EVAL),
-        (session("s1", "evaluating", agent(result=result(1, 1))), Need.MERGE),
-        (session("s1", "merged", agent(result=result(1, 1))), Need.NOTHING),
+        (session("s1", "evaluating", agent(rank=0)), Need.EVAL),
+        (session("s1", "evaluating", agent(rank=1)), Need.MERGE),
+        (session("s1", "merged", agent(rank=1)), Need.NOTHING),
         (session("s1", "archived"), Need.NOTHING),
     ],
 )
-def test_the_next_action_of_a_session(facts: SessionFacts, need: Need) -> None:
+def test_the_next_action_of_a_session(facts: WatchedSession, need: Need) -> None:
     assert session_need(facts) is need
 
 
@@ -95,8 +82,8 @@ SNAPSHOT = Snapshot(
             "s2",
             "running",
             agent(1, "running", output_time=900.0),
-            agent(2, "failed", result=result(2, 2)),
-            agent(10, uncommitted=2, result=result(10, 1)),
+            agent(2, "failed", rank=2),
+            agent(10, uncommitted=2, rank=1),
         ),
         session("s3", "init"),
         session("s4", "broken"),

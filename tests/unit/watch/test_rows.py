@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from git_hub_session.util.text import display_width
-from git_hub_session.watch.facts import SessionFacts, Snapshot
+from git_hub_session.watch.facts import Snapshot, WatchedSession
 from git_hub_session.watch.order import order_snapshot
 from git_hub_session.watch.plain import snapshot_lines
 from git_hub_session.watch.rows import COLUMNS, Key, choose_layout, make_rows
@@ -84,7 +84,7 @@ def test_nothing_to_show() -> None:
 def test_hostile_texts_are_escaped() -> None:
     post = POST._replace(channel=HOSTILE, text=HOSTILE)
     facts = agent(1, "failed", failure=HOSTILE, off_branch=HOSTILE, subject=HOSTILE, commit_time=1)
-    session = SessionFacts("s1", "broken", error=HOSTILE, agents=(facts._replace(post=post),))
+    session = WatchedSession("s1", "broken", error=HOSTILE, agents=(facts._replace(post=post),))
     text = "\n".join(snapshot_lines(Snapshot(NOW, (session,)), style(400)))
     assert text.replace("\n", "").isprintable()
     assert r"\x1b[2J" in text

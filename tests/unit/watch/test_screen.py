@@ -10,8 +10,8 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Log, Static
 
-from git_hub_session.watch.facts import AgentFacts, SessionFacts, Snapshot
-from git_hub_session.watch.log_view import LogView
+from git_hub_session.watch.facts import Snapshot, WatchedAgent, WatchedSession
+from git_hub_session.watch.log_screen import LogScreen
 from git_hub_session.watch.screen import Actions, Help, LiveView
 from git_hub_session.watch.table import AgentTable
 from tests.support.watched import HOSTILE, NOW, SNAPSHOT, agent, style
@@ -30,7 +30,7 @@ class Fake:
     def collect(self) -> Snapshot:
         return self.snapshots.pop(0) if len(self.snapshots) > 1 else self.snapshots[0]
 
-    def read_log(self, session: SessionFacts, agent: AgentFacts) -> list[str]:
+    def read_log(self, session: WatchedSession, agent: WatchedAgent) -> list[str]:
         return [f"{session.session_id} {agent.progress.name}", *self.log]
 
     def run(self, words: Sequence[str]) -> None:
@@ -127,7 +127,7 @@ def test_the_log_is_followed() -> None:
         log = view.screen.query_one(Log)
         assert [*log.lines][:3] == ["20260317-143022 agent-3", "line 1", "line 2"]
         fake.log = [HOSTILE.encode("unicode_escape").decode()]
-        assert isinstance(view.screen, LogView)
+        assert isinstance(view.screen, LogScreen)
         view.screen.action_update()
         await pilot.pause()
         assert log.lines[1] == fake.log[0]
@@ -182,7 +182,7 @@ def test_the_selected_agent_stays_selected() -> None:
 MANY = Snapshot(
     NOW,
     (
-        SessionFacts(
+        WatchedSession(
             "s1",
             "running",
             "Many",
@@ -214,7 +214,7 @@ def test_sizes(size: tuple[int, int]) -> None:
 def test_hostile_texts_stay_text() -> None:
     """No text is markup, and no character controls the terminal."""
     texts = agent(1, "failed", failure=HOSTILE, off_branch=HOSTILE, subject=HOSTILE, commit_time=1)
-    hostile = SessionFacts("s1", "running", "[bold]title[/bold", agents=(texts,))
+    hostile = WatchedSession("s1", "running", "[bold]title[/bold", agents=(texts,))
 
     async def check(view: LiveView, pilot: Pilot[None]) -> None:
         await pilot.press("down", "/", "[", "escape")

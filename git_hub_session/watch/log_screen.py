@@ -13,7 +13,7 @@ from textual.widgets import Log, Static
 from git_hub_session.util.text import truncate
 
 
-class LogView(Screen[None]):
+class LogScreen(Screen[None]):
     """The last lines of a log. They are safe for a terminal."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
