@@ -155,6 +155,8 @@ def test_reason_codes_are_those_of_the_rules() -> None:
     heads = items(sections()["CLEANUP"]["What is kept"])
     codes = {head.removeprefix("Sy ") for head in heads}
     assert codes == {rule.code for rule in RULES} | later_codes
+    schema = read_schema("cleanup")["$defs"]["kept_worktree"]["properties"]["code"]
+    assert schema["enum"] == sorted(codes)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +192,7 @@ def test_the_error_codes_are_those_of_the_source() -> None:
     text = "\n".join(sections()["OUTPUT FORMATS"]["JSON"])
     rows = re.findall(r"^\.It Sy (\S+) Pq (.+)\n((?:[^.].*\n)+)", text, re.MULTILINE)
     assert [code for code, _, _ in rows] == sorted(docstrings)
-    assert {code: {*map(int, shown.split(" , "))} for code, shown, _ in rows} == statuses
+    assert {code: {int(shown)} for code, shown, _ in rows} == statuses  # each code has one status
     described = {code: " ".join(row.split()) for code, _, row in rows}
     assert {code: row for code, row in described.items() if row not in docstrings[code]} == {}
     schema = read_schema("error")["$defs"]["error"]["properties"]["code"]
@@ -391,3 +393,5 @@ def test_findings_are_those_of_the_doctor() -> None:
     heads = [head for lines in sections()["DOCTOR"].values() for head in items(lines)]
     named = [word for head in heads for word in words_of("Sy", [f".{head}"])]
     assert sorted(named) == sorted(FINDING_CODES)
+    finding = read_schema("doctor")["properties"]["findings"]["items"]
+    assert finding["properties"]["code"]["enum"] == sorted(FINDING_CODES)

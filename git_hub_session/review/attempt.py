@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.errors import GIT_FATAL, HubError, NoWorktree
+from git_hub_session.errors import HubError, NoWorktree
 from git_hub_session.git.ref_names import AgentBranch, SessionId, agent_name, attempt_name
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
 from git_hub_session.session.agents import comparison_base, find_base_commit, require_agent
@@ -17,12 +17,6 @@ if TYPE_CHECKING:
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 """The tree without files. git knows it in each repository."""
-
-
-class AttemptHasNoWorktree(NoWorktree):
-    """An attempt without a worktree, so that there is no path to answer with."""
-
-    exit_code = GIT_FATAL
 
 
 class Attempt(NamedTuple):
@@ -111,7 +105,8 @@ def find_worktree(
 
     Raises:
         NoSuchAgent: the session does not have the agent.
-        HubError: there is no such worktree, or its directory is not linked to the repository.
+        NoWorktree: the attempt, or the agent, has no worktree.
+        HubError: the directory of the worktree is not linked to the repository.
     """
     worktrees = linked_worktrees(project.paths.common_dir)
     owned = attempt_worktrees(sid, project, worktrees)
@@ -124,7 +119,7 @@ def find_worktree(
         require_agent(number, project.store.read(sid))
         name = _name(sid, number, attempt)
         verb = f"restore {sid} --agent {name}" if attempt else f"status {sid}"
-        raise AttemptHasNoWorktree(
+        raise NoWorktree(
             f"{name} of session '{sid}' has no worktree", hint=f"git hub-session {verb}"
         )
     branch, worktree = found[-1]

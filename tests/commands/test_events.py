@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from git_hub_session.programs.background import BackgroundCommand
+from tests.support.answers import EVENT, find_differences
 from tests.support.hub import CHECKOUT, PYTHON, Hub, Result, is_alive, wait_for
 from tests.support.transcripts import code_blocks
 
@@ -43,9 +44,13 @@ def saving(hub: Hub) -> Hub:
 
 
 def events(hub: Hub) -> list[dict[str, Any]]:
-    """Return the saved events."""
+    """Return the saved events. Each one must fit the schema."""
     path = hub.top.parent / "events"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    lines = path.read_text().splitlines() if path.exists() else []
+    documents = [json.loads(line) for line in lines]
+    for document in documents:
+        assert find_differences(EVENT, document) == []
+    return documents
 
 
 def names(hub: Hub) -> list[str]:

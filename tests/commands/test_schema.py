@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import pytest
 
 from git_hub_session.schemas.schema import read_descriptions, read_schema
-from tests.support.answers import ERROR, documented_keys, occurring_keys
+from git_hub_session.settings.table import SETTINGS
+from tests.support.answers import ERROR, EVENT, documented_keys, occurring_keys
 from tests.support.hints import find_hint, type_hint, types
 from tests.support.hub import Hub
 
@@ -55,19 +57,33 @@ class Reader:
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
         self.keys: set[str] = set()
+        self._events = hub.top.parent / "events"
 
     def read(self, name: str, *words: str, code: int = 0, cwd: Path | None = None) -> Any:
-        """Run a command, and return its answer or its error."""
+        """Run a command, and return its answer or its error. Read the events that it sends."""
         result = self.hub.run(name, "--format=json", *words, cwd=cwd)
         assert result.code == code, result
         document = json.loads(result.out or result.err)
         self.keys |= occurring_keys(name if result.out else ERROR, document)
+        self._read_events()
         return document
+
+    def save_events(self) -> None:
+        """Save each event of the later commands, for `read`."""
+        for key in (each.key for each in SETTINGS if each.name.startswith("hook.")):
+            self.hub.git("config", key, f"cat >>{quote(str(self._events))}")
+
+    def _read_events(self) -> None:
+        if self._events.exists():
+            for line in self._events.read_text().splitlines():
+                self.keys |= occurring_keys(EVENT, json.loads(line))
+            self._events.unlink()
 
 
 @pytest.mark.slow
 def test_each_documented_key_occurs(hub: Hub) -> None:
     reader = Reader(hub)
+    reader.save_events()
     hub.commit(hub.top, "ms", "ms: 50\n")
     _play_rounds(reader)
     _play_session(reader)
@@ -89,7 +105,7 @@ def _play_rounds(reader: Reader) -> None:
 def _play_session(reader: Reader) -> None:
     hub = reader.hub
     reader.read("init", "--id", "s1", "--task", "x", "--agents", "3", *MEASURE)
-    reader.read("spawn", "s1")
+    reader.read("spawn", "s1", "--only", "1")
     reader.read("spawn", "s1")
     reader.read("exec", "s1", "--", "sh", "-c", "echo ms: 3 >ms && git commit -qam faster")
     worktree = Path(reader.read("path", "s1", "1")["path"])

@@ -88,9 +88,9 @@ def test_no_worktree(hub: Hub) -> None:
     hub.session()
     for command in ("shell", "open"):
         assert hub.run(command, "s1", "1") == Result(
-            128,
+            1,
             "",
-            "fatal: agent-1 of session 's1' has no worktree\nhint: git hub-session status s1\n",
+            "error: agent-1 of session 's1' has no worktree\nhint: git hub-session status s1\n",
         )
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from jsonschema_rs import Draft202012Validator
 
 ERROR = "error"
+EVENT = "event"
 _MAX_DIFFERENCES = 20
 _MAX_LENGTH = 200
 

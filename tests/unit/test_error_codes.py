@@ -48,8 +48,11 @@ def test_codes_of_agents(hub: Hub) -> None:
     create_measurable_session(hub, "ms: 1\n", "ms: 2\n", agents=3)
     worktree = hub.top.parent / "project.hub" / "s1" / "agent-1"
     hub.git("worktree", "remove", worktree.with_name("agent-3"))
-    assert error_code(hub, "exec", "s1", "--only", "3", "--", "true")[1] == "no-worktree"
-    assert error_code(hub, "path", "s1", "3") == (128, "no-worktree")
+    for words in ("exec s1 --only 3 -- true", "path s1 3", "shell s1 3", "open s1 3"):
+        name, *rest = words.split()
+        assert hub.run(name, *rest).code == 1, words
+    for words in ("exec s1 --only 3 -- true", "path s1 3"):
+        assert error_code(hub, *words.split()) == (1, "no-worktree"), words
     hub.git("switch", "-q", "-c", "mine", cwd=worktree)
     assert error_code(hub, "eval", "s1", "--ranking", "1") == (1, "off-branch")
 

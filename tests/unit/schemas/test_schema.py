@@ -12,7 +12,7 @@ from git_hub_session.cli.options import FORMAT
 from git_hub_session.commands import COMMANDS
 from git_hub_session.schemas.schema import read_descriptions, read_schema
 from git_hub_session.settings.table import SETTINGS
-from tests.support.answers import ERROR, find_differences
+from tests.support.answers import ERROR, EVENT, find_differences
 from tests.support.command_usage import usage_of
 
 NAMES = tuple(read_descriptions())
@@ -37,7 +37,7 @@ def objects(place: str, schema: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def test_each_command_with_json_output_has_a_schema() -> None:
     commands = {name for name in COMMANDS if set(FORMAT) <= set(usage_of(name).options)}
-    assert {*NAMES} == {*commands, ERROR}
+    assert {*NAMES} == {*commands, ERROR, EVENT}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -67,6 +67,7 @@ def test_each_key_has_a_description(name: str) -> None:
 
 
 def test_each_key_is_required_except_the_known_ones() -> None:
+    keys_of_merges = ("removed", "saved", "kept", "archived", "branches_kept", "notes", "ancestors")
     optional = {
         f"{place}.{key}"
         for name in NAMES
@@ -75,11 +76,19 @@ def test_each_key_is_required_except_the_known_ones() -> None:
         for key in set(part.get("properties", ())) - set(part.get("required", ()))
     }
     assert {place for place in optional if not place.startswith("run.")} == {
-        *(f"merge.{key}" for key in ("removed", "saved", "kept", "archived", "branches_kept")),
-        *("merge.notes", "merge.ancestors", "list.missing", "list.sessions.reason"),
+        *(f"{name}.{key}" for name in ("merge", "event") for key in keys_of_merges),
+        *("list.missing", "list.sessions.reason"),
         *(f"doctor.findings.{key}" for key in ("failure", "hint", "notes")),
         "log.history.reason",
     }
+
+
+def test_events_are_those_of_the_settings() -> None:
+    forms = read_schema(EVENT)["oneOf"]
+    keys = [f"hubsession.hook.{form['properties']['event']['const']}" for form in forms]
+    assert keys == [each.key for each in SETTINGS if each.name.startswith("hook.")]
+    for form in forms:
+        assert form["required"][:5] == ["version", "event", "time", "repository", "session_id"]
 
 
 def test_types_of_settings_are_those_of_the_table() -> None:
