@@ -109,6 +109,7 @@ LATE_IMPORTS = {
     ("cli.output", "cli.paging.full_screen"),
     ("cli.output", "cli.paging.pager"),
     ("cli.output", "cli.terminal"),
+    ("cli.progress.lines", "cli.terminal"),
     ("cli.output", "termios"),
     ("cli.output", "settings.table"),
     ("cli.options", "textwrap"),
@@ -180,10 +181,10 @@ CALLERS = {
 READERS = {
     # main checks that the streams are open before the command opens a file.
     "sys.stdout": "cli.output main",
-    "sys.stderr": "cli.output main",
+    "sys.stderr": "cli.output cli.progress.lines main",
     "sys.stdin": "cli.output main",
     "sys.argv": "main",
-    "os.environ": "system.temporary cli.context cli.output main",
+    "os.environ": "system.temporary cli.context cli.output cli.progress.lines main",
     "os.getcwd": "session.project",
     "time.time": "session.project system.trace",
 }

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple, TextIO
@@ -16,8 +15,6 @@ from git_hub_session.cli.view import error_lines
 from git_hub_session.errors import HubError
 from git_hub_session.git.config import is_false
 from git_hub_session.system.io import write_all
-from git_hub_session.util.clock import format_clock
-from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.util.text import display_width, escape_control
 
 if TYPE_CHECKING:
@@ -26,9 +23,11 @@ if TYPE_CHECKING:
 
 
 _HINT = "hint: "
+_open_lines: list[str] = []
+"""The last line of standard error, if `write_open_line` wrote it and nothing ended it."""
 
 
-def _no_setting(_name: str) -> None:
+def no_setting(_name: str) -> None:
     """Return None: no setting is read."""
 
 
@@ -40,7 +39,7 @@ class OutputOptions(NamedTuple):
     color: str = ""
     """The value of --color: auto, always, never, or '' without the option."""
     quiet: bool = False
-    setting: Callable[[str], str | None] = _no_setting
+    setting: Callable[[str], str | None] = no_setting
     """The function that returns a setting of git by its name in lower case, or None."""
 
 
@@ -211,82 +210,25 @@ def write_stderr_line(line: str) -> None:
     _write_stderr(f"{escape_control(line)}\n")
 
 
-def make_progress(title: str, total: int) -> Callable[[int], None]:
-    """Return a function that shows the number of finished items on standard error.
+def write_open_line(text: str) -> None:
+    """Write over the open line of standard error. Other output starts below the line.
 
-    It prints git's progress line, and only on a terminal. The line appears after one second, or
-    after GIT_PROGRESS_DELAY seconds, as in git.
+    A newline at the end of the text ends the line. '' removes the line.
     """
-    is_enabled = total > 0 and sys.stderr is not None and sys.stderr.isatty()
-    start = time.monotonic() + _progress_delay()
-    last_shown: int | None = None
-
-    def show(finished: int) -> None:
-        nonlocal last_shown
-        if not is_enabled or last_shown == total:
-            return
-        if last_shown is None and time.monotonic() < start:
-            return
-        last_shown = finished
-        end = ", done.\n" if finished == total else ""
-        _write_stderr(f"\r{title}: {100 * finished // total:3}% ({finished}/{total}){end}")
-
-    return show
+    shown = _open_lines.pop() if _open_lines else ""
+    padding = " " * (display_width(shown) - display_width(text))
+    if text:
+        _write_stderr(f"\r{text}{padding}")
+    elif shown:
+        _write_stderr(f"\r{padding}\r")
+    if text and not text.endswith("\n"):
+        _open_lines.append(text)
 
 
-def _progress_delay() -> int:
-    """Return the seconds before progress is shown."""
-    delay = parse_int(os.environ.get("GIT_PROGRESS_DELAY", ""), MAX_COUNT)
-    return 1 if delay is None else delay
-
-
-class ElapsedLine:
-    """The line with the elapsed time of each running command, while the commands print nothing.
-
-    Show it on standard error, only on a terminal, and after the delay of `make_progress`.
-    """
-
-    def __init__(self, *, is_enabled: bool) -> None:
-        self._is_enabled = is_enabled and sys.stderr is not None and sys.stderr.isatty()
-        self._delay = _progress_delay()
-        self._next_time = time.monotonic() + self._delay
-        self._starts: dict[str, float] = {}
-        self._width = 0  # the width of the line that is shown
-
-    def start(self, name: str) -> None:
-        """Start the clock of a command, unless it runs already."""
-        self._starts.setdefault(name, time.monotonic())
-
-    def end(self, name: str) -> None:
-        """Remove a command from the line."""
-        self._starts.pop(name, None)
-
-    def clear(self) -> None:
-        """Remove the line from the terminal, before other output. Show it again after the delay."""
-        if self._width:
-            _write_stderr(f"\r{' ' * self._width}\r")
-            self._width = 0
-        self._next_time = time.monotonic() + self._delay
-
-    def update(self) -> float | None:
-        """Show the line if it is time. Return the seconds until the next call, or None."""
-        if not self._is_enabled:
-            return None
-        now = time.monotonic()
-        if now >= self._next_time:
-            self._show(now)
-            self._next_time = now + 1
-        return self._next_time - now
-
-    def _show(self, now: float) -> None:
-        from git_hub_session.cli.terminal import detect_style
-
-        times = [f"{name} {format_clock(now - start)}" for name, start in self._starts.items()]
-        style = detect_style("never", sys.stderr, os.environ, _no_setting)
-        text = style.fit(f"Running: {', '.join(times)}", 1) if times else ""
-        width = display_width(text)
-        _write_stderr(f"\r{text}{' ' * (self._width - width)}")
-        self._width = width
+def _end_open_line() -> None:
+    if _open_lines:
+        _open_lines.clear()
+        _write_stderr("\n")
 
 
 def ask_yes_no(question: str) -> bool | None:
@@ -314,6 +256,8 @@ def write_stdout(text: str | bytes) -> None:
         CannotWriteStdout: the write failed.
         BrokenPipeError: the reader has closed the pipe.
     """
+    if text and is_stdout_a_terminal():
+        _end_open_line()
     try:
         _write(sys.stdout, text)
     except BrokenPipeError:
@@ -323,6 +267,8 @@ def write_stdout(text: str | bytes) -> None:
 
 
 def _write_stderr(text: str) -> None:
+    if text:
+        _end_open_line()
     try:
         _write(sys.stderr, text)
     except OSError:

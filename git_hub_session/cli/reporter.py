@@ -6,12 +6,10 @@ from collections.abc import Callable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.output import (
-    ElapsedLine,
     OutputOptions,
     ask_yes_no,
     current_style,
     hint_lines,
-    make_progress,
     open_full_screen,
     prepare_screen,
     write_hints,
@@ -20,6 +18,7 @@ from git_hub_session.cli.output import (
     write_stdout,
     write_view,
 )
+from git_hub_session.cli.progress.lines import ElapsedLine, make_progress
 
 if TYPE_CHECKING:
     from git_hub_session.cli.paging.full_screen import FullScreen

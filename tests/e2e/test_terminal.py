@@ -8,7 +8,7 @@ import unicodedata
 import pexpect
 import pytest
 
-from tests.support.hub import PATIENT, Hub, Result
+from tests.support.hub import CHECKOUT, PATIENT, PYTHON, Hub, Result
 from tests.support.locks import lock_directory, wait_for_lock_waiter
 from tests.support.measured_sessions import agent_worktree, create_measurable_session
 from tests.support.terminal import run_in_terminal
@@ -269,6 +269,33 @@ def test_the_progress_of_an_evaluation_ends_if_an_agent_fails(hub: Hub) -> None:
     progress, _, result = output.partition(", done.\r\n")
     assert progress.endswith("\rMeasuring:  66% (4/6)\rMeasuring: 100% (6/6)")
     assert result.startswith("RANK ")
+
+
+def test_output_during_the_progress_starts_on_a_line_of_its_own(hub: Hub) -> None:
+    program = hub.top.parent / "program.py"
+    program.write_text(
+        f"import sys; sys.path.insert(0, {str(CHECKOUT)!r})\n"
+        "from git_hub_session.cli.output import OutputOptions\n"
+        "from git_hub_session.cli.output import report_error, write_stderr_line, write_stdout\n"
+        "from git_hub_session.cli.progress.lines import ElapsedLine, make_progress\n"
+        "from git_hub_session.errors import HubError\n"
+        "show = make_progress('Measuring', 3)\n"
+        "show(1), write_stderr_line('warning: slow'), show(2), write_stdout('half\\n')\n"
+        "show(3), write_stdout('all\\n')\n"
+        "line = ElapsedLine(is_enabled=True)\n"
+        "line.start('agent-1'), line.update(), line.clear(), line.clear()\n"
+        "make_progress('Judging', 2)(1), report_error(HubError('lost'), OutputOptions())\n"
+    )
+    words = ("-I", str(program))
+    output = run_in_terminal(hub, *words, program=PYTHON, environ={"GIT_PROGRESS_DELAY": "0"})
+    running = "Running: agent-1 0:00"
+    assert output == (
+        "\rMeasuring:  33% (1/3)\r\nwarning: slow\r\n"
+        "\rMeasuring:  66% (2/3)\r\nhalf\r\n"
+        "\rMeasuring: 100% (3/3), done.\r\nall\r\n"
+        f"\r{running}\r{' ' * len(running)}\r"
+        "\rJudging:  50% (1/2)\r\nfatal: lost\r\n"
+    )
 
 
 def test_long_numbers_in_the_environment(hub: Hub) -> None:

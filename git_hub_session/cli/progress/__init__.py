@@ -1,0 +1,1 @@
+"""The progress of a command, on standard error."""
