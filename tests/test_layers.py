@@ -54,6 +54,7 @@ LAYERS = {
     "merge": f"{WORKTREES} board lineage cleanup merge",
     "doctor": f"{WORKTREES} board cleanup doctor",
     "hooks": f"{SESSION} hooks",
+    "sharing": f"{WORKTREES} board agents sharing",
     "review": f"{WORKTREES} board review",
     "events": f"{SESSION} schemas events",
     "cli": f"{SESSION} metric schemas events cli",
@@ -61,7 +62,7 @@ LAYERS = {
     "watch": f"{WORKTREES} board review schemas cli watch",
     "completion": f"{SESSION} metric board schemas events cli completion",
     "api": f"{WORKTREES} programs schemas cli api",
-    "commands": f"{WORKTREES} board lineage agents metric schemas ranking evaluation cleanup restore merge doctor review events hooks cli "
+    "commands": f"{WORKTREES} board lineage agents metric schemas ranking evaluation cleanup restore merge doctor review sharing events hooks cli "
     "completion report watch commands",
     "main": f"{SYSTEM} cli commands main",
     "__main__": "_typing main",
@@ -74,7 +75,7 @@ OWNERS = {
     "psutil": "system.psutil_processes",
     "textual": "watch.screen watch.table watch.log_screen",
     "rich": "watch.table",
-    "subprocess": "git.process programs.background programs.capture programs.foreground system.processes "
+    "subprocess": "git.process programs.background programs.capture programs.foreground programs.watched system.processes "
     "system.supervision.supervisor",
     "fcntl": "system.directory system.temporary",
     "pickle": "system.parallel",  # it reads only data that a fork of this process has written
@@ -131,6 +132,7 @@ LATE_IMPORTS = {
     ("commands.watch", "watch.screen"),
     ("git.discovery", "git.hidden_hub"),
     ("git.libgit2", "system.temporary"),
+    ("git.process", "programs.watched"),
     ("main", "util.similar"),
     ("main", "system.trace"),
     ("main", "traceback"),
@@ -155,6 +157,7 @@ LATE_IMPORTS = {
     ("merge.merge", "merge.replay"),
     ("merge.merge", "merge.undo"),
     ("merge.plan", "merge.replay"),
+    ("programs.watched", "select"),
     ("restore.commands", "restore.plan"),
     ("system.parallel", "pickle"),
     ("util.shell", "shlex"),

@@ -83,7 +83,9 @@ class Git:
             },
         )
         variables = place_variables(environ) if cwd else {"GIT_DIR": common_dir}
-        self._here = GitAt(Surroundings(cwd or None, {**self._environ, **variables}))
+        self.surroundings = Surroundings(cwd or None, {**self._environ, **variables})
+        """The directory and the environment of the user."""
+        self._here = GitAt(self.surroundings)
 
     def at(
         self,

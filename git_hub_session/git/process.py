@@ -48,6 +48,13 @@ class GitTooOld(HubError):
     code = "git-too-old"
 
 
+class NoAnswer(HubError):
+    """A git that wrote nothing for too long: it has no time limit of its own for most remotes."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"no answer for {seconds:g} s")
+
+
 class Surroundings(NamedTuple):
     """The directory and the environment in which git starts."""
 
@@ -63,22 +70,29 @@ def run_git(
     stdin: bytes = b"",
     settings: Mapping[str, str] | None = None,
     shows_messages: bool = False,
+    silence_limit: float | None = None,
 ) -> tuple[bytes, bytes]:
     """Run `git <command>` and return its standard output and its standard error.
 
     Args:
         settings: passed as -c.
         shows_messages: let git write its standard error on that of this process.
+        silence_limit: end git after so many seconds without output, and if a signal ends this
+            process. None waits without a limit.
 
     Raises:
         GitFailed: the exit status is not 0.
+        NoAnswer: git wrote nothing for too long.
         GitTooOld: git does not know the command or an option of it.
         GitMissing: there is no git on PATH.
     """
     arguments = ["git", *_setting_options(settings), *command]
     with memory_file() as stdout, memory_file() as stderr:
-        target = None if shows_messages else stderr
-        status = _wait_for(arguments, surroundings, stdin=stdin, stdout=stdout, stderr=target)
+        if silence_limit is not None:
+            status = _watch(arguments, surroundings, (stdout, stderr), silence_limit)
+        else:
+            target = None if shows_messages else stderr
+            status = _wait_for(arguments, surroundings, stdin=stdin, stdout=stdout, stderr=target)
         output, messages = read_from_start(stdout), read_from_start(stderr)
     if status:
         name = command[2] if command[0] == "--git-dir" else command[0]
@@ -129,6 +143,28 @@ def _wait_for(
         release_signals()
     sys.audit("git_hub_session.end", arguments, process.returncode, monotonic() - start)
     return process.returncode
+
+
+def _watch(
+    arguments: Sequence[str], surroundings: Surroundings, files: tuple[int, int], limit: float
+) -> int:
+    """Run git and return its exit status. Raise NoAnswer after `limit` seconds without output.
+
+    Args:
+        files: the files for standard output and standard error.
+    """
+    from git_hub_session.programs.watched import Silent, run_watched  # most commands use no remote
+
+    start = monotonic()
+    try:
+        status = run_watched(arguments, *surroundings, files, limit)
+    except FileNotFoundError:
+        raise _not_found_error(surroundings.directory) from None
+    except Silent as error:
+        sys.audit("git_hub_session.end", arguments, error.status, monotonic() - start)
+        raise NoAnswer(limit) from None
+    sys.audit("git_hub_session.end", arguments, status, monotonic() - start)
+    return status
 
 
 def run_with_locked_ref(

@@ -1,0 +1,1 @@
+"""Share sessions between machines through a git remote."""
