@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.hub import CHECKOUT, PYTHON, Hub, Result
 from tests.support.loaded_modules import PROBE, heavy, loaded
+from tests.support.measured_sessions import agent_worktree
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,14 @@ def test_no_heavy_module_in_an_agents_worktree(hub: Hub) -> None:
     hub.session(agents=1)
     for words in (("list",), ("log",), ("guide",), ("update", "--state", "running")):
         assert heavy(loaded(hub, *words, cwd=hub.worktree(1))) == []
+
+
+def test_update_to_a_final_state_reads_the_worktrees_without_libgit2(hub: Hub) -> None:
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
+    hub.run("spawn", "-q", "s1")
+    hub.git("switch", "-q", "--detach", cwd=agent_worktree(hub, 1))
+    hub.run("update", "-q", "s1", "--state", "evaluating")
+    assert heavy(loaded(hub, "update", "s1", "--state", "archived")) == []
 
 
 def test_task_of_several_lines_loads_only_yaml(hub: Hub) -> None:

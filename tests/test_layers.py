@@ -129,6 +129,7 @@ LATE_IMPORTS = {
     ("commands.status", "commands._status.view"),
     ("commands.log", "commands._log.frontier"),
     ("commands.log", "commands._log.graph"),
+    ("commands.update", "worktree.reattach"),
     ("commands.watch", "watch.screen"),
     ("git.discovery", "git.hidden_hub"),
     ("git.libgit2", "system.temporary"),

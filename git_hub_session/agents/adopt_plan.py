@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import NoWorktree, OffBranch, Refused, WrongState
@@ -38,7 +38,6 @@ from git_hub_session.worktree.reattach import next_free_attempt
 from git_hub_session.worktree.repair_commands import repair_command
 
 if TYPE_CHECKING:
-    from git_hub_session.git.repository import GitRepo
     from git_hub_session.git.worktrees import Worktree
     from git_hub_session.session.project import Project
 
@@ -105,7 +104,7 @@ def plan_adopt(
         NoSuchCommit: the source is neither a branch nor a worktree nor a commit.
         Refused: the session, the worktree or the owner of the work forbids it.
     """
-    _refuse_state(session, project.repo, options.agent)
+    _refuse_state(session, project, options, worktrees)
     source = _find_source(session, project, options, worktrees)
     if options.source:
         _refuse_lost_work(source, session, options, worktrees)
@@ -129,14 +128,25 @@ def _find_complete(
     return None if fields.get("status") == AgentStatus.RESTORING else worktree
 
 
-def _refuse_state(session: Session, repo: GitRepo, agent: int) -> None:
-    has_attempts = agent in attempts_by_agent(session.id, repo) or agent in archived_agents(
-        session.id, repo
-    )
-    has_record = bool(session.agent_record(agent_name(agent)).attempt)
-    if session.state in FINISHED or not (
-        has_attempts or has_record or accepts_agents(session, repo)
-    ):
+def _refuse_state(
+    session: Session, project: Project, options: AdoptOptions, worktrees: Sequence[Worktree]
+) -> None:
+    """Raise WrongState if the session accepts no more attempts of the agent.
+
+    A finished session accepts only the work that the agent left in its worktree: nothing else would
+    keep this work with the session.
+    """
+    repo, agent = project.repo, options.agent
+    if session.state in FINISHED:
+        owned = _owned_worktrees(session, project, options, worktrees)
+        is_accepted = not options.source and bool(_left_worktrees(owned, project))
+    else:
+        has_attempts = agent in attempts_by_agent(session.id, repo) or agent in archived_agents(
+            session.id, repo
+        )
+        has_record = bool(session.agent_record(agent_name(agent)).attempt)
+        is_accepted = has_attempts or has_record or accepts_agents(session, repo)
+    if not is_accepted:
         raise WrongState(
             f"session '{session.id}' is '{session.state}': it accepts no more attempts",
             hint=NEW_SESSION_HINT,
@@ -178,23 +188,31 @@ def _agent_worktree(
     session: Session, project: Project, options: AdoptOptions, worktrees: Sequence[Worktree]
 ) -> Worktree:
     """Return the agent's last worktree that left its branch, or else the agent's last worktree."""
-    owned = {
-        branch: worktree
-        for branch, worktree in attempt_worktrees(session.id, project, worktrees).items()
-        if branch.agent == options.agent
-    }
+    owned = _owned_worktrees(session, project, options, worktrees)
     if not owned:
         raise NoWorktree(
             f"{agent_name(options.agent)} has no worktree",
             hint=_hint(session, options, "<branch>"),
         )
-    left = [
+    return (_left_worktrees(owned, project) or [*owned.values()])[-1]
+
+
+def _owned_worktrees(
+    session: Session, project: Project, options: AdoptOptions, worktrees: Sequence[Worktree]
+) -> dict[AgentBranch, Worktree]:
+    """Return the worktree of each attempt of the agent that has one."""
+    owned = attempt_worktrees(session.id, project, worktrees)
+    return {branch: owned[branch] for branch in owned if branch.agent == options.agent}
+
+
+def _left_worktrees(owned: Mapping[AgentBranch, Worktree], project: Project) -> list[Worktree]:
+    """Return the worktrees whose work is not on the branch of the attempt."""
+    return [
         worktree
         for branch, worktree in owned.items()
         if has_other_branch(worktree, branch.ref)
-        or has_detached_commits(worktree, branch.ref, project.repo)
+        or has_detached_commits(worktree, branch.ref, project)
     ]
-    return (left or [*owned.values()])[-1]
 
 
 def _from_worktree(worktree: Worktree, project: Project) -> AdoptSource:

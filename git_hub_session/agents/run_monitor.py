@@ -115,7 +115,7 @@ def _with_reason(agent_run: AgentRun, project: Project) -> AgentRun:
     if worktree.is_missing:
         hint = unregister_command(worktree, agent_run.branch.session)
         return agent_run._replace(reason="its worktree is missing", hint=hint)
-    reason, hint = wrong_branch_reason(worktree, agent_run.branch, project.repo) or ("", "")
+    reason, hint = wrong_branch_reason(worktree, agent_run.branch, project) or ("", "")
     return agent_run._replace(reason=reason, hint=hint)
 
 

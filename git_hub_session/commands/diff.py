@@ -6,6 +6,7 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.options import QUIET, SESSION_ALIAS, Arguments, Option, Usage
 from git_hub_session.cli.view import ExitView
 from git_hub_session.commands._attempt.arguments import parse_attempts
+from git_hub_session.commands._attempt.off_branch import warn_off_branch
 from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.review.attempt import find_attempt, find_start
 from git_hub_session.review.uncommitted_tree import objects_directory, write_uncommitted_tree
@@ -42,6 +43,7 @@ def run(context: Context, args: Arguments) -> ExitView:
     project = context.project
     session = project.store.read(named.session)
     attempts = [find_attempt(*attempt, session, project) for attempt in named.attempts]
+    warn_off_branch(context, session, [attempt.branch.agent for attempt in attempts])
     start = [] if len(attempts) > 1 else [find_start(attempts[0], session, project)]
     if not args.is_set("uncommitted"):
         return _show_diff([*start, *(attempt.commit for attempt in attempts)], args, project)

@@ -7,7 +7,7 @@ from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Optio
 from git_hub_session.cli.view import TerminalStyle, TextOutput, View, command_after
 from git_hub_session.errors import Refused, UsageError
 from git_hub_session.session.record import with_transition
-from git_hub_session.session.state import State, parse_state
+from git_hub_session.session.state import FINISHED, State, parse_state
 from git_hub_session.util.clock import format_iso
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from git_hub_session.cli.context import Context
     from git_hub_session.git.ref_names import SessionId
     from git_hub_session.session.model import Session
+    from git_hub_session.session.project import Project
 
 USAGE = Usage(
     ("update [<options>] --state <state> [<id>]",),
@@ -52,13 +53,23 @@ def run(context: Context, args: Arguments) -> UpdateView:
             raise UnexpectedState(f"session '{sid}' is '{session.state}', not '{expected}'")
         at = format_iso(project.now())
         reason = args.value("reason") or ""
-        return with_transition(session, target, at=at, by=identity, verb="update", reason=reason)
+        changed = with_transition(session, target, at=at, by=identity, verb="update", reason=reason)
+        if target in FINISHED:
+            _refuse_other_branches(session, project)
+        return changed
 
     if args.is_set("dry-run"):
         change(project.store.read(sid))
     else:
         project.store.update(sid, change)
     return UpdateView(sid, str(sources[-1]), str(target), dry_run=args.is_set("dry-run"))
+
+
+def _refuse_other_branches(session: Session, project: Project) -> None:
+    """Raise Refused if the commits of an agent are not on its branch."""
+    from git_hub_session.worktree.reattach import refuse_other_branches
+
+    refuse_other_branches(session, project)
 
 
 def _required_state(args: Arguments) -> State:

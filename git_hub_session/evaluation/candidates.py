@@ -279,7 +279,7 @@ def _make_candidate(
         off_branch = lost_reason(branch, session, repo)
     else:
         # With another branch, the attempt's branch does not have all of the agent's work.
-        off_branch = wrong_branch_reason(worktree, branch, project.repo)
+        off_branch = wrong_branch_reason(worktree, branch, project)
     return Candidate(
         branch,
         tip,

@@ -28,14 +28,28 @@ def ref_exists(common_dir: str, ref: str) -> bool:
     return is_packed_ref(common_dir, ref)
 
 
+def read_ref(common_dir: str, ref: str) -> str:
+    """Return the text of the full ref `ref`, loose or packed, or ''.
+
+    The text is an object id, or begins with "ref:". A damaged file can have any other text.
+    """
+    loose = read_bytes(os.path.join(common_dir, ref), limit=4096).strip()
+    return os.fsdecode(loose or _packed_line(common_dir, ref).partition(b" ")[0])
+
+
 def is_packed_ref(common_dir: str, ref: str) -> bool:
     """Return True if packed-refs contains the full ref `ref`. A loose ref may override it."""
+    return bool(_packed_line(common_dir, ref))
+
+
+def _packed_line(common_dir: str, ref: str) -> bytes:
+    """Return the line of packed-refs with the full ref `ref`, or b''."""
     wanted = b" " + os.fsencode(ref) + b"\n"
     try:
         with open(os.path.join(common_dir, "packed-refs"), "rb", opener=open_regular) as file:
-            return any(line.endswith(wanted) for line in file)
+            return next((line for line in file if line.endswith(wanted)), b"")
     except OSError:
-        return False
+        return b""
 
 
 def refs_below(common_dir: str, *prefixes: str) -> set[str]:

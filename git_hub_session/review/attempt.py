@@ -9,6 +9,7 @@ from git_hub_session.git.worktrees import Worktree, linked_worktrees
 from git_hub_session.session.agents import comparison_base, find_base_commit, require_agent
 from git_hub_session.session.attempts import attempt_refs, lost_reason
 from git_hub_session.worktree.owner import attempt_worktrees
+from git_hub_session.worktree.reattach import find_off_branch
 from git_hub_session.worktree.repair_commands import repair_command
 
 if TYPE_CHECKING:
@@ -65,6 +66,10 @@ def _no_commits_error(number: int, attempt: int, session: Session, project: Proj
     require_agent(number, session)
     last = session.agent_record(agent_name(number)).attempt
     branch = AgentBranch(session.id, number, attempt or last)
+    for work in find_off_branch(session, project, linked_worktrees(project.paths.common_dir)):
+        if work.branch == branch:
+            name = f"{attempt_name(branch)} of session '{session.id}'"
+            return HubError(f"{name}: {work.reason}", work.hint)
     lost = lost_reason(branch, session, project.repo)
     if lost and 0 < branch.attempt <= last:
         return HubError(f"{attempt_name(branch)} of session '{session.id}': {lost[0]}", lost[1])

@@ -14,15 +14,16 @@ from git_hub_session.git.ref_names import (
     HEADS,
     AgentBranch,
     agent_name,
+    is_object_id,
     parse_agent_branch,
     short_name,
 )
-from git_hub_session.git.refs import ref_exists
+from git_hub_session.git.refs import read_ref, ref_exists
 from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
-    from git_hub_session.git.repository import GitRepo
     from git_hub_session.git.worktrees import Worktree
+    from git_hub_session.session.project import Project
 
 
 def detached_reason(worktree: Worktree) -> str:
@@ -50,15 +51,18 @@ def restore_branch_command(worktree: Worktree) -> str:
     return ""
 
 
-def missing_branch(worktree: Worktree, ref: str, repo: GitRepo) -> tuple[str, str] | None:
+def missing_branch(worktree: Worktree, ref: str, project: Project) -> tuple[str, str] | None:
     """Return the reason that the branch of the worktree does not exist, with a hint, or None.
 
-    Return None too if the directory is missing: the user has discarded the attempt.
+    Return None too if the directory is missing: the user has discarded the attempt. Load pygit2 only
+    if the files of git do not have the branch.
 
     Args:
         ref: the full ref of the branch of the attempt. HEAD may name another branch.
     """
-    if worktree.is_missing or worktree.head != ref or repo.find_ref_target(ref):
+    if worktree.is_missing or worktree.head != ref:
+        return None
+    if is_object_id(read_ref(worktree.common_dir, ref)) or project.repo.find_ref_target(ref):
         return None
     hint = restore_branch_command(worktree) or "git hub-session doctor"
     return "its branch does not exist", hint
@@ -83,11 +87,16 @@ def has_other_branch(worktree: Worktree, ref: str) -> bool:
     return bool(worktree.branches) and ref not in worktree.branches
 
 
-def has_detached_commits(worktree: Worktree, ref: str, repo: GitRepo) -> bool:
-    """Return True if HEAD is detached at a commit that the branch `ref` does not contain."""
+def has_detached_commits(worktree: Worktree, ref: str, project: Project) -> bool:
+    """Return True if HEAD is detached at a commit that the branch `ref` does not contain.
+
+    Load pygit2 only if the commit is not the tip of the branch.
+    """
     if worktree.branches or not worktree.detached:
         return False
-    return not repo.is_ancestor(repo.tip(ref), worktree.detached)
+    if worktree.detached == read_ref(worktree.common_dir, ref):
+        return False
+    return not project.repo.is_ancestor(project.repo.tip(ref), worktree.detached)
 
 
 def off_branch_reason(worktree: Worktree, ref: str) -> str:
@@ -114,16 +123,18 @@ def off_branch_command(worktree: Worktree, branch: AgentBranch) -> str:
 
 
 def wrong_branch_reason(
-    worktree: Worktree, branch: AgentBranch, repo: GitRepo
+    worktree: Worktree, branch: AgentBranch, project: Project
 ) -> tuple[str, str] | None:
     """Return why the commits of the agent are not on the branch of its attempt, or None.
 
     Another branch is checked out in the worktree, HEAD is detached at other commits, or the branch
     was deleted. The hint is the command that adopts the work, or recreates the deleted branch.
     """
-    if has_other_branch(worktree, branch.ref) or has_detached_commits(worktree, branch.ref, repo):
+    if has_other_branch(worktree, branch.ref) or has_detached_commits(
+        worktree, branch.ref, project
+    ):
         return off_branch_reason(worktree, branch.ref), off_branch_command(worktree, branch)
-    return missing_branch(worktree, branch.ref, repo)
+    return missing_branch(worktree, branch.ref, project)
 
 
 def is_same_agent(branch: AgentBranch, other: AgentBranch) -> bool:

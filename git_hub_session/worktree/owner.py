@@ -187,8 +187,9 @@ def off_branch_attempts(
 ) -> dict[str, AgentBranch]:
     """Return the recorded attempts whose worktree has another branch checked out, by git dir.
 
-    Leave out finished sessions: they record paths that another worktree may use now. Leave out an
-    attempt whose branch another worktree uses: the user has moved the agent's work.
+    A finished session records paths that another worktree may use now: its attempt counts only if
+    the worktree was created for it, and not by `restore`. Leave out an attempt whose branch another
+    worktree uses: the user has moved the agent's work.
     """
     in_use = {ref for worktree in worktrees for ref in worktree.branches}
     by_name: dict[str, list[Worktree]] = {}
@@ -196,22 +197,21 @@ def off_branch_attempts(
         if worktree.branches and worktree.path and not worktree.is_missing:
             by_name.setdefault(os.path.basename(worktree.path), []).append(worktree)
     attempts: dict[str, AgentBranch] = {}
-    for session in sessions:
-        if session.state in FINISHED:
-            continue
+    # An unfinished session has precedence.
+    for session in sorted(sessions, key=lambda session: session.state not in FINISHED):
         for attempt, path in recorded_attempts(session).items():
             if attempt.ref not in in_use:
                 candidates = by_name.get(os.path.basename(path), ())
-                found = (worktree for worktree in candidates if _belongs(worktree, path, attempt))
+                found = (each for each in candidates if _belongs(each, path, attempt, session))
                 attempts |= {worktree.git_dir: attempt for worktree in found}
     return attempts
 
 
-def _belongs(worktree: Worktree, path: str, attempt: AgentBranch) -> bool:
+def _belongs(worktree: Worktree, path: str, attempt: AgentBranch, session: Session) -> bool:
     """Return True if the worktree at the recorded path was created for the agent.
 
     The first branch that HEAD left names the owner. A worktree without such a reflog belongs to the
-    agent if its branch belongs to no other session.
+    agent of an unfinished session if its branch belongs to no other session.
     """
     current = parse_agent_branch(worktree.branches[0])
     if current is not None:
@@ -220,7 +220,10 @@ def _belongs(worktree: Worktree, path: str, attempt: AgentBranch) -> bool:
             return False
     if not is_same_path(path, worktree.path):
         return False
-    return was_created_for(worktree, attempt) or not worktree.left_branches
+    is_known = was_created_for(worktree, attempt)
+    if session.state in FINISHED:
+        return is_known and not session.agent_record(agent_name(attempt.agent)).is_restored
+    return is_known or not worktree.left_branches
 
 
 def was_created_for(worktree: Worktree, branch: AgentBranch) -> bool:

@@ -7,10 +7,10 @@ creates another attempt from them.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import count
 
-from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import OffBranch
 from git_hub_session.git.ref_names import (
     AgentBranch,
@@ -48,6 +48,15 @@ _END_COMMANDS = {"rebase": "rebase --abort", "bisect": "bisect reset"}
 """{operation: the git command that ends it and returns to the original branch or commit}."""
 
 
+class OffBranchWork(NamedTuple):
+    """The work of an attempt that is not on the branch of the attempt."""
+
+    branch: AgentBranch
+    reason: str
+    hint: str
+    """The command that adopts the work, or recreates the deleted branch."""
+
+
 def reattach_command(worktree: Worktree, branch: AgentBranch, project: Project) -> str:
     """Return the command that puts HEAD on the branch of the attempt, or on a new attempt."""
     if has_other_branch(worktree, branch.ref):
@@ -79,20 +88,27 @@ def unusable_reason(
     reason = off_branch_reason(worktree, branch.ref)
     if reason:
         return reason, reattach_command(worktree, branch, project)
-    return missing_branch(worktree, branch.ref, project.repo)
+    return missing_branch(worktree, branch.ref, project)
 
 
 def refuse_other_branches(session: Session, project: Project) -> None:
     """Raise Refused if the commits of an agent are not on its branch.
 
-    A merge, and a session that starts from the winner, would leave its work behind.
+    A merge, a final state, and a session that starts from the winner would leave its work behind.
     """
-    worktrees = linked_worktrees(project.paths.common_dir)
+    for work in find_off_branch(session, project, linked_worktrees(project.paths.common_dir)):
+        raise OffBranch(f"{describe_attempt(session, work.branch)}: {work.reason}", work.hint)
+
+
+def find_off_branch(
+    session: Session, project: Project, worktrees: Sequence[Worktree]
+) -> Iterator[OffBranchWork]:
+    """Yield the attempts of the session whose commits are not on their branches."""
     for worktree, ref in session_worktrees(session.id, project, worktrees):
         branch = parse_agent_branch(ref)
-        reason = wrong_branch_reason(worktree, branch, project.repo) if branch else None
+        reason = wrong_branch_reason(worktree, branch, project) if branch else None
         if branch is not None and reason is not None:
-            raise OffBranch(f"{describe_attempt(session, branch)}: {reason[0]}", hint=reason[1])
+            yield OffBranchWork(branch, *reason)
 
 
 def occupied_reason(

@@ -242,5 +242,5 @@ def read_worktree_status(
         untracked = _untracked_count(changes)
     pids = tuple(procfs.processes_in(worktree.path, processes))
     attempt = parse_agent_branch(branch)
-    wrong = wrong_branch_reason(worktree, attempt, project.repo) if attempt else None
+    wrong = wrong_branch_reason(worktree, attempt, project) if attempt else None
     return WorktreeStatus(worktree, branch, changed, untracked, pids, wrong)

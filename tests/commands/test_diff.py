@@ -155,8 +155,8 @@ def test_a_deleted_branch_and_a_missing_commit(hub: Hub) -> None:
     assert hub.run("diff", "s1", "1") == Result(
         128,
         "",
-        "fatal: agent-1/attempt-1 of session 's1': its branch does not exist\n"
-        "hint: git hub-session doctor s1\n",
+        "fatal: agent-1/attempt-1 of session 's1': its HEAD is detached from "
+        "'hub/s1/agent-1/attempt-1'\nhint: git hub-session adopt s1 agent-1\n",
     )
     (hub.top / ".git/refs/heads/hub/s1/agent-2/attempt-1").write_text("1" * 40 + "\n")
     assert hub.run("diff", "s1", "2") == Result(

@@ -55,7 +55,15 @@ def test_one_session(chain: Hub) -> None:
         for agent, tip, subject in zip((2, 3), tips, ("sec\x1b[2Jond", "third"), strict=True)
     ]
     assert chain.json("log", "--frontier", "s1") == {
-        "sessions": [{"session_id": "s1", "state": "init", "ancestors": [], "frontier": fields}]
+        "sessions": [
+            {
+                "session_id": "s1",
+                "state": "init",
+                "ancestors": [],
+                "frontier": fields,
+                "off_branch": [],
+            }
+        ]
     }
     records = chain.run("log", "--frontier", "--format=porcelain", "s1").out.split("\n\n")
     assert records[0] == "session s1\nstate init"

@@ -17,14 +17,18 @@ from git_hub_session.cli.view import (
     View,
     agent_fields,
     make_record,
+    warning_lines,
 )
+from git_hub_session.commands._attempt.off_branch import describe_work
 from git_hub_session.git.ref_names import REFS, attempt_name
+from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.lineage.parent import find_ancestors, parent_fields
 from git_hub_session.session.attempts import attempt_refs
 from git_hub_session.session.read import UnreadableSession
 from git_hub_session.session.state import FINISHED
 from git_hub_session.util.clock import format_age
 from git_hub_session.util.text import escape_control
+from git_hub_session.worktree.reattach import find_off_branch
 
 if TYPE_CHECKING:
     from git_hub_session._typing import Any
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
     from git_hub_session.session.store import Store
+    from git_hub_session.worktree.reattach import OffBranchWork
 
 
 class SessionFrontier(NamedTuple):
@@ -44,6 +49,8 @@ class SessionFrontier(NamedTuple):
     """The winners of the earlier sessions, oldest first."""
     tips: tuple[tuple[AgentBranch, Branch], ...]
     """Each attempt on the frontier with the branch or the archive that has its commit."""
+    off_branch: tuple[OffBranchWork, ...] = ()
+    """The work that is not on the branches of the attempts. The frontier does not have it."""
 
     def document(self) -> dict[str, Any]:
         """Return the JSON fields."""
@@ -52,6 +59,7 @@ class SessionFrontier(NamedTuple):
             "state": str(self.session.state),
             "ancestors": [ancestor._asdict() for ancestor in self.ancestors],
             "frontier": [_tip_fields(attempt, tip) for attempt, tip in self.tips],
+            "off_branch": [_work_fields(work) for work in self.off_branch],
         }
 
 
@@ -65,11 +73,13 @@ def read_frontier(sid: SessionId | None, project: Project) -> FrontierView:
     attempts = {session.id: _read_tips(session, project.repo, refs) for session in sessions}
     commits = {tip.oid for tips in attempts.values() for _, tip in tips}
     frontier = find_frontier(commits, project.repo)
+    worktrees = linked_worktrees(project.paths.common_dir)
     shown = [
         SessionFrontier(
             session,
             tuple(parent for parent, _ in find_ancestors(session, project.store)),
             tuple(pair for pair in attempts[session.id] if pair[1].oid in frontier),
+            tuple(find_off_branch(session, project, worktrees)),
         )
         for session in sessions
     ]
@@ -116,6 +126,10 @@ def _tip_fields(attempt: AgentBranch, tip: Branch) -> dict[str, Any]:
     return {**agent_fields(attempt), **fields}
 
 
+def _work_fields(work: OffBranchWork) -> dict[str, Any]:
+    return {**agent_fields(work.branch), "reason": work.reason, "hint": work.hint}
+
+
 class FrontierView(View):
     """The frontier of sessions."""
 
@@ -135,7 +149,12 @@ class FrontierView(View):
 
     @property
     def diagnostics(self) -> list[str]:
-        return [
+        lines = []
+        for session, _, _, off_branch in self.sessions:
+            for work in off_branch:
+                lines += warning_lines([f"{session.id}: {describe_work(session, work)}"])
+                lines.append(f"hint: {escape_control(work.hint)}")
+        return lines + [
             f"error: session '{escape_control(session.id)}': {escape_control(session.reason)}"
             for session in self.unreadable
         ]
@@ -149,10 +168,11 @@ class FrontierView(View):
 
     def records(self) -> list[Record]:
         records = []
-        for session, ancestors, tips in self.sessions:
+        for session, ancestors, tips, off_branch in self.sessions:
             parent = parent_fields(ancestors[-1] if ancestors else None)
             records.append(make_record({"session": session.id, "state": session.state, **parent}))
             records += [make_record(_tip_fields(attempt, tip)) for attempt, tip in tips]
+            records += [make_record(_work_fields(work)) for work in off_branch]
         return records
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:

@@ -6,6 +6,7 @@ import os
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.view import TerminalStyle, TextOutput, View
+from git_hub_session.commands._attempt.off_branch import warn_off_branch
 from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import HEADS
 from git_hub_session.session.agents import find_base_commit
@@ -25,6 +26,7 @@ def read_graph(sid: SessionId, context: Context) -> GraphView:
     """Return the graph of the commits of all attempts since their starts."""
     project = context.project
     session, repo = project.store.read(sid), project.repo
+    warn_off_branch(context, session)
     refs = {branch: ref for branch, ref in attempt_refs(session, repo).items() if repo.tip(ref)}
     if not refs:
         raise HubError(

@@ -275,9 +275,17 @@ def check_finished_session(worktree: Worktree, hub: HubSnapshot) -> Iterator[Pro
         return
     evidence = f"session '{session.id}' is '{session.state}'"
     commands = [f"git hub-session cleanup {session.id}"]
-    if detached_reason(worktree):
+    reason = _off_branch_reason(worktree, hub)
+    if reason:
+        evidence += f", {reason}"
         commands.insert(0, _reattach_command(worktree, session, hub))
     yield Problem(worktree.path, evidence, advice=" && ".join(commands))
+
+
+def _off_branch_reason(worktree: Worktree, hub: HubSnapshot) -> str:
+    """Return why commits in the worktree are on no branch of its agent, or ''."""
+    attempt = hub.off_branch.get(worktree.git_dir)
+    return off_branch_reason(worktree, attempt.ref) if attempt else detached_reason(worktree)
 
 
 def _is_restored(worktree: Worktree, session: Session) -> bool:
@@ -290,8 +298,7 @@ def _is_restored(worktree: Worktree, session: Session) -> bool:
 @check("worktree-off-branch", "commits in the worktree are on no branch of its agent")
 def check_branch(worktree: Worktree, hub: HubSnapshot) -> Iterator[Problem]:
     session = hub.owner(worktree)
-    attempt = hub.off_branch.get(worktree.git_dir)
-    reason = off_branch_reason(worktree, attempt.ref) if attempt else detached_reason(worktree)
+    reason = _off_branch_reason(worktree, hub)
     if session is not None and reason and not hub.pids_in(worktree.path):
         yield Problem(worktree.path, reason, advice=_reattach_command(worktree, session, hub))
 
