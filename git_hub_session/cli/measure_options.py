@@ -126,3 +126,19 @@ def parse_run_count(args: Arguments, option: str) -> int:
     if number is None:
         raise UsageError(f"not a number of runs: '{text}'", hint=f"use 0 to {MAX_REPEATS}")
     return number
+
+
+def refuse_measured_baseline(args: Arguments, *, is_recorded: bool) -> None:
+    """Raise UsageError if a baseline from a new worktree would be compared with values in place.
+
+    A worktree of an agent can have build results or a cache that a new worktree does not have.
+
+    Args:
+        is_recorded: True if the baseline of the session was measured in a new worktree.
+    """
+    text = args.value("baseline")
+    if text == "measure" or (text is None and is_recorded):
+        raise UsageError(
+            "--in-place cannot be compared with a baseline that is measured in a new worktree",
+            hint="leave out --in-place, or give --baseline <number>",
+        )

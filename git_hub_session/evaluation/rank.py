@@ -38,8 +38,6 @@ def rank_candidates(
     compared = convert_to_one_unit(measurements, options.baseline)
     baseline, spread, note = _choose_baseline(compared, options)
     notes = [note] if note else []
-    if options.in_place and BASELINE in measurements:
-        notes.insert(0, "the baseline was measured in a temporary worktree")
     unranked = [
         _with_measurement(
             candidate,

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from git_hub_session.session.model import AgentResult, Session
     from git_hub_session.session.store import LockedSession
 
+_MEASURED = "measured_baseline"
 _SIGNS = {"lower": 1, "higher": -1}
 _NO_IMPROVEMENT = "no agent improves on the baseline"
 
@@ -103,6 +104,18 @@ def last_evaluation(session: Session) -> Evaluation:
 
 
 def record_baseline(locked: LockedSession, baseline: str) -> None:
-    """Append the baseline to config.yaml, and keep its other lines. Raise CannotWrite."""
+    """Append the baseline to config.yaml, and keep its other lines. Raise CannotWrite.
+
+    state.json records that this baseline was measured in a temporary worktree.
+    """
     text = locked.directory.read(CONFIG_FILE, limit=MAX_CONFIG_BYTES).decode()
+    locked.update(
+        lambda session: session._replace(document={**session.document, _MEASURED: baseline})
+    )
     locked.ensure_text_file(CONFIG_FILE, append_setting(text, "baseline", baseline))
+
+
+def has_measured_baseline(session: Session) -> bool:
+    """Return True if the baseline in config.yaml was measured in a temporary worktree."""
+    baseline = session.config.get("baseline")
+    return bool(baseline) and as_text(session.document.get(_MEASURED)) == baseline

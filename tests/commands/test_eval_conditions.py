@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.cleanup import everything
+from tests.support.hints import follow_hint, types
 from tests.support.hub import Hub, Result
 from tests.support.measured_sessions import (
     MEASURE,
@@ -108,24 +110,72 @@ def test_worktree_that_cannot_be_reset(hub: Hub) -> None:
 
 
 def test_agents_are_measured_in_their_own_worktrees(hub: Hub) -> None:
-    """Only the baseline has a temporary worktree. Nothing is reset or removed."""
+    """Nothing is reset or removed."""
     ignore_in_base(hub, "cache")
     create_measurable_session(hub, "x\n", "x\n")
     (agent_worktree(hub, 1) / "cache").touch()
     command = f"{WITH_CACHE}; echo x >>result; pwd >>../paths"
-    arguments = (*MEASURE, "--eval", command, "--baseline=measure", "--in-place", "--repeat=2")
+    arguments = (*MEASURE, "--eval", command, "--in-place", "--repeat=2")
     result = hub.run("eval", *arguments, "s1")
     assert result.code == 0
     assert result.err == (
         "warning: the eval command left 1 file in the worktree of agent-1: 'result'\n"
         "warning: the eval command left 1 file in the worktree of agent-2: 'result'\n"
-        "warning: the baseline was measured in a temporary worktree\n"
     )
     assert [values(hub, agent) for agent in (1, 2)] == [[10, 10], [100, 100]]
     parent = agent_worktree(hub, 1).parent
-    names = (".s1-eval-baseline", "agent-1", "agent-2")
+    names = ("agent-1", "agent-2")
     assert (parent / "paths").read_text() == "".join(f"{parent / name}\n" for name in names) * 2
     assert (agent_worktree(hub, 1) / "result").read_text() == "x\nx\n"
+
+
+@types("leave out --in-place, or give --baseline <number>")
+def test_no_baseline_from_a_new_worktree_is_compared_in_place(hub: Hub) -> None:
+    """Without the cache of the agents, the unchanged base branch looks ten times as slow."""
+    ignore_in_base(hub, "cache")
+    create_measurable_session(hub, "x\n")
+    (agent_worktree(hub, 1) / "cache").touch()
+    before = everything(hub)
+    arguments = ("eval", *MEASURE, "--eval", WITH_CACHE, "--baseline=measure", "s1")
+    hint = "leave out --in-place, or give --baseline <number>"
+    message = "--in-place cannot be compared with a baseline that is measured in a new worktree"
+    refused = Result(129, "", f"error: {message}\nhint: {hint}\n")
+    assert hub.run(*arguments, "--in-place") == refused
+    assert everything(hub) == before
+    follow_hint(hint)
+    assert hub.run(*arguments, "-q", "--in-place", "--baseline=10") == Result(0)
+    merged = hub.run("merge", "--yes", "s1")
+    assert (merged.code, "no agent improves on the baseline" in merged.err) == (1, True)
+    assert hub.run(*arguments, "-q") == Result(0)
+    assert hub.state()["evaluation"]["baseline"] == 100
+
+
+def test_baseline_of_a_run_is_not_compared_in_place(hub: Hub) -> None:
+    """`run` has measured it in a new worktree. The baseline of a user can be any."""
+    ignore_in_base(hub, "cache")
+    run = ("run", "-q", "--id=s1", "--task=x", "--agents=1", *MEASURE, "--eval", WITH_CACHE)
+    agent = ("--agent-cmd", "touch cache; echo x >new")
+    message = "--in-place cannot be compared with a baseline that is measured in a new worktree"
+    refused = hub.run(*run, *agent, "--in-place")
+    assert (refused.code, refused.err.splitlines()[0]) == (129, f"error: {message}")
+    assert not hub.directory().exists()
+    assert hub.run(*run, *agent).code == 1  # no improvement
+    assert hub.run("eval", "--in-place", "s1").err == refused.err
+    assert hub.run("eval", "-q", "--in-place", "--baseline=10", "s1") == Result(0)
+    config = hub.directory() / "config.yaml"
+    config.write_text(config.read_text().replace("baseline: 100", "baseline: 10"))
+    assert hub.run("eval", "-q", "--in-place", "s1") == Result(0)
+    assert hub.run("merge", "--yes", "s1").code == 1
+
+
+@pytest.mark.parametrize("baseline", ["none", "20"])
+def test_run_in_place_without_a_measured_baseline(hub: Hub, baseline: str) -> None:
+    ignore_in_base(hub, "cache")
+    run = ("run", "-q", "--id=s1", "--task=x", "--agents=1", *MEASURE, "--eval", WITH_CACHE)
+    agent = ("--agent-cmd", "touch cache; echo x >new")
+    result = hub.run(*run, *agent, "--in-place", f"--baseline={baseline}", "--yes")
+    assert result.code == 0, result
+    assert hub.state()["evaluation"]["baseline"] == (None if baseline == "none" else 20)
 
 
 def test_agent_that_cannot_be_measured_in_place_has_no_rank(hub: Hub) -> None:

@@ -116,7 +116,8 @@ def test_own_time_limit_of_a_run(hub: Hub) -> None:
     """No limit replaces the proposed one, also in the commands that continue the run."""
     hub.commit(hub.top, "work", "0123456789\n")
     arguments = ("--eval", "echo ms: $(wc -c <work)", "--agent-cmd", "false", "--in-place")
-    result = hub.run("run", *OPTIONS, *arguments, "--timeout=none", "--allow-failures=1")
+    others = ("--timeout=none", "--allow-failures=1", "--baseline=none")
+    result = hub.run("run", *OPTIONS, *arguments, *others)
     assert (result.code, "Time limit" in result.out) == (1, False)
     [line] = [line for line in result.err.splitlines() if " eval " in line]
     assert line.endswith("--allow-failures 1 --timeout none --in-place s1")

@@ -115,6 +115,9 @@ def _play_session(reader: Reader) -> None:
     reader.read("board", "create", "ideas")
     reader.read("guide", cwd=worktree)
     reader.read("eval", "--here", "--eval=cat ms", cwd=worktree)
+    hub.git("switch", "-q", "-c", "fix", cwd=worktree)
+    assert reader.read("log", "s1", "--frontier")["sessions"][0]["off_branch"]
+    hub.git("switch", "-q", "-", cwd=worktree)
     reader.read("eval", "s1", "--eval=cat ms")
     reader.read("log", "s1", "--evaluations")
     reader.read("status", "s1")

@@ -13,6 +13,7 @@ from git_hub_session.cli.measure_options import (
     parse_require_options,
     parse_run_count,
     parse_tolerance,
+    refuse_measured_baseline,
 )
 from git_hub_session.cli.options import parse_jobs, parse_timeout
 from git_hub_session.errors import UsageError
@@ -24,6 +25,7 @@ from git_hub_session.metric.quantity import Quantity, parse_finite_quantity
 from git_hub_session.ranking.race import Race
 from git_hub_session.ranking.ranking import DIRECTIONS
 from git_hub_session.session.agents import parse_agents
+from git_hub_session.session.baseline import has_measured_baseline
 from git_hub_session.session.model import MAX_AGENTS
 from git_hub_session.util.paths import normalize_relative
 
@@ -80,11 +82,16 @@ def parse_options(args: Arguments, session: Session) -> EvalOptions:
         direction = args.value("direction") or config.get("direction")
     else:
         _refuse_metric_options(args)
+    baseline = _parse_baseline(args, config)
+    if args.is_set("in-place"):
+        refuse_measured_baseline(
+            args, is_recorded=bool(baseline) and has_measured_baseline(session)
+        )
     return options._replace(
         metric_command=_parse_metric_command(args, config, command, direction),
         direction=direction,
         judge=judge._replace(direction=direction) if judge else None,
-        baseline=_parse_baseline(args, config),
+        baseline=baseline,
         measure_baseline=args.value("baseline") == _MEASURE,
         is_baseline_given=args.value("baseline") is not None,
         guard=parse_guard_options(args),

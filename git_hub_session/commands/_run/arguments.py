@@ -15,6 +15,7 @@ from git_hub_session.cli.measure_options import (
     parse_repeat,
     parse_run_count,
     parse_tolerance,
+    refuse_measured_baseline,
 )
 from git_hub_session.cli.options import parse_jobs, parse_timeout
 from git_hub_session.cli.retry_options import parse_retries, parse_retry_delay
@@ -91,6 +92,8 @@ def check_options(args: Arguments) -> None:
         parse_run_count(args, option)
     if args.is_set("in-place") and args.value("holdout") is not None:
         raise UsageError("--in-place and --holdout exclude each other")
+    if args.is_set("in-place") and args.value("metric") is not None:
+        refuse_measured_baseline(args, is_recorded=measures_baseline(args))
     rounds = parse_rounds(args)
     _check_metric_options(args)
     if rounds > 1 and not is_ranked(args):
