@@ -54,6 +54,11 @@ ALL_TAGS = f"{TAGS}hub/archive/"
 ALL_ARCHIVES = f"{REFS}hub/archive/"
 ALL_RESCUES = f"{REFS}hub/rescue/"
 
+ALL_CLAIMS = f"{REFS}hub/claims/"
+"""The prefix of the last known claims on a remote: <prefix><id>/agent-<N>."""
+ALL_OWN_CLAIMS = f"{REFS}hub/own-claims/"
+"""The prefix of the claims that workers of this clone hold: <prefix><id>/agent-<N>."""
+
 
 class InvalidId(HubError):
     """The text is not a valid session id."""
@@ -222,6 +227,16 @@ def rescue_prefix(session: SessionId, branch_ref: str = "") -> str:
     """
     branch = f"{name_in_session(session, branch_ref)}/" if branch_ref else ""
     return f"{ALL_RESCUES}{session}/{branch}"
+
+
+def claim_prefix(session: SessionId) -> str:
+    """Return the prefix of the claims of a session. The name of an agent follows it."""
+    return f"{ALL_CLAIMS}{session}/"
+
+
+def own_claim(session: SessionId, agent: int) -> str:
+    """Return the full ref of the claim that a worker of this clone holds."""
+    return f"{ALL_OWN_CLAIMS}{session}/{agent_name(agent)}"
 
 
 def session_prefixes(session: SessionId) -> tuple[str, ...]:

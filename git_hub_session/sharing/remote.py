@@ -29,9 +29,20 @@ SILENCE_LIMIT = 120.0
 REFUSED, UNCHANGED, CREATED, DELETED = "!", "=", "*", "-"
 """The flags of `git push --porcelain` (git-push(1)). Updates have " " or "+" (forced)."""
 
-_FOLLOWING = {"atomic push failed", "atomic push failure", "atomic transaction failed"}
+# Another push has changed one of the refs at the same time, or the server cannot write them.
+_RACED = "atomic transaction failed"
+_FOLLOWING = {"atomic push failed", "atomic push failure", _RACED}
 """The reasons of refs that are refused because another ref is."""
 
+_MOVED = (
+    "stale info",
+    "non-fast-forward",
+    "fetch first",
+    "failed to update ref",
+    "cannot lock ref",
+    _RACED,
+)
+"""The starts of the reasons of a ref that another clone may have changed."""
 _MAX_LINES = 20
 _MAX_LINE = 300  # characters
 _ANSWER = re.compile(rb"([ +\-*=!])\t([^\t\n]*):([^\t:\n]+)\t(.*)")
@@ -51,8 +62,11 @@ _PERMANENT = (
     r"|couldn't find remote ref|invalid refspec|not a valid object|No such remote|dubious ownership"
     r"|strange (pathname|hostname)|transport '.*' not allowed|is not a git command|Unable to find remote helper|bad config"
 )
-# git can end with status 1 if the connection fails after its start.
-_DISCONNECTED = r"hung up|RPC failed|unexpected disconnect|early EOF|failed to report status"
+# git can end with status 1 if the connection fails after its start, or if another process has a lock.
+_TEMPORARY = (
+    r"hung up|RPC failed|unexpected disconnect|early EOF|failed to report status"
+    r"|cannot lock ref|Unable to create '.*\.lock'"
+)
 _NO_STATUS = "remote failed to report status"
 
 # git does not translate its messages. The programs that it starts keep the language of the user.
@@ -86,9 +100,9 @@ class RefAnswer(NamedTuple):
         return self.flag == REFUSED
 
     @property
-    def is_stale(self) -> bool:
-        """True if the ref did not have the value of the lease."""
-        return self.is_refused and self.reason == "stale info"
+    def has_moved(self) -> bool:
+        """True if another clone may have changed the ref. A fetch shows its value."""
+        return self.is_refused and self.reason.startswith(_MOVED)
 
 
 class PushAnswer(NamedTuple):
@@ -170,7 +184,18 @@ class Remote:
         settings = {"core.abbrev": "no", f"remote.{self.name}.mirror": "false"}
         output, messages, tries = self._run("push to", command, settings, accepts_answer=True)
         lines = [line for line in _lines_of(messages) if not re.match(_OF_GIT, line)]
-        return PushAnswer(tuple(parse_answers(output)), tries, tuple(lines))
+        answer = PushAnswer(tuple(parse_answers(output)), tries, tuple(lines))
+        if tries > 1 and answer.refused and self._has_all(refspecs):
+            # The connection failed after the remote had changed its refs.
+            done = (each._replace(flag=" ", reason="") for each in answer.refs)
+            return answer._replace(refs=tuple(done))
+        return answer
+
+    def _has_all(self, refspecs: Sequence[str]) -> bool:
+        """Return True if the remote has the object ids of the refspecs. A deleted ref has none."""
+        targets = (refspec.removeprefix("+").partition(":") for refspec in refspecs)
+        refs = self.list_refs()
+        return all(refs.get(ref, "") == oid for oid, _, ref in targets)
 
     def fetch(self, refspecs: Sequence[str], options: Sequence[str] = ()) -> None:
         """Fetch the refspecs, and nothing else. Raise RemoteFailed.
@@ -247,7 +272,7 @@ def _is_temporary(error: GitFailed) -> bool:
     text = error.stderr + os.fsdecode(error.stdout)
     if re.search(_PERMANENT, text):
         return False
-    return error.was_killed or error.status == 128 or bool(re.search(_DISCONNECTED, text))
+    return error.was_killed or error.status == 128 or bool(re.search(_TEMPORARY, text))
 
 
 def _has_refusal(error: GitFailed) -> bool:

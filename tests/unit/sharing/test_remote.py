@@ -68,7 +68,7 @@ def test_a_refused_ref_refuses_the_whole_push(hub: Hub, served: ServedRepository
     before = served.refs()
     answer = remote.push([f"{MAIN}:{OTHER}", f"{MAIN}:{MAIN}"], leases={MAIN: ""})
     assert answer.of(MAIN) == RefAnswer("!", MAIN, reason="stale info")
-    assert answer.of(MAIN).is_stale
+    assert answer.of(MAIN).has_moved
     assert answer.of("refs/heads/none") == RefAnswer("!", "refs/heads/none", reason="no answer")
     assert served.refs() == before
 

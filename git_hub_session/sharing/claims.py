@@ -1,0 +1,297 @@
+"""Take, renew, publish under and release the claims of a session on a remote.
+
+A claim is the ref <prefix>/claims/<id>/agent-<N> on the remote. It is created with an empty lease,
+so only one of many workers gets it. Every later change has a lease on the last value. A worker that
+has lost its claim changes nothing on the remote: each of its pushes is refused as a whole.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.errors import Refused
+from git_hub_session.git.ref_names import (
+    ALL_HUB,
+    agent_name,
+    agent_number,
+    claim_prefix,
+    delete_command,
+    own_claim,
+    update_command,
+)
+from git_hub_session.sharing.claim import (
+    CLAIM_FILE,
+    MAX_CLAIM_BYTES,
+    Claim,
+    Holder,
+    SeenClaim,
+    encode_claim,
+    parse_claim,
+)
+from git_hub_session.sharing.remote import UNCHANGED, refused_reasons
+from git_hub_session.system.procfs import is_alive
+from git_hub_session.util.clock import format_iso
+from git_hub_session.util.numbers import MAX_INT64, parse_int
+
+if TYPE_CHECKING:
+    from git_hub_session.git.ref_names import SessionId
+    from git_hub_session.session.project import Project
+    from git_hub_session.sharing.remote import PushAnswer, Remote
+
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+_NONCE_BYTES = 16
+_TRIES = 5
+_REASON = "hub-session claim"
+
+
+class ClaimRefused(Refused):
+    """The remote refuses claims."""
+
+    code = "claim-refused"
+
+
+class ClaimLost(Refused):
+    """Another worker has taken over the claim on an agent. Nothing was published."""
+
+    code = "claim-lost"
+
+
+class HeldClaim(NamedTuple):
+    """A claim that this process holds."""
+
+    agent: int
+    oid: str
+    """The object id that the remote has."""
+    generation: int
+
+
+class Claims:
+    """The claims of one session on one remote."""
+
+    def __init__(
+        self,
+        sid: SessionId,
+        project: Project,
+        remote: Remote,
+        *,
+        shared: str,
+        make_nonce: Callable[[], str] = lambda: os.urandom(_NONCE_BYTES).hex(),
+    ) -> None:
+        """Bind the claims to a remote.
+
+        Args:
+            shared: the start of our refs on the remote.
+        """
+        self._sid = sid
+        self._project = project
+        self._remote = remote
+        self._shared = shared
+        self._make_nonce = make_nonce
+        self._holder = Holder(os.uname().nodename, project.identity, _read_boot_id(), os.getpid())
+
+    def fetch(self) -> dict[int, SeenClaim]:
+        """Return the claims that the remote has, by agent. Raise RemoteFailed.
+
+        The local copies below refs/hub/claims/<id>/ are those of the remote afterwards.
+        """
+        local = claim_prefix(self._sid)
+        self._remote.fetch([f"+{self._name(local)}*:{local}*"], ["--prune"])
+        return read_claims(self._sid, self._project)
+
+    def ref(self, agent: int) -> str:
+        """Return the full name of the claim of an agent on the remote."""
+        return self._name(f"{claim_prefix(self._sid)}{agent_name(agent)}")
+
+    def take(self, agent: int, old: SeenClaim | None = None) -> HeldClaim | None:
+        """Claim an agent, or return None if another worker was faster.
+
+        Args:
+            old: the claim to take over, which must be stale.
+
+        Raises:
+            RemoteFailed: the remote cannot be used.
+            ClaimRefused: the remote refuses the ref.
+        """
+        generation = (old.generation if old else 0) + 1
+        expected = old.oid if old else ""
+        oid = self._write_commit(generation, expected)
+        ref = self.ref(agent)
+        for _ in range(_TRIES):
+            answer = self._remote.push([f"{oid}:{ref}"], leases={ref: expected}, runs_hook=False)
+            if answer.of(ref).flag == UNCHANGED and answer.tries == 1:
+                return None
+            if not answer.refused:
+                return self._keep(HeldClaim(agent, oid, generation))
+            if not answer.of(ref).has_moved:
+                break
+            if self._value(agent) != expected:
+                return None
+        reasons = refused_reasons(answer.refused)
+        raise ClaimRefused(f"'{self._remote.label}' refuses claims: {reasons}")
+
+    def _value(self, agent: int) -> str:
+        """Return the object id of a claim that the remote has now, or ''."""
+        seen = self.fetch().get(agent)
+        return seen.oid if seen else ""
+
+    def publish(
+        self,
+        held: HeldClaim,
+        targets: Mapping[str, str] | None = None,
+        leases: Mapping[str, str] | None = None,
+    ) -> tuple[HeldClaim, PushAnswer]:
+        """Renew a claim, and change other refs of the remote in the same push.
+
+        Return the renewed claim. If only other refs are refused, return the old one.
+
+        Args:
+            targets: {ref on the remote: object id}.
+            leases: as for Remote.push(). A target without a lease is only fast-forwarded.
+
+        Raises:
+            RemoteFailed: the remote cannot be used.
+            ClaimLost: another worker has the claim. The remote is unchanged.
+        """
+        oid = self._write_commit(held.generation, held.oid)
+        answer = self._push(held, {**(targets or {}), self.ref(held.agent): oid}, leases or {})
+        if answer.refused:
+            return held, answer
+        return self._keep(held._replace(oid=oid)), answer
+
+    def release(
+        self,
+        held: HeldClaim,
+        targets: Mapping[str, str] | None = None,
+        leases: Mapping[str, str] | None = None,
+    ) -> PushAnswer:
+        """Delete a claim, and change other refs of the remote in the same push.
+
+        The arguments and the errors are those of publish().
+        """
+        answer = self._push(held, {**(targets or {}), self.ref(held.agent): ""}, leases or {})
+        if not answer.refused:
+            self.forget(held.agent)
+        return answer
+
+    def forget(self, agent: int) -> None:
+        """Forget that this clone has held a claim."""
+        ref = own_claim(self._sid, agent)
+        oid = self._project.repo.tip(ref)
+        if oid:
+            self._project.git.update_refs(_REASON, [delete_command(ref, oid)])
+
+    def is_abandoned(self, agent: int, seen: SeenClaim) -> bool:
+        """Return True if a worker of this clone has held the claim and has ended.
+
+        The claim of another clone can only become stale.
+        """
+        if seen.claim is None or self._project.repo.tip(own_claim(self._sid, agent)) != seen.oid:
+            return False
+        holder = seen.claim.holder
+        if holder.host != self._holder.host or not holder.boot_id:
+            return False
+        return holder.boot_id != self._holder.boot_id or not is_alive(holder.pid)
+
+    def _push(
+        self, held: HeldClaim, targets: Mapping[str, str], leases: Mapping[str, str]
+    ) -> PushAnswer:
+        """Push the targets with a lease on the claim. Raise ClaimLost."""
+        ref = self.ref(held.agent)
+        answer = self._remote.push(
+            [f"{oid}:{name}" for name, oid in targets.items()],
+            leases={**leases, ref: held.oid},
+            runs_hook=len(targets) > 1,
+        )
+        if answer.of(ref).has_moved and self._value(held.agent) != held.oid:
+            self.forget(held.agent)
+            raise ClaimLost(f"another worker has taken over {agent_name(held.agent)}")
+        return answer
+
+    def _keep(self, held: HeldClaim) -> HeldClaim:
+        """Remember a claim in this clone, so that its next worker can continue it."""
+        command = update_command(own_claim(self._sid, held.agent), held.oid, "")
+        self._project.git.update_refs(_REASON, [command])
+        return held
+
+    def _name(self, ref: str) -> str:
+        """Return the name on the remote of a ref below refs/hub/."""
+        return f"{self._shared}/{ref.removeprefix(ALL_HUB)}"
+
+    def _write_commit(self, generation: int, parent: str) -> str:
+        """Write the commit of a claim and return its object id.
+
+        The commit before is its parent: a server that refuses other changes accepts it.
+        """
+        at = format_iso(self._project.now())
+        data = encode_claim(Claim(self._holder, at, generation, self._make_nonce()))
+        git = self._project.git.at(self._project.paths.common_dir)
+        blob = git.run(["hash-object", "-w", "--stdin"], stdin=data).decode().strip()
+        entry = f"100644 blob {blob}\t{CLAIM_FILE}\n"
+        tree = git.run(["mktree"], stdin=entry.encode()).decode().strip()
+        parents = [parent] if parent else []
+        identity = _identity_variables(self._holder.user)
+        return git.commit_tree(tree, parents, b"hub-session: claim\n", environ=identity)
+
+
+def _identity_variables(identity: str) -> dict[str, str]:
+    """Return the variables that name an author and a committer to git, also without settings."""
+    name, _, email = identity.removesuffix(">").partition(" <")
+    return {
+        f"GIT_{role}_{field}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for field, value in (("NAME", name), ("EMAIL", email))
+    }
+
+
+def read_claims(sid: SessionId, project: Project) -> dict[int, SeenClaim]:
+    """Return the claims of a session that the remote had at the last fetch, by agent."""
+    git = project.git.at(project.paths.common_dir)
+    prefix = claim_prefix(sid)
+    command = ["for-each-ref", "--format=%(refname) %(objectname)", prefix]
+    lines = (line.split(" ") for line in os.fsdecode(git.run(command)).splitlines())
+    oids = {agent_number(ref.removeprefix(prefix)): oid for ref, oid in lines}
+    oids.pop(0, None)
+    contents = _read_files([f"{oid}:{CLAIM_FILE}" for oid in oids.values()], project)
+    return {
+        agent: SeenClaim(oid, parse_claim(data))
+        for (agent, oid), data in zip(oids.items(), contents, strict=True)
+    }
+
+
+def _read_files(names: Sequence[str], project: Project) -> list[bytes]:
+    """Return the contents of the blobs. The content of a missing or large blob is empty."""
+    git = project.git.at(project.paths.common_dir)
+    stdin = "".join(f"{name}\n" for name in names).encode()
+    format = "--batch-check=%(objectname) %(objecttype) %(objectsize)"
+    lines = os.fsdecode(git.run(["cat-file", format], stdin=stdin)).splitlines()
+    blobs = [_small_blob(line) for line in lines]
+    stdin = "".join(f"{blob}\n" for blob in blobs if blob).encode()
+    output = git.run(["cat-file", "--batch=%(objectsize)"], stdin=stdin)
+    contents = []
+    for blob in blobs:
+        size = 0
+        if blob:
+            number, _, output = output.partition(b"\n")
+            size = parse_int(os.fsdecode(number), MAX_CLAIM_BYTES) or 0
+        contents.append(output[:size])
+        output = output[size + 1 :] if blob else output
+    return contents
+
+
+def _small_blob(line: str) -> str:
+    """Return the object id in a line of `git cat-file --batch-check`, or ''."""
+    words = line.split(" ")
+    if len(words) != 3 or words[1] != "blob":
+        return ""
+    size = parse_int(words[2], MAX_INT64)
+    return words[0] if size is not None and size <= MAX_CLAIM_BYTES else ""
+
+
+def _read_boot_id() -> str:
+    try:
+        with open(_BOOT_ID, encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
