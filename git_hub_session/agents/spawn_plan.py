@@ -180,9 +180,11 @@ def _plan_agent(
     planned: Sequence[PlannedAgent],
 ) -> PlannedAgent:
     if options.retry and history.next_attempt == 1:
+        name = agent_name(history.number)
+        base = f" --base {options.base}" if options.base else ""
         raise Refused(
-            f"{agent_name(history.number)} has no attempt yet",
-            hint="spawn the agent without --retry",
+            f"{name} has no attempt yet",
+            hint=f"git hub-session spawn --only {name}{base} {history.session}",
         )
     attempt = history.planned_attempt
     branch = AgentBranch(history.session, history.number, attempt)
@@ -250,11 +252,14 @@ def _requested_agents(session: Session, repo: GitRepo, options: SpawnOptions) ->
 def _no_more_agents_hint(session: Session, numbers: Sequence[int], options: SpawnOptions) -> str:
     """Return the command for a session that accepts no more agents.
 
-    A session that is evaluated accepts a commit as the next attempt of an agent.
+    A session that is evaluated accepts a commit as the next attempt of an agent. Without --base,
+    `--retry` starts from the base commit of the session.
     """
-    commit = options.base or ("<commit>" if options.retry else "")
+    commit = options.base or (session.base_commit if options.retry else "")
     if session.state is not State.EVALUATING or not commit or len(numbers) != 1:
         return NEW_SESSION_HINT
+    if not session.agent_record(agent_name(numbers[0])).attempt:
+        return NEW_SESSION_HINT  # the session accepts no new agent
     return f"git hub-session adopt {session.id} {agent_name(numbers[0])} {commit}"
 
 
@@ -324,6 +329,6 @@ def _choose_base_commit(
     if not base:
         raise NoSuchBranch(
             f"no such branch: '{session.config.base_branch}', the base branch of session '{session.id}'",
-            hint="name a commit with --base",
+            hint=f"git hub-session spawn {session.id} --base HEAD",
         )
     return base

@@ -67,12 +67,7 @@ def write_view(view: View, output: OutputOptions, *, is_last: bool = True) -> No
         next_lines = _next_lines(view, output) if is_last else []
         messages += _join_lines(_without_unwanted_hints([*text.err, *next_lines], output))
     else:
-        from git_hub_session.cli import formats
-
-        if output.format == "json":
-            answer = formats.to_json(view)
-        else:
-            answer = formats.to_porcelain(view, nul=output.nul)
+        answer = _format_for_machine(view, output)
     try:
         if not (output.format == "text" and view.is_paged and _show_in_pager(answer, output)):
             write_stdout(answer)
@@ -81,6 +76,25 @@ def write_view(view: View, output: OutputOptions, *, is_last: bool = True) -> No
             raise
     finally:
         _write_stderr(messages)
+
+
+def write_machine_format(view: View, output: OutputOptions) -> None:
+    """Write a view as JSON or porcelain. A reader that has gone is no error.
+
+    The view has changed the repository.
+    """
+    try:
+        write_stdout(_format_for_machine(view, output))
+    except (CannotWriteStdout, BrokenPipeError):
+        pass  # a signal ends the command anyway
+
+
+def _format_for_machine(view: View, output: OutputOptions) -> str | bytes:
+    from git_hub_session.cli import formats
+
+    if output.format == "json":
+        return formats.to_json(view)
+    return formats.to_porcelain(view, nul=output.nul)
 
 
 def _next_lines(view: View, output: OutputOptions) -> list[str]:

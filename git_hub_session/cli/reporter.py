@@ -14,6 +14,7 @@ from git_hub_session.cli.output import (
     prepare_screen,
     write_hints,
     write_lines,
+    write_machine_format,
     write_stderr_line,
     write_stdout,
     write_view,
@@ -33,6 +34,8 @@ class Reporter:
 
     def __init__(self, output: OutputOptions) -> None:
         self._output = output
+        self.last_hints: Sequence[str] = ()
+        """The hints that were printed last."""
 
     def note(self, line: str) -> None:
         """Print a note on standard error."""
@@ -49,6 +52,7 @@ class Reporter:
 
     def print_hints(self, lines: Sequence[str]) -> None:
         """Print hints on standard error, also with `-q`: they belong to an error or a signal."""
+        self.last_hints = lines
         write_hints(lines, self._output)
 
     def hint_lines(self, hints: Sequence[str]) -> Sequence[str]:
@@ -59,6 +63,11 @@ class Reporter:
         """Print an intermediate result. Print nothing if the format is not text."""
         if self._output.format == "text":
             write_view(view, self._output, is_last=False)
+
+    def write_machine_format(self, view: View) -> None:
+        """Write the result of a command that a signal ends. Write nothing if the format is text."""
+        if self._output.format != "text":
+            write_machine_format(view, self._output)
 
     def write_text(self, text: str) -> None:
         """Write text on standard output. Write nothing if the format is not text."""

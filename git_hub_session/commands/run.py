@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from git_hub_session._typing import TYPE_CHECKING
@@ -33,9 +33,10 @@ from git_hub_session.commands._run.baseline import (
     BaselineView,
     measure_run_baseline,
 )
-from git_hub_session.commands._run.continue_commands import Continuation, run_step
+from git_hub_session.commands._run.continue_commands import Continuation
 from git_hub_session.commands._run.defaults import ask_run_approval, with_defaults
-from git_hub_session.commands._run.view import RunView, read_failures
+from git_hub_session.commands._run.steps import Outcome, Plan, interrupted_error, run_steps
+from git_hub_session.commands._run.view import RunView
 from git_hub_session.errors import HubError, to_hub_error
 from git_hub_session.lineage.parent import read_parent
 from git_hub_session.merge.next_session import (
@@ -99,11 +100,13 @@ def run(context: Context, args: Arguments) -> RunView:
     rounds = parse_rounds(args)
     ask_run_approval(context, typed, args)
     if after_sid is not None and not args.is_set("dry-run"):
-        return _Rounds(context, args, rounds).run_after(after_sid, first)
+        runner = _Rounds(context, args, rounds)
+        return runner.run(lambda: runner.run_after(after_sid, first))
     created = init.initialize(context, first)
-    context.reporter.show_view(created)
     if not args.is_set("dry-run"):
-        return _Rounds(context, args, rounds - 1).run_first(created)
+        runner = _Rounds(context, args, rounds - 1)
+        return runner.run(lambda: runner.run_first(created))
+    context.reporter.show_view(created)
     steps = _plan_steps(context, args, Continuation(created.session, args, _usages()))
     views = {"init": created}
     return RunView(created.session, views, planned_steps=tuple(steps), planned_rounds=rounds)
@@ -126,9 +129,26 @@ class _Rounds:
         self._time_limit = 0
         self._views: list[RunView] = []
 
+    def run(self, run: Callable[[], RunView]) -> RunView:
+        """Call `run`. If a signal ends it, write the finished steps as JSON or porcelain."""
+        try:
+            return run()
+        except BaseException as error:
+            if not isinstance(error, Exception) and self._views:
+                view = self._views[-1]
+                if not view.failed_step:
+                    view.failed_step, view.error = (
+                        "merge",
+                        interrupted_error(error, self._context.reporter),
+                    )
+                self._context.reporter.write_machine_format(self._combine())
+            raise
+
     def run_first(self, created: init.InitView) -> RunView:
         """Run the steps of a new session, the other rounds, and the merge."""
-        self._run_round(created)
+        self._views.append(RunView(created.session, {"init": created}))
+        self._context.reporter.show_view(created)
+        self._run_round(created.session)
         if not self._has_failed and is_ranked(self._args):
             self._run_later_rounds(created.session, None)
         return self._combine()
@@ -145,6 +165,10 @@ class _Rounds:
 
     def _plan_continuation(self, sid: SessionId, rounds_left: int) -> Continuation:
         return Continuation(sid, self._args, _usages(), self._time_limit, rounds_left)
+
+    @property
+    def _plan(self) -> Plan:
+        return Plan(partial(_plan_steps, self._context, self._args), _read_outcome)
 
     @property
     def _has_failed(self) -> bool:
@@ -178,7 +202,7 @@ class _Rounds:
             if created is None:
                 return None
             first = None
-            self._run_round(created, parent=sid)
+            self._run_round(created.session, parent=sid)
             if isinstance(self._views[-1].error, NoCommits) or self._has_only_broken_agents():
                 return self._end_without_improvement(created.session)
             if self._has_failed or not is_ranked(self._args):
@@ -217,7 +241,11 @@ class _Rounds:
         except BaseException as error:
             if not isinstance(error, Exception):
                 self._context.reporter.print_hints(continue_lines(commands))
+                view = self._views[-1]
+                view.failed_step = "init"
+                view.error = interrupted_error(error, self._context.reporter)
             raise
+        self._views.append(RunView(created.session, {"init": created}))
         self._rounds_left -= 1
         self._context.reporter.show_view(created)
         self._set_time_limit(sid, first)
@@ -239,30 +267,26 @@ class _Rounds:
     def _print_line(self, line: str) -> None:
         self._context.reporter.write_lines(lambda _: [line])
 
-    def _run_round(self, created: init.InitView, parent: SessionId | None = None) -> None:
-        """Run the steps of a session from `spawn` to `eval`."""
-        sid = created.session
+    def _run_round(self, sid: SessionId, parent: SessionId | None = None) -> None:
+        """Run the steps of the last session from `spawn` to `eval`."""
         continuation = self._plan_continuation(sid, self._rounds_left)
-        steps = _plan_steps(self._context, self._args, continuation)
+        steps = self._plan.make_steps(continuation)
         todo = [name for name in steps if name != "merge"]
         has_limit = bool(self._time_limit) or self._args.value("timeout") is not None
         if not has_limit and "baseline" not in todo and self._args.value("eval") is not None:
             self._print_line(NO_TIME_LIMIT)
-        view = RunView(sid, {"init": created})
-        view = _run_steps(self._context, continuation, steps, todo, view)
+        view = run_steps(self._context, continuation, self._plan, todo, self._views[-1])
         baseline = view.steps.get("baseline")
         if isinstance(baseline, BaselineView):
             self._time_limit = baseline.time_limit
         if view.failed_step and parent:
             view.alternative = continuation._replace(merged_session=parent).merge_command()
-        self._views.append(view)
+        self._views[-1] = view
 
     def _finish(self, sid: SessionId, todo: Sequence[str], merged: SessionId | None) -> None:
         """Merge the last winner, and archive a session that does not improve."""
         continuation = self._plan_continuation(sid, 0)._replace(merged_session=merged)
-        steps = _plan_steps(self._context, self._args, continuation)
-        view = self._views[-1]
-        view = _run_steps(self._context, continuation, steps, todo, view)
+        view = run_steps(self._context, continuation, self._plan, todo, self._views[-1])
         view.merged_session = (merged or sid) if "merge" in view.steps else None
         self._views[-1] = view
 
@@ -305,42 +329,9 @@ def _plan_steps(
     return {name: steps[name] for name in names}
 
 
-def _run_steps(
-    context: Context,
-    continuation: Continuation,
-    steps: Mapping[str, Callable[[], View]],
-    todo: Sequence[str],
-    view: RunView,
-) -> RunView:
-    """Run the steps in `todo`, and return `view` with their views.
-
-    Args:
-        steps: all steps of the session, for the commands that continue.
-    """
-    sid, failures = continuation.session, view.failures
-    views = dict(view.steps)
-    names = list(steps)
-    for name in todo:
-        commands = continuation.commands(names[names.index(name) :])
-        try:
-            result = run_step(context.reporter, name, steps[name], commands)
-        except BrokenPipeError:
-            raise
-        except (HubError, OSError) as error:
-            hub_error = continuation.add_hints(to_hub_error(error), name, names)
-            return RunView(sid, views, failed_step=name, error=hub_error, failures=failures)
-        context.reporter.show_view(result)
-        views[name] = result
-        if isinstance(result, BaselineView):
-            continuation = continuation._replace(time_limit=result.time_limit)
-            steps = _plan_steps(context, continuation.args, continuation)
-        if isinstance(result, exec_.ExecView) and result.exit_code:
-            failures = read_failures(context.project, continuation, result.failed_agents)
-            if result.has_success and not continuation.args.is_set("fail-fast"):
-                continue
-            commands[0] = failures.command
-        if result.exit_code:
-            return RunView(
-                sid, views, failed_step=name, continue_commands=commands, failures=failures
-            )
-    return RunView(sid, views, failures=failures)
+def _read_outcome(view: View) -> Outcome:
+    if isinstance(view, BaselineView):
+        return Outcome(view.time_limit)
+    if isinstance(view, exec_.ExecView) and view.exit_code:
+        return Outcome(None, view.failed_agents, view.has_success)
+    return Outcome()

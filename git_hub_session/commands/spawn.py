@@ -30,9 +30,11 @@ from git_hub_session.cli.view import (
     warning_lines,
 )
 from git_hub_session.errors import UsageError
-from git_hub_session.git.ref_names import agent_name, short_name
+from git_hub_session.git.command import NoSuchCommit
+from git_hub_session.git.ref_names import agent_name, parse_agent_name, short_name
 from git_hub_session.session.agents import find_attempt_commit, parse_agent
 from git_hub_session.session.model import MAX_AGENTS
+from git_hub_session.session.state import NEW_SESSION_HINT, State
 from git_hub_session.settings.table import HOOK_SPAWNED, SETUP
 from git_hub_session.util.text import escape_control
 from git_hub_session.worktree.paths import worktree_template
@@ -104,7 +106,27 @@ def _parse_options(context: Context, args: Arguments, session: Session) -> Spawn
 def _resolve_base(project: Project, session: Session, text: str) -> str:
     """Return the commit of an attempt of the session ("agent-2/attempt-1"), or of any revision."""
     commit = find_attempt_commit(text, session, project.repo)
-    return commit or project.git.resolve_commit(text, project.paths.git_dir)
+    if commit:
+        return commit
+    try:
+        return project.git.resolve_commit(text, project.paths.git_dir)
+    except NoSuchCommit as error:
+        number = parse_agent_name(text.partition("/")[0])
+        if not 0 < number <= (session.config.agent_count or MAX_AGENTS):
+            raise
+        raise _no_attempt_error(agent_name(number), session, error) from None
+
+
+def _no_attempt_error(name: str, session: Session, error: NoSuchCommit) -> NoSuchCommit:
+    """Return the error for an attempt that is not there, with the command that is possible."""
+    sid = session.id
+    if session.agent_record(name).attempt:
+        error.hint = f"git hub-session status {sid}"
+        return error
+    hint = f"git hub-session spawn --only {name} {sid}"
+    if session.state not in (State.INIT, State.RUNNING):
+        hint = NEW_SESSION_HINT
+    return NoSuchCommit(f"{name} of session '{sid}' has no attempt yet", hint=hint)
 
 
 class SpawnView(View):

@@ -72,7 +72,7 @@ def test_spawn_from_a_missing_branch(hub: Hub) -> None:
     hub.git("branch", "-D", "side")
     assert_refused(
         hub,
-        "fatal: no such branch: 'side', the base branch of session 's1'\nhint: name a commit with --base\n",
+        "fatal: no such branch: 'side', the base branch of session 's1'\nhint: git hub-session spawn s1 --base HEAD\n",
         *("spawn", "s1"),
         code=128,
     )

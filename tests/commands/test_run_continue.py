@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shlex
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pexpect
 import pytest
 
+from tests.support.answers import find_invalid
 from tests.support.continued_runs import start, type_commands
 from tests.support.hints import follow_hint, type_hint, types
 from tests.support.hub import Hub, Result, wait_for
@@ -290,6 +292,54 @@ def test_signal_while_agents_run(project: Hub, number: signal.Signals) -> None:
     ]
     assert [command.split()[2] for command in commands[2:]] == ["eval", "merge"]
     assert_merged(project, 1)
+
+
+@pytest.mark.parametrize("format_", ["json", "porcelain"])
+def test_machine_format_after_a_signal(project: Hub, format_: str) -> None:
+    """The answer has the steps that were done, and the commands for what is left."""
+    wait = f"touch {worktrees(project)}/at-$HUB_AGENT; exec sleep 300"
+    agent = f"{WORK}; test -e ../go || test $HUB_AGENT = agent-1 || {{ {wait}; }}"
+    words = (*RUN, "--agent-cmd", agent, *MEASURE, *OPTIONS, f"--format={format_}")
+    process = start(project, *words, stdout=subprocess.PIPE)
+    wait_for((worktrees(project) / "at-agent-2").exists, process)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGINT
+    message = "the run was ended by SIGINT"
+    if format_ == "porcelain":
+        records = out.split("\n\n")
+        assert {record.splitlines()[0] for record in records if record} == {
+            *("step init", "step baseline", "step spawn", "step exec")
+        }
+        assert f"step exec\ncode interrupted\nmessage {message}\n" in out
+        return
+    document = json.loads(out)
+    assert find_invalid(["run"], out, "") == []
+    assert list(document["steps"]) == ["init", "baseline", "spawn"]
+    assert (document["stopped"], document["rounds"]) == ("exec", [])
+    error = document["error"]
+    assert (error["code"], error["message"]) == ("interrupted", message)
+    worktrees(project).joinpath("go").touch()
+    assert err == "".join(f"hint: {line}\n" for line in error["hint"].splitlines())
+    commands = type_commands(project, err)
+    assert [command.split()[2] for command in commands] == ["exec", "exec", "eval", "merge"]
+    assert_merged(project, 1)
+
+
+def test_json_after_a_signal_in_a_later_round(project: Hub) -> None:
+    """The finished round has all of its steps."""
+    wait = f"test $HUB_SESSION_ID = s1 || {{ touch {worktrees(project)}/at; exec sleep 300; }}"
+    agent = f"{WORK}; {wait}"
+    words = (*RUN, "--agent-cmd", agent, *MEASURE, *OPTIONS, "--rounds=2", "--format=json")
+    process = start(project, *words, stdout=subprocess.PIPE)
+    wait_for((worktrees(project) / "at").exists, process)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=120)
+    document = json.loads(out)
+    assert find_invalid(["run"], out, "") == []
+    assert list(document["steps"]) == ["init", "baseline", "spawn", "exec", "eval"]
+    assert [list(round_["steps"]) for round_ in document["rounds"]] == [["init", "spawn"]]
+    assert (document["stopped"], document["error"]["code"]) == ("exec", "interrupted")
 
 
 @pytest.mark.slow

@@ -168,7 +168,7 @@ def test_agents_with_different_starts(hub: Hub) -> None:
     assert hub.run("eval", "s1", "--ranking=2").code == 1
     assert hub.run("eval", "-q", "s1", "--ranking=1") == Result(0)
     retry = hub.run("spawn", "s1", "--retry=3")
-    assert retry.err.endswith("\nhint: git hub-session adopt s1 agent-3 <commit>\n")
+    assert retry.err.endswith(f"\nhint: git hub-session adopt s1 agent-3 {base}\n")
     refused = hub.run("spawn", "s1", "--retry=3", "--base=agent-1")
     command = f"git hub-session adopt s1 agent-3 {first}"
     assert (refused.code, refused.err) == (
@@ -213,10 +213,30 @@ def test_option_base(hub: Hub) -> None:
     assert hub.git("rev-parse", "hub/s1/agent-1/attempt-1") == first
 
 
+def test_base_without_an_attempt(hub: Hub) -> None:
+    """The hint is what the state of the session allows."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
+    error = "fatal: agent-{} of session 's1' has no attempt yet\nhint: {}\n"
+    spawn = "git hub-session spawn --only agent-{} s1"
+    for base in ("agent-1", "1", "agent-1/attempt-1"):
+        expected = error.format(1, spawn.format(1))
+        assert hub.run("spawn", "s1", "--base", base) == Result(128, "", expected)
+    assert hub.call("sh", "-c", f"{spawn.format(1)} -q") == Result(0)
+    refused = hub.run("spawn", "s1", "--base", "agent-2")
+    assert refused == Result(128, "", error.format(2, spawn.format(2)))
+    missing = hub.run("spawn", "s1", "--base", "agent-1/attempt-7")
+    message = "fatal: no such commit: 'agent-1/attempt-7'\nhint: git hub-session status s1\n"
+    assert missing == Result(128, "", message)
+    hub.run("update", "-q", "s1", "--state", "evaluating")
+    refused = hub.run("spawn", "s1", "--base", "agent-2")
+    hint = "git hub-session init --task <text>"
+    assert refused == Result(128, "", error.format(2, hint))
+
+
 def test_next_attempt(hub: Hub) -> None:
     hub.session("s1")
     assert hub.run("spawn", "s1", "--retry", "1") == Result(
-        1, "", "error: agent-1 has no attempt yet\nhint: spawn the agent without --retry\n"
+        1, "", "error: agent-1 has no attempt yet\nhint: git hub-session spawn --only agent-1 s1\n"
     )
     hub.run("spawn", "-q", "s1")
     hub.commit(worktree_path(hub, 1), "tried", "x\n")
@@ -922,6 +942,8 @@ def test_path_prints_the_worktree(hub: Hub) -> None:
         "session_id": "s1",
         "branch": "hub/s1/agent-2/attempt-1",
         "path": str(worktree),
+        "off_branch": None,
+        "hint": None,
     }
     assert hub.run("path", "s1", "3") == Result(
         128,

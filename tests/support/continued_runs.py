@@ -7,14 +7,14 @@ import subprocess
 from tests.support.hub import Hub
 
 
-def start(hub: Hub, *arguments: str) -> subprocess.Popen[str]:
-    """Start a command whose standard error the test reads."""
+def start(hub: Hub, *arguments: str, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+    """Start a command whose standard error the test reads, and with PIPE also its output."""
     return subprocess.Popen(
         ["git-hub-session", *arguments],
         cwd=hub.top,
         env=hub.environ,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
     )

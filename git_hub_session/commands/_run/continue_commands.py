@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.cli.command_line import command_line, continue_lines
@@ -17,8 +17,6 @@ from git_hub_session.commands._run.arguments import (
 
 if TYPE_CHECKING:
     from git_hub_session.cli.options import Arguments, Usage
-    from git_hub_session.cli.reporter import Reporter
-    from git_hub_session.cli.view import View
     from git_hub_session.errors import HubError
     from git_hub_session.git.ref_names import SessionId
 
@@ -116,15 +114,3 @@ class Continuation(NamedTuple):
         if not any(hint.startswith("give a number with --baseline ") for hint in hints):
             return self
         return self._replace(args=self.args.with_values(baseline="none"))
-
-
-def run_step(
-    reporter: Reporter, name: str, step: Callable[[], View], commands: Sequence[str]
-) -> View:
-    """Run a step. If a signal ends it, print the commands that continue."""
-    try:
-        return step()
-    except BaseException as error:
-        if name != "exec" and not isinstance(error, Exception):  # `exec` says more itself
-            reporter.print_hints(continue_lines(commands))
-        raise
