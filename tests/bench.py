@@ -22,10 +22,13 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from random import Random
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import NamedTuple
+
+from git_hub_session.ranking.ranking import Score, rank_scores
 
 PYTHON = sys.executable
 OURS = str(Path(sys.executable).parent / "git-hub-session")
@@ -239,6 +242,7 @@ class Bench:
             self.spawn,
             self.archive,
             self.evaluate,
+            self.rank,
             self.merge,
             self.cleanup_finished,
             self.doctor_fix,
@@ -479,6 +483,25 @@ class Bench:
         work = f"`eval`, {agents} agents, time added for each agent"
         against = "15 ms more than its command, `git worktree add` and `git worktree remove`"
         return Row(work, against, 1.0, added.runs, for_each_agent, 15.0)
+
+    def rank(self) -> Row:
+        """Rank 16 agents with 40 values each, in this process. Nearly all of them are a tie."""
+        self.before_costs = []
+        random = Random(SID)
+        scores = [
+            Score(agent, tuple(100 + agent + random.gauss(0, 1.5) for _ in range(40)), (1, 1))
+            for agent in range(1, 17)
+        ]
+        seconds = []
+        for _ in range(self.sizes.runs):
+            start = perf_counter()
+            rank_scores(scores, "lower")
+            seconds.append(perf_counter() - start)
+        milliseconds = median(seconds) * 1000
+        return Row(
+            "the ranking of 16 agents with 40 values each, in one process",
+            *("50 ms", 1.0, len(seconds), milliseconds, 50.0),
+        )
 
     def merge(self) -> Row:
         """Merge a winner with 20 changed files into the checked-out branch."""

@@ -28,6 +28,7 @@ WORK = [
     "`spawn`, 2 worktrees of 10 files",
     "`archive`, 3 branches, worktrees of 10 files",
     "`eval`, 2 agents, time added for each agent",
+    "the ranking of 16 agents with 40 values each, in one process",
     "`merge` of a winner, 100 files",
     "`cleanup --finished -n`, 2 sessions, 20 worktrees",
     "`doctor --fix`, 2 sessions with one leftover file each",
