@@ -21,6 +21,7 @@ from git_hub_session.git.worktrees import (
     read_worktree,
 )
 from git_hub_session.removal.trash import JOURNAL_FILE, trash_name
+from git_hub_session.system.io import write_all
 from git_hub_session.util.numbers import MAX_INT64, parse_int
 from git_hub_session.util.paths import is_same_path
 
@@ -120,14 +121,15 @@ def start_journal(worktree: Worktree, step: str, saved: Sequence[str] = ()) -> N
 def mark_for_deletion(worktree: Worktree, path: str, saved: Sequence[str]) -> None:
     """Record that the directory, which is at `path` now, may only be deleted.
 
-    If this raises OSError, do not delete it: the next run undoes or finishes the removal.
+    If this raises OSError, the record may be complete: rename the directory back, and then remove the
+    journal.
     """
     with open(_journal_path(worktree), "ab", buffering=0) as file:
         # Record the time of the first step. Another process may write a file between the inspection
         # and the mark. If this run is killed, the time shows that the file was never inspected.
         started_at = os.fstat(file.fileno()).st_mtime_ns
         step = _DELETE_IN_PLACE if path == worktree.path else STEP_DELETE
-        file.write(f"\0{started_at}\0{step}".encode())
+        write_all(file.fileno(), f"\0{started_at}\0{step}".encode())
         if saved:
             os.fsync(file.fileno())
 

@@ -166,11 +166,7 @@ def _remove_in_two_parts(
 def _trash_directory(
     worktree: Worktree, checked: Fingerprint, saved: Sequence[str]
 ) -> Generator[None, _ReadProcesses, TrashedDirectory]:
-    """Take the steps 1 to 4. Yield after step 2.
-
-    A change leaves the directory at its path. If step 4 raises OSError, the directory keeps
-    its trash name, and the next run undoes or finishes the removal.
-    """
+    """Take the steps 1 to 4. Yield after step 2. A change or an error undoes the steps."""
     trash = trash_name(worktree)
     if os.path.lexists(trash):
         raise RemovalFailed(
@@ -192,9 +188,10 @@ def _trash_directory(
             raise _change_error(checked, current)
     try:
         mark_for_deletion(worktree, path, saved)
-    except FileNotFoundError:
-        if not is_pruned(worktree):
-            raise
+    except OSError as error:
+        if not isinstance(error, FileNotFoundError) or not is_pruned(worktree):
+            restore_directory(worktree, path)
+            raise _cannot_write(worktree, error) from None
     return TrashedDirectory(path, scanned)
 
 
@@ -238,7 +235,11 @@ def _start_removal(worktree: Worktree, saved: Sequence[str]) -> None:
         raise
     except OSError as error:
         clear_journal(worktree)
-        raise RemovalFailed(f"cannot write in '{worktree.git_dir}': {error.strerror}") from None
+        raise _cannot_write(worktree, error) from None
+
+
+def _cannot_write(worktree: Worktree, error: OSError) -> RemovalFailed:
+    return RemovalFailed(f"cannot write in '{worktree.git_dir}': {error.strerror}")
 
 
 def _has_git_dir_changed(worktree: Worktree, checked: Fingerprint) -> bool:

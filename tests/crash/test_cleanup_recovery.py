@@ -24,7 +24,7 @@ from tests.support.cleanup import (
     shown_path,
 )
 from tests.support.hints import follow_hint, type_hint, types
-from tests.support.hub import PATIENT, Hub, Result
+from tests.support.hub import CHECKOUT, PATIENT, PYTHON, Hub, Result, snapshot
 from tests.support.interrupt import DIE, run_with_injected_code
 from tests.support.locks import lock_directory, unlock, wait_for_lock_waiter
 
@@ -136,6 +136,67 @@ def test_one_directory_that_cannot_be_renamed(hub: Hub) -> None:
     assert f"agent-2: removed {shown_path(hub.worktree(2))}, saved uncommitted work\n" in result.out
     assert f"agent-1: kept {shown_path(hub.worktree(1))}\n" in result.out
     assert "No space left on device" in result.out
+
+
+_WITHOUT_SPACE = """
+import os, resource, sys
+sys.path.insert(0, {checkout!r})
+sys.dont_write_bytecode = True
+from git_hub_session.main import run_and_exit
+from git_hub_session.removal import journal, remove
+
+def mark(worktree, path, saved):
+    size = os.path.getsize(worktree.git_dir + "/hub-session-removal") + {size}
+    limit = resource.RLIM_INFINITY if {agent!r} not in worktree.name else size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    try:
+        journal.mark_for_deletion(worktree, path, saved)
+        if limit == size:
+            raise OSError(5, "Input/output error")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+remove.mark_for_deletion = mark
+run_and_exit()
+"""
+
+
+@pytest.mark.parametrize(
+    ("size", "error"), [(0, "File too large"), (5, "File too large"), (1000, "Input/output error")]
+)
+@pytest.mark.parametrize("agent", ["agent-2", "agent-"])
+def test_journal_that_cannot_be_marked(hub: Hub, agent: str, size: int, error: str) -> None:
+    """The journal gets none, a part or all of the last step. The directories are at their paths."""
+    hub.session("s1", agents=3)
+    for number in (1, 2):
+        (hub.worktree(number) / "new").write_text("new\n")
+    worktrees = {path.name: path for path in hub.worktree(1).parent.iterdir()}
+    before = {name: snapshot(path) for name, path in worktrees.items() if agent in name}
+    program = _WITHOUT_SPACE.format(checkout=str(CHECKOUT), agent=agent, size=size)
+    result = hub.call(PYTHON, "-c", program, "cleanup", "s1")
+    assert (result.code, result.out.count("kept")) == (1, len(before)), result
+    assert f"  cannot write in '{hub.top}/.git/worktrees/agent-2': {error}\n" in result.out
+    assert {path.name: snapshot(path) for path in hub.worktree(1).parent.iterdir()} == before
+    assert "locked" not in hub.git("worktree", "list", "--porcelain")
+    assert hub.run("doctor").code == 0
+    result = hub.run("cleanup", "s1")
+    assert (result.code, result.out.count("removed")) == (0, len(before)), result
+    assert hub.run("restore", "-q", "s1") == Result(0)
+    paths = [Path(hub.run("path", "s1", f"agent-{number}").out.strip()) for number in (1, 2)]
+    assert [(path / "new").read_text() for path in paths] == ["new\n"] * 2
+
+
+@pytest.mark.parametrize("event", ["os.mkdir", "os.rename"])
+def test_disk_without_room_for_the_trash(hub: Hub, event: str) -> None:
+    """The disk of the repository is full. The worktrees were on another disk."""
+    worktree = hub.session("s1", agents=1).worktree(1)
+    code = (
+        "(_ for _ in ()).throw(OSError(28, 'No space left on device')) "
+        "if 'hub-session-trash' in str(args[:2]) else None; count = 0"
+    )
+    result = run_with_injected_code(hub, "cleanup", "s1", code=code, only=event)
+    assert result == removed(worktree)
+    assert not (hub.top / ".git" / "worktrees").exists()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
