@@ -43,6 +43,7 @@ from git_hub_session.commands._eval.current_worktree import WorktreeView, measur
 from git_hub_session.errors import HubError
 from git_hub_session.evaluation.candidates import INCLUDE_FAILED_HINT
 from git_hub_session.evaluation.evaluate import evaluate_session, preview_evaluation
+from git_hub_session.evaluation.merged_commit import merge_warning
 from git_hub_session.session.baseline import describe_verdict
 from git_hub_session.settings.table import HOOK_EVALUATED, SETUP
 from git_hub_session.util.text import escape_control
@@ -107,6 +108,8 @@ def run(context: Context, args: Arguments) -> EvalView | WorktreeView:
     session = project.store.read(sid)
     dry_run = args.is_set("dry-run")
     options = parse_options(args, session)
+    if options.metric_command is not None and (warning := merge_warning(session, project)):
+        context.reporter.warn(warning)
     if options.metric_command is not None and not dry_run:
         is_typed = args.value("eval") is not None
         ask_approval(context, session, options.metric_command.command, is_typed=is_typed)

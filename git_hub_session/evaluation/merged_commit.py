@@ -138,6 +138,13 @@ def merge_notes(candidates: Sequence[Candidate], session: Session) -> list[str]:
     return notes
 
 
+def merge_warning(session: Session, project: Project) -> str:
+    """Return the warning that `merge` will refuse a setting, or ''. Raise GitFailed."""
+    name, value = _read_tree_options(session.config.base_branch, project).refused
+    command = f"git -c {overriding_setting(name)} hub-session merge {session.id}"
+    return f"merge refuses {name}='{value}' (without it: {command})" if name else ""
+
+
 def _resolve_command(candidate: Candidate, session: Session) -> str:
     """Return the command that merges the base branch. It makes an earlier attempt the last one."""
     earlier_commit = candidate.commit if candidate.is_earlier else ""

@@ -13,9 +13,13 @@ from git_hub_session.merge.hooks import COMMIT_HOOKS, MERGE_HOOKS, may_have_hook
 from git_hub_session.merge.options import MergeKind, MergeOptions, merge_command
 from git_hub_session.util.shell import split_words
 from git_hub_session.worktree.merge_tree import (
+    CLEANUP_MODES,
+    KINDS,
     PULL_STRATEGY,
     STRATEGIES,
     STRATEGY_OPTION,
+    SWITCHES,
+    is_supported_option,
     long_options,
     overriding_setting,
     tree_settings,
@@ -26,37 +30,8 @@ if TYPE_CHECKING:
     from git_hub_session.session.project import Project
     from git_hub_session.worktree.checkouts import Checkout
 
-_CLEANUP_MODES = ("default", "verbatim", "whitespace", "strip", "scissors")
 # A signature needs this level of trust if gpg.minTrustLevel is not set (git's merge.c).
 _MIN_TRUST = "marginal"
-
-# The options in branch.<name>.mergeOptions that set a field of MergeSettings.
-_FIELDS: dict[str, tuple[str, object]] = {
-    "--squash": ("kind", MergeKind.SQUASH),
-    "--no-squash": ("kind", MergeKind.MERGE),
-    "--ff-only": ("kind", MergeKind.FAST_FORWARD),
-    "--ff": ("kind", MergeKind.MERGE),
-    "--no-ff": ("kind", MergeKind.MERGE),
-    "--signoff": ("signs_off", True),
-    "--no-signoff": ("signs_off", False),
-    "--gpg-sign": ("signs", True),
-    "-S": ("signs", True),
-    "--no-gpg-sign": ("signs", False),
-    "--verify-signatures": ("verifies", True),
-    "--no-verify-signatures": ("verifies", False),
-    "--stat": ("has_diffstat", True),
-    "--summary": ("has_diffstat", True),
-    "--no-stat": ("has_diffstat", False),
-    "-n": ("has_diffstat", False),
-}
-# The options that change only the default message, the editor, or messages on the terminal.
-_WITHOUT_EFFECT = (
-    *("-q", "--quiet", "-v", "--verbose", "--progress", "--no-progress"),
-    *("-e", "--edit", "--no-edit", "--log", "--no-log", "--commit", "--verify"),
-    *("--overwrite-ignore", "--no-overwrite-ignore", "--no-autostash"),
-    *("--rerere-autoupdate", "--no-rerere-autoupdate", "--autostash"),
-    *("--strategy=ort", "--strategy=recursive"),
-)
 
 
 class MergeSettings(NamedTuple):
@@ -125,16 +100,17 @@ def _with_options(settings: MergeSettings, name: str, text: str) -> MergeSetting
     settings = settings._replace(merge_options=(name, text))
     for word in long_options(words):
         option, _, value = word.partition("=")
-        if word in _FIELDS:
-            field, field_value = _FIELDS[word]
-            settings = settings._replace(**{field: field_value})  # type: ignore[arg-type]
-        elif option == "--cleanup" and value:
+        if not is_supported_option(word):
+            settings = settings._replace(unsupported=(name, text))
+        elif word in KINDS:
+            settings = settings._replace(kind=MergeKind(KINDS[word]))
+        elif word in SWITCHES:
+            settings = settings._replace(**SWITCHES[word])  # type: ignore[arg-type]
+        elif option == "--cleanup":
             settings = settings._replace(cleanup=value)
-        elif option == STRATEGY_OPTION and value:
+        elif option == STRATEGY_OPTION:
             strategy_options = (*settings.strategy_options, value)
             settings = settings._replace(strategy_options=strategy_options)
-        elif word not in _WITHOUT_EFFECT and option != "--log":
-            return settings._replace(unsupported=(name, text))
     return settings
 
 
@@ -164,7 +140,7 @@ def apply_settings(options: MergeOptions, settings: MergeSettings, sid: SessionI
         return options._replace(kind=kind)
     if settings.unsupported[0]:
         raise unsupported_error(settings.unsupported, options, sid)
-    if settings.cleanup not in _CLEANUP_MODES:
+    if settings.cleanup not in CLEANUP_MODES:
         name = "commit.cleanup"
         raise Refused(
             f"invalid value of {name}: '{settings.cleanup}'",

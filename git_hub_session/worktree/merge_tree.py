@@ -45,6 +45,39 @@ _WITH_VALUE = {
     "--strategy": "--strategy",
 }
 
+CLEANUP_MODES = ("default", "verbatim", "whitespace", "strip", "scissors")
+"""The values of commit.cleanup."""
+KINDS = {
+    "--squash": "squash",
+    "--no-squash": "merge",
+    "--ff-only": "ff",
+    "--ff": "merge",
+    "--no-ff": "merge",
+}
+"""The options of `git merge` that choose the kind of merge, and the kind as state.json spells it."""
+SWITCHES = {
+    "--signoff": {"signs_off": True},
+    "--no-signoff": {"signs_off": False},
+    "--gpg-sign": {"signs": True},
+    "-S": {"signs": True},
+    "--no-gpg-sign": {"signs": False},
+    "--verify-signatures": {"verifies": True},
+    "--no-verify-signatures": {"verifies": False},
+    "--stat": {"has_diffstat": True},
+    "--summary": {"has_diffstat": True},
+    "--no-stat": {"has_diffstat": False},
+    "-n": {"has_diffstat": False},
+}
+"""The options of `git merge` that set a field of MergeSettings, and the field."""
+# The options that change only the default message, the editor, or messages on the terminal.
+_WITHOUT_EFFECT = (
+    *("-q", "--quiet", "-v", "--verbose", "--progress", "--no-progress"),
+    *("-e", "--edit", "--no-edit", "--log", "--no-log", "--commit", "--verify"),
+    *("--overwrite-ignore", "--no-overwrite-ignore", "--no-autostash"),
+    *("--rerere-autoupdate", "--no-rerere-autoupdate", "--autostash"),
+    *("--strategy=ort", "--strategy=recursive"),
+)
+
 
 class MergeTreeResult(NamedTuple):
     """The tree of a merge, and its conflicts."""
@@ -74,6 +107,8 @@ class TreeOptions(NamedTuple):
     """The setting branch.<name>.mergeOptions and its value."""
     unsupported: tuple[str, str] = ("", "")
     """A setting with a strategy that `git merge-tree` does not have, and its value, or two ''."""
+    refused: tuple[str, str] = ("", "")
+    """A setting that `merge` refuses, but that does not change the tree, and its value, or two ''."""
 
 
 def parse_tree_options(branch: str, values: Mapping[str, str]) -> TreeOptions:
@@ -83,14 +118,30 @@ def parse_tree_options(branch: str, values: Mapping[str, str]) -> TreeOptions:
     words = split_words(text)
     long = list(long_options(words or ()))
     options = tuple(filter(None, _with_values(STRATEGY_OPTION, long)))
-    unsupported = ("", "")
+    tree_options = TreeOptions(branch, tree_settings(values), options, (name, text))
+    kind = "ff" if values.get("merge.ff") == "only" else "merge"
+    if [kind, *(KINDS[word] for word in long if word in KINDS)][-1] == "ff":
+        return tree_options  # a fast-forward has no strategy and no message
     if words is None or not {*_with_values("--strategy", long)}.issubset(STRATEGIES):
-        unsupported = (name, text)
-    elif values.get(PULL_STRATEGY, "") not in STRATEGIES:
-        unsupported = (PULL_STRATEGY, values[PULL_STRATEGY])
-    if values.get("merge.ff") == "only" or "--ff-only" in long:
-        unsupported = ("", "")  # a fast-forward has no strategy
-    return TreeOptions(branch, tree_settings(values), options, (name, text), unsupported)
+        return tree_options._replace(unsupported=(name, text))
+    strategy, cleanup = values.get(PULL_STRATEGY, ""), values.get("commit.cleanup", "default")
+    if strategy not in STRATEGIES:
+        return tree_options._replace(unsupported=(PULL_STRATEGY, strategy))
+    if not all(map(is_supported_option, long)):
+        return tree_options._replace(refused=(name, text))
+    if [cleanup, *_with_values("--cleanup", long)][-1] not in CLEANUP_MODES:
+        return tree_options._replace(refused=("commit.cleanup", cleanup))
+    return tree_options
+
+
+def is_supported_option(word: str) -> bool:
+    """Return True if `merge` can follow an option of `git merge` in its long form."""
+    option, _, value = word.partition("=")
+    if option == "--cleanup":
+        return value in CLEANUP_MODES
+    if option == STRATEGY_OPTION:
+        return bool(value)
+    return word in KINDS or word in SWITCHES or word in _WITHOUT_EFFECT or option == "--log"
 
 
 def _with_values(option: str, words: Sequence[str]) -> Iterator[str]:
@@ -102,9 +153,9 @@ def _with_values(option: str, words: Sequence[str]) -> Iterator[str]:
 
 
 def overriding_setting(name: str) -> str:
-    """Return the argument of `git -c` that replaces the setting `name` of a strategy."""
-    default = "ort" if name == PULL_STRATEGY else ""
-    return quote_word(f"{name}={default}")
+    """Return the argument of `git -c` that replaces a setting which `merge` refuses."""
+    defaults = {PULL_STRATEGY: "ort", "commit.cleanup": "default"}
+    return quote_word(f"{name}={defaults.get(name, '')}")
 
 
 def long_options(words: Sequence[str]) -> Iterator[str]:

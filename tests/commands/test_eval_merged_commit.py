@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
 from tests.support.cleanup import everything
@@ -263,6 +265,49 @@ def test_strategy_that_merge_refuses(
     assert recorded_ranks(hub)["agent-1"] == (1, 1, "")
     refused = hub.run("merge", "--yes", "s1")
     assert refused.err.startswith(f"error: cannot merge with {name}='{value}'\n")
+
+
+@types("git -c {} hub-session merge {}")
+@pytest.mark.parametrize(
+    ("name", "value", "replacement"),
+    [
+        ("branch.main.mergeoptions", "--no-commit", ""),
+        ("branch.main.mergeoptions", "--ff-only --new-option --no-ff", ""),
+        ("branch.main.mergeoptions", "--cleanup=none", ""),
+        ("branch.main.mergeoptions", "-X", ""),
+        ("commit.cleanup", "none", "default"),
+    ],
+)
+def test_option_that_merge_refuses(hub: Hub, name: str, value: str, replacement: str) -> None:
+    """The merge has the measured tree, so the agents are measured, with a warning before it."""
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+    hub.git("config", name, value)
+    command = f"git -c {name}={replacement} hub-session merge s1"
+    warning = f"warning: merge refuses {name}='{value}' (without it: {command})\n"
+    seen = hub.top.parent / "seen"
+    measure = ("--eval", f"test -e {seen} || cp {hub.top.parent}/err {seen}; cat ms")
+    words = " ".join(shlex.quote(word) for word in (*MEASURE, *measure, "s1"))
+    result = hub.call("sh", "-c", f"git hub-session eval {words} 2>../err")
+    assert (result.code, seen.read_text()) == (0, warning), result
+    assert recorded_ranks(hub) == {"agent-1": (1, 1, ""), "agent-2": (2, 2, "")}
+    assert hub.run("eval", "-q", "-n", *MEASURE, "s1").err == warning
+    assert hub.run("eval", "-q", "--ranking", "1,2", "s1").err == ""
+    assert hub.run("merge", "--yes", "s1").code == 1
+    assert hub.call("sh", "-c", f"{command} --yes").code == 0
+    follow_hint(command)
+    assert hub.git("rev-parse", "main^{tree}") == result_of(hub, 1)["tree"]
+
+
+@pytest.mark.parametrize(
+    "options", ["--no-commit --ff-only", "--squash --log=3 -e -q --cleanup=strip -X ours"]
+)
+def test_options_that_merge_follows(hub: Hub, options: str) -> None:
+    """A fast-forward creates no commit. -X changes no merge of a tip that contains the branch."""
+    create_measurable_session(hub, "ms: 1\n")
+    hub.git("config", "branch.main.mergeOptions", options)
+    assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert hub.git("show", "main:ms") == "ms: 1"
 
 
 def test_strategy_without_a_merge_commit(hub: Hub) -> None:
