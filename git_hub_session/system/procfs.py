@@ -89,6 +89,8 @@ class ProcessList:
 NO_PROCESSES = ProcessList((), MountTable())
 
 
+# The number of links of /proc/<pid>/task, a directory with one subdirectory for each thread.
+_LINKS_OF_ONE_THREAD = 3
 _HAS_PROC = sys.platform in ("linux", "cygwin")
 
 
@@ -137,11 +139,11 @@ class _MountTables:
         self.own = MountTable(read_proc("/proc/self/mountinfo") if _find_psutil() is None else "")
         self._tables = {_read_link("/proc/self/ns/mnt"): self.own}
 
-    def find_table(self, pid: int) -> MountTable:
-        """Return the table of the namespace in which a process runs."""
-        namespace = _read_link(f"/proc/{pid}/ns/mnt")
+    def find_table(self, top: str) -> MountTable:
+        """Return the table of the namespace in which the process with the directory `top` runs."""
+        namespace = _read_link(f"{top}/ns/mnt")
         if namespace not in self._tables:
-            self._tables[namespace] = MountTable(read_proc(f"/proc/{pid}/mountinfo"))
+            self._tables[namespace] = MountTable(read_proc(f"{top}/mountinfo"))
         return self._tables[namespace]
 
 
@@ -155,22 +157,36 @@ def _read_process(
         mapped = psutil.mapped_files(pid) if mapped_files else []
         cwd = psutil.cwd(pid)
         return Process(pid, cwd, frozenset([cwd, *files, *mapped]))
-    top = f"/proc/{pid}"
-    cwd = _read_link(f"{top}/cwd")
-    if not cwd:
+    cwds = {top: cwd for top in _thread_directories(pid) if (cwd := _read_link(f"{top}/cwd"))}
+    if not cwds:
         return Process(pid, "", frozenset())
+    top, cwd = next(iter(cwds.items()))
     links = [f"{top}/root"]
     if open_files:
         links += [f"{top}/exe", *(f"{top}/fd/{fd}" for fd in _list_directory(f"{top}/fd"))]
     # A pipe or a socket has no path.
-    paths = {cwd, *(path for path in map(_read_link, links) if path.startswith("/"))}
+    paths = {*cwds.values(), *(path for path in map(_read_link, links) if path.startswith("/"))}
     if mapped_files:  # the path is the last field of a line, and the first one with a slash
         paths.update(map(unescape, re.findall("/.*", read_proc(f"{top}/maps"))))
-    table = tables.find_table(pid)
+    table = tables.find_table(top)
     places = frozenset(map(table.find_place, paths))
     if table is not tables.own:
         places |= table.places - tables.own.places
     return Process(pid, cwd, places)
+
+
+def _thread_directories(pid: int) -> list[str]:
+    """Return the directories in /proc of a process and of its other threads.
+
+    A thread can have a current directory of its own (unshare(2) with CLONE_FS). The first thread can
+    end before the others: then its directory shows no files.
+    """
+    top = f"/proc/{pid}"
+    try:
+        has_threads = os.stat(f"{top}/task").st_nlink > _LINKS_OF_ONE_THREAD
+    except OSError:
+        return [top]
+    return [top, *(f"{top}/task/{tid}" for tid in _list_directory(f"{top}/task") if has_threads)]
 
 
 def processes_in(directory: str, snapshot: ProcessList | None = None) -> list[int]:
@@ -209,7 +225,11 @@ def environments(names: Container[str]) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _read_environment(pid: int) -> Iterator[tuple[str, str]]:
-    for pair in read_proc(f"/proc/{pid}/environ").split("\0"):
+    text = read_proc(f"/proc/{pid}/environ")
+    if not text:
+        texts = (read_proc(f"{top}/environ") for top in _thread_directories(pid)[1:])
+        text = next(filter(None, texts), "")
+    for pair in text.split("\0"):
         name, _, value = pair.partition("=")
         yield name, value
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,46 @@ def test_open_file(hub: Hub) -> None:
     finally:
         process.kill()
         process.wait()
+    assert hub.run("cleanup", "-q", "s1").code == 0
+
+
+THREAD = """
+import ctypes, os, sys, threading, time
+
+def work():
+    assert ctypes.CDLL(None).unshare(CLONE_FS) == 0
+    os.chdir(sys.argv[1])
+    print("ready", flush=True)
+    time.sleep(600)
+
+CLONE_FS, SYS_exit = 0x200, 60
+if sys.argv[2] == "directory":
+    threading.Thread(target=work).start()
+else:
+    os.chdir(sys.argv[1])
+    # The first thread ends, but the process continues.
+    threading.Thread(target=lambda: (print("ready", flush=True), time.sleep(600))).start()
+    ctypes.CDLL(None).syscall(SYS_exit, 0)
+"""
+
+
+@pytest.mark.skipif(
+    (sys.platform, platform.machine()) != ("linux", "x86_64"), reason="needs Linux on x86-64"
+)
+@pytest.mark.parametrize("kind", ["directory", "first"])
+def test_thread(hub: Hub, kind: str) -> None:
+    """A thread has its own current directory, or the first thread of the process has ended."""
+    worktree = hub.session("s1", agents=1).worktree(1)
+    with subprocess.Popen(
+        [PYTHON, "-c", THREAD, worktree, kind], cwd="/", stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == b"ready\n"
+            name = Path(f"/proc/{process.pid}/comm").read_text().strip()
+            assert_in_use(hub, worktree, f"{process.pid} ({name})")
+        finally:
+            process.kill()
     assert hub.run("cleanup", "-q", "s1").code == 0
 
 
