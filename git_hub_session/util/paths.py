@@ -10,10 +10,13 @@ from itertools import count
 def is_same_path(path: str, other: str) -> bool:
     """Return True if two paths lead to the same file or directory, also through symbolic links.
 
-    The result is False if `path` is ''.
+    The result is False if `path` is '', or if one of them is text that no path can have.
     """
     # Compare the spelling first: realpath() of two paths takes longer than reading a worktree.
-    return bool(path) and (path == other or os.path.realpath(path) == os.path.realpath(other))
+    try:
+        return bool(path) and (path == other or os.path.realpath(path) == os.path.realpath(other))
+    except ValueError:  # a NUL, or half of a surrogate pair
+        return False
 
 
 def is_inside(path: str, top: str) -> bool:

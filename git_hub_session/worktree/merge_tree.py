@@ -54,7 +54,7 @@ KINDS = {
     "--ff": "merge",
     "--no-ff": "merge",
 }
-"""The options of `git merge` that choose the kind of merge, and the kind as state.json spells it."""
+"""The options of `git merge` that choose a kind of merge, as state.json spells it."""
 SWITCHES = {
     "--signoff": {"signs_off": True},
     "--no-signoff": {"signs_off": False},
@@ -108,7 +108,7 @@ class TreeOptions(NamedTuple):
     unsupported: tuple[str, str] = ("", "")
     """A setting with a strategy that `git merge-tree` does not have, and its value, or two ''."""
     refused: tuple[str, str] = ("", "")
-    """A setting that `merge` refuses, but that does not change the tree, and its value, or two ''."""
+    """A setting that `merge` refuses and that changes no tree, and its value, or two ''."""
 
 
 def parse_tree_options(branch: str, values: Mapping[str, str]) -> TreeOptions:

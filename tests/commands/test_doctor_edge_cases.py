@@ -632,7 +632,7 @@ def test_ref_created_during_the_check_is_not_broken(hub: Hub) -> None:
     assert hub.git("rev-parse", name) == hub.git("rev-parse", "main")
 
 
-@pytest.mark.parametrize("content", [None, "", "/nonexistent\n"])
+@pytest.mark.parametrize("content", [None, "", "/nonexistent\n", "a\0b\n"])
 def test_git_dir_that_does_not_name_its_repository(hub: Hub, content: str | None) -> None:
     """No git command works in the worktree until the printed command was typed."""
     worktree = hub.session("s1", agents=2).worktree(1)

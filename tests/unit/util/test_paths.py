@@ -39,6 +39,9 @@ def test_is_same_path_resolves_symbolic_links(tmp_path: Path) -> None:
     assert not is_same_path(directory, str(tmp_path))
     assert not is_same_path("", "")
     assert not is_same_path("", os.getcwd())
+    for text in ("a\0b", "\ud800"):  # no path can have this text
+        assert not is_same_path(text, directory)
+        assert not is_same_path(directory, text)
 
 
 def test_first_free_numbers_the_names_from_two() -> None:
