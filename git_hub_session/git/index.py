@@ -23,6 +23,7 @@ _EXTENDED = 0x4000
 _STAGE = 0x3000
 _LENGTH = 0x0FFF
 _SKIP_WORKTREE = 0x4000
+_ASSUME_VALID = 0x8000
 _INTENT_TO_ADD = 0x2000
 _HASH_SIZE = 20
 _GITLINK = 0o160000
@@ -58,6 +59,13 @@ class Index(NamedTuple):
     """The object id of the tree that the index equals, or None if its cache-tree is invalid."""
     incomplete: str
     """The reason why `entries` is not complete ('split index', 'sparse index'), or ''."""
+
+    def hiding_flag(self, path: bytes) -> str:
+        """Return the flag of a file that git does not look at, as update-index(1) spells it, or ''."""
+        if path in self.skip_worktree:
+            return "skip-worktree"
+        entry = self.entries.get(path)
+        return "assume-unchanged" if entry is not None and entry.flags & _ASSUME_VALID else ""
 
 
 _NONE: frozenset[bytes] = frozenset()

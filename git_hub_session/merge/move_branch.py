@@ -10,6 +10,7 @@ from contextlib import suppress
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import ChangedMeanwhile, GitFailed, HookRefused, HubError, Refused
 from git_hub_session.git.environment import ORIGINAL_OBJECTS
+from git_hub_session.git.index import read_index
 from git_hub_session.git.ref_names import SessionId, short_name, update_command
 from git_hub_session.merge.filters import refuse_failing_filters
 from git_hub_session.merge.hooks import run_hooks_after_merge
@@ -216,7 +217,11 @@ def _update_error(
         return kind(message, hint=error.stderr.strip())
     path = blocked[2]
     if blocked[1] == "Entry":
-        stash = f"git -C {quote_word(checkout.path)} stash"
+        git = f"git -C {quote_word(checkout.path)}"
+        stash = f"{git} stash"
+        flag = read_index(checkout.git_dir)[0].hiding_flag(os.fsencode(path))
+        if flag:  # `git stash` saves no file with this flag
+            stash = f"{git} update-index --no-{flag} {quote_word(path)} && {stash}"
         return kind(
             f"{message}: '{path}' has local changes",
             hint=f"commit the changes there, or: {stash}",

@@ -27,7 +27,6 @@ _TEMPORARY_FILE = ("hub-session-", ".tmp")
 # The errors of a file system that cannot rename a directory. On overlayfs, a directory of a lower
 # layer gives EXDEV.
 _CANNOT_RENAME = (errno.EXDEV, errno.ENOSYS, errno.ENOTSUP)
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 # The last files of a git dir to delete, in this order. Until then they name the worktree, its branch
 # and the step of its removal. Git prunes a git dir without a lock.
 _LAST_FILES = ("locked", JOURNAL_FILE, "commondir", "gitdir", "HEAD")
@@ -116,9 +115,9 @@ def remove_git_dir(worktree: Worktree) -> None:
             if not os.path.lexists(directory):
                 os.mkdir(directory)
             os.rename(worktree.git_dir, trash)
-        except OSError as error:
-            if error.errno not in (*_CANNOT_RENAME, *_NO_SPACE):
-                raise
+        except (FileExistsError, FileNotFoundError):
+            raise
+        except OSError:  # such as a full disk, or a file in the place of the directory
             _delete_git_dir_in_place(worktree.git_dir)
         else:
             tree.remove_if_unchanged(trash, tree.scan_directory(trash))

@@ -170,10 +170,15 @@ def _follow_link(path: bytes, top: bytes) -> list[bytes]:
 
 
 def _matches_pattern(path: bytes, patterns: Sequence[str]) -> bool:
-    """Return True if the path matches a pattern with a slash, or its name one without a slash."""
-    text = os.fsdecode(path)
+    """Return True if the path matches a pattern with a slash, or its name one without a slash.
+
+    Ignore the case: DATA.DB is a database too.
+    """
+    text = os.fsdecode(path).lower()
     name = text.rpartition("/")[2]
-    return any(fnmatchcase(text if "/" in pattern else name, pattern) for pattern in patterns)
+    return any(
+        fnmatchcase(text if "/" in pattern else name, pattern.lower()) for pattern in patterns
+    )
 
 
 def find_included_files(project: Project) -> list[bytes]:

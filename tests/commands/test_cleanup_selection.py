@@ -83,8 +83,17 @@ def test_uncommitted_changes_are_kept_if_git_fails(hub: Hub) -> None:
 def test_default_of_keep_ignored(hub: Hub) -> None:
     """Ignored settings and small databases are saved. Other ignored files are removed."""
     worktree = hub.session("s1", agents=1).worktree(1)
-    hub.commit(worktree, ".gitignore", ".env*\n*.db\n*.sqlite*\n*.o\nbuild/\n")
-    names = [".env", ".env.local", "a.db", "b.sqlite", "build/.env", "build/d.db", "c.sqlite3"]
+    hub.commit(worktree, ".gitignore", ".env*\n*.db\n*.DB\n*.sqlite*\n*.o\nbuild/\n")
+    names = [
+        ".env",
+        ".env.local",
+        "A.DB",
+        "a.db",
+        "b.sqlite",
+        "build/.env",
+        "build/d.db",
+        "c.sqlite3",
+    ]
     (worktree / "build").mkdir()
     for name in (*names, "a.o", "build/e"):
         (worktree / name).write_text(f"{name}\n")

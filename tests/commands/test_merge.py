@@ -165,6 +165,25 @@ def test_local_changes_that_the_merge_would_overwrite(hub: Hub, kind: str) -> No
     assert protected_state(hub) == before
 
 
+@pytest.mark.parametrize("flag", ["assume-unchanged", "skip-worktree"])
+def test_hidden_changes_that_the_merge_would_overwrite(hub: Hub, flag: str) -> None:
+    """`git stash` alone would not save a file with this flag."""
+    create_evaluated_session(hub)
+    hub.git("update-index", f"--{flag}", "file")
+    (hub.top / "file").write_text("mine\n")
+    before = protected_state(hub)
+    result = hub.run("merge", "--yes", "s1")
+    show = f"git -C {hub.top} update-index --no-{flag} file"
+    command = f"{show} && git -C {hub.top} stash"
+    message = f"git cannot update '{hub.top}', where 'main' is checked out"
+    problem = f"error: {message}: 'file' has local changes\n"
+    assert result.err == f"{problem}hint: commit the changes there, or: {command}\n"
+    assert (result.code, protected_state(hub)) == (1, before)
+    assert hub.call("sh", "-c", command).code == 0
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert hub.git("show", "stash:file") == "mine"
+
+
 def test_dry_run_with_changes_that_the_merge_keeps(hub: Hub) -> None:
     """Changes of other files, and files with new times only, do not prevent the merge."""
     create_evaluated_session(hub)

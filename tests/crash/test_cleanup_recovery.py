@@ -199,6 +199,15 @@ def test_disk_without_room_for_the_trash(hub: Hub, event: str) -> None:
     assert not (hub.top / ".git" / "worktrees").exists()
 
 
+def test_file_in_the_place_of_the_trash(hub: Hub) -> None:
+    """The worktree is removed, and the file stays."""
+    worktree = hub.session("s1", agents=1).worktree(1)
+    trash = hub.top / ".git" / "hub-session-trash"
+    trash.write_text("x\n")
+    assert hub.run("cleanup", "s1") == removed(worktree)
+    assert (trash.read_text(), hub.git("worktree", "list").count("\n")) == ("x\n", 0)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
 def test_mount_during_the_wait_for_the_lock(hub: Hub) -> None:
     worktree = hub.session("s1", agents=1).worktree(1)
