@@ -56,6 +56,10 @@ COMMANDS: dict[str, Command] = {
     ),
     "archive": Command("git_hub_session.commands.archive", "end a session without a winner"),
     "delete": Command("git_hub_session.commands.delete", "delete a session that has no work"),
+    "push": Command("git_hub_session.commands.push", "publish sessions on a remote"),
+    "fetch": Command(
+        "git_hub_session.commands.fetch", "fetch sessions from a remote and merge them"
+    ),
     "doctor": Command(
         "git_hub_session.commands.doctor", "report problems in the hub, or fix them with --fix"
     ),

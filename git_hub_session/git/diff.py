@@ -166,3 +166,31 @@ def diff_since_merge_base(trees: RecentTrees, tip: str, base: str) -> pygit2.Dif
     if merge_base is None:
         return new.diff_to_tree(swap=True)
     return trees.get(str(merge_base)).diff_to_tree(new)
+
+
+def read_small_files(
+    repo: pygit2.Repository, tree: pygit2.Tree, *, depth: int, max_files: int, max_bytes: int
+) -> dict[str, bytes] | None:
+    """Return the regular files of a hostile tree, or None if they are too many or too large.
+
+    A tree of a few kilobytes can stand for billions of files. No file is read before its size.
+
+    Args:
+        depth: the number of levels of directories to read.
+    """
+    files: dict[str, bytes] = {}
+    trees = [("", tree, depth)]
+    for prefix, directory, level in trees:
+        for entry in directory:
+            path = f"{prefix}{os.fsdecode(entry.raw_name or b'')}"
+            if isinstance(entry, pygit2.Tree) and level:
+                trees.append((f"{path}/", entry, level - 1))
+            elif entry.filemode in (0o100644, 0o100755):
+                _, size = repo.odb.read_header(entry.id)
+                max_bytes -= size
+                if max_bytes < 0 or len(files) >= max_files:
+                    return None
+                files[path] = repo[entry.id].peel(pygit2.Blob).data
+            if len(trees) > max_files:
+                return None
+    return files

@@ -53,6 +53,12 @@ ALL_BRANCHES = f"{HEADS}hub/"
 ALL_TAGS = f"{TAGS}hub/archive/"
 ALL_ARCHIVES = f"{REFS}hub/archive/"
 ALL_RESCUES = f"{REFS}hub/rescue/"
+ALL_RECORDS = f"{REFS}hub/sessions/"
+"""The prefix of the shared records of sessions."""
+ALL_TRACKED = f"{REFS}hub/remotes/"
+"""The prefix of the last known records of remotes: <prefix><remote>/<id>."""
+ALL_INCOMING = f"{REFS}hub/incoming/"
+"""The prefix of the refs that a fetch has received and not yet checked: <prefix><pid>/<ref>."""
 
 ALL_CLAIMS = f"{REFS}hub/claims/"
 """The prefix of the last known claims on a remote: <prefix><id>/agent-<N>."""
@@ -131,7 +137,12 @@ def tag_prefix(session: SessionId) -> str:
 
 def archive_prefixes(session: SessionId) -> tuple[str, str]:
     """Return the prefixes of the session's archive tags and of its archive refs."""
-    return tag_prefix(session), f"{ALL_ARCHIVES}{session}/"
+    return tag_prefix(session), shared_archive_prefix(session)
+
+
+def shared_archive_prefix(session: SessionId) -> str:
+    """Return the prefix of the session's archive refs, which clones share. They share no tags."""
+    return f"{ALL_ARCHIVES}{session}/"
 
 
 class ArchiveTag(NamedTuple):
@@ -237,6 +248,36 @@ def claim_prefix(session: SessionId) -> str:
 def own_claim(session: SessionId, agent: int) -> str:
     """Return the full ref of the claim that a worker of this clone holds."""
     return f"{ALL_OWN_CLAIMS}{session}/{agent_name(agent)}"
+
+
+def record_ref(session: SessionId) -> str:
+    """Return the full ref of the shared record of a session."""
+    return f"{ALL_RECORDS}{session}"
+
+
+def tracked_record(session: SessionId, remote: str) -> str:
+    """Return the full ref of the last known record of a remote."""
+    return f"{ALL_TRACKED}{remote}/{session}"
+
+
+def is_ref_prefix(text: str) -> bool:
+    """Return True if the text is valid as the start of full refs, without a slash at its end."""
+    components = text.split("/")
+    return (
+        len(components) > 1
+        and components[0] == "refs"
+        and all(re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", part) for part in components)
+        and not any(".." in part or part.endswith((".", ".lock")) for part in components)
+    )
+
+
+def shared_name(ref: str, shared: str) -> str:
+    """Return the name on a remote of one of our refs. A branch has the same name.
+
+    Args:
+        shared: the value of hubsession.sharedRefs.
+    """
+    return f"{shared}/{ref.removeprefix(ALL_HUB)}" if ref.startswith(ALL_HUB) else ref
 
 
 def session_prefixes(session: SessionId) -> tuple[str, ...]:

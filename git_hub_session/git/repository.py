@@ -370,6 +370,15 @@ class GitRepo:
         return self._trees[tree]
 
     @_translate_errors()
+    def read_small_files(
+        self, commit: str, *, depth: int, max_files: int, max_bytes: int
+    ) -> dict[str, bytes] | None:
+        """Return the files of a hostile commit by their paths, or None if they are too large."""
+        tree = self._repo[commit].peel(pygit2.Tree)
+        limits = {"depth": depth, "max_files": max_files, "max_bytes": max_bytes}
+        return diffs.read_small_files(self._repo, tree, **limits)
+
+    @_translate_errors()
     def paths_added(self, old: str, new: str) -> list[bytes]:
         """Return the paths of the files that the commit `new` has and the commit `old` has not."""
         return diffs.paths_added(*map(self._recent_trees.get, (old, new)))

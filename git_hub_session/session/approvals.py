@@ -66,7 +66,7 @@ class CommandApprovals:
             return
         if not os.path.isabs(self._path):
             raise CannotSaveApproval("there is no home directory", hint="set HOME")
-        entry = self._format_entry(self._ensure_id(), command)
+        entry = self._format_entry(ensure_id(self._common_dir), command)
         try:
             os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
             fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -77,26 +77,31 @@ class CommandApprovals:
         except OSError as error:
             raise CannotSaveApproval(f"cannot write '{self._path}': {error.strerror}") from None
 
-    def _ensure_id(self) -> str:
-        """Return the id of the repository. Create it if it is missing. Raise CannotSaveApproval."""
-        path = os.path.join(self._common_dir, _ID_FILE)
-        try:
-            with SafeDirectory(self._common_dir) as directory:
-                if not directory.exists(_ID_FILE):
-                    directory.lock(wait=LOCK_TIMEOUT)
-                    if not directory.exists(_ID_FILE):
-                        directory.create_atomically(_ID_FILE, f"{os.urandom(16).hex()}\n".encode())
-                return _read_id(directory)
-        except OSError as error:
-            raise CannotSaveApproval(f"cannot write '{path}': {error.strerror}") from None
-        except Damaged:
-            hint = f"rm {quote_word(path)}"
-            raise CannotSaveApproval(f"'{path}' does not contain an id", hint=hint) from None
-        except HubError as error:
-            raise CannotSaveApproval(error.message) from None
-
     def _format_entry(self, repository_id: str, command: str) -> str:
         return f"{json.dumps([self._common_dir, repository_id, command])}\n"
+
+
+def ensure_id(common_dir: str, name: str = _ID_FILE) -> str:
+    """Return the random id in a file of the common dir, and create the file if it is missing.
+
+    Raises:
+        CannotSaveApproval: the file cannot be written, or has another content.
+    """
+    path = os.path.join(common_dir, name)
+    try:
+        with SafeDirectory(common_dir) as directory:
+            if not directory.exists(name):
+                directory.lock(wait=LOCK_TIMEOUT)
+                if not directory.exists(name):
+                    directory.create_atomically(name, f"{os.urandom(16).hex()}\n".encode())
+            return _read_id(directory, name)
+    except OSError as error:
+        raise CannotSaveApproval(f"cannot write '{path}': {error.strerror}") from None
+    except Damaged:
+        hint = f"rm {quote_word(path)}"
+        raise CannotSaveApproval(f"'{path}' does not contain an id", hint=hint) from None
+    except HubError as error:
+        raise CannotSaveApproval(error.message) from None
 
 
 def find_unapproved(setting: Setting, project: Project) -> list[str]:
@@ -120,9 +125,9 @@ def refuse_unapproved(setting: Setting, project: Project) -> None:
     )
 
 
-def _read_id(directory: SafeDirectory) -> str:
+def _read_id(directory: SafeDirectory, name: str = _ID_FILE) -> str:
     """Return the id of the repository with this common dir. Raise Damaged if it is not valid."""
-    text = directory.read(_ID_FILE, limit=_ID_LIMIT).decode("ascii", "replace").strip()
+    text = directory.read(name, limit=_ID_LIMIT).decode("ascii", "replace").strip()
     if not _ID.fullmatch(text):
-        raise Damaged(f"'{directory.path}/{_ID_FILE}' does not contain an id")
+        raise Damaged(f"'{directory.path}/{name}' does not contain an id")
     return text

@@ -108,8 +108,18 @@ def append_evaluation(directory: SafeDirectory, entries: Iterable[EvaluationEntr
         CannotWrite: the log is unchanged.
     """
     lines = [json.dumps(entry._asdict(), allow_nan=False) + "\n" for entry in entries]
+    append_log_lines(directory, map(str.encode, lines))
+
+
+def read_log_lines(directory: SafeDirectory) -> list[bytes]:
+    """Return the newest lines of the log, or raise Damaged as read_evaluations() does."""
+    return _read_lines(directory, limit=_MAX_BYTES)[0][-_MAX_ENTRIES:]
+
+
+def append_log_lines(directory: SafeDirectory, lines: Iterable[bytes]) -> None:
+    """Append whole lines, each with its line feed. Raise what append_evaluation() raises."""
     try:
-        append_lines(directory, LOG_FILE, "".join(lines).encode())
+        append_lines(directory, LOG_FILE, b"".join(lines))
     except OSError as error:
         raise write_error(f"{directory.path}/{LOG_FILE}", error) from None
 

@@ -164,7 +164,14 @@ ARCHIVE_LIMIT = Setting(
     ("list", "doctor"),
     default=("1000",),
 )
-REMOTE = Setting("remote", TEXT, "remote through which sessions are shared", ())
+REMOTE = Setting("remote", TEXT, "remote through which sessions are shared", ("push", "fetch"))
+SHARED_REFS = Setting(
+    "sharedRefs",
+    TEXT,
+    "start of the refs on a remote that have records and archives",
+    ("push", "fetch"),
+    default=("refs/hub",),
+)
 EDITOR = Setting("editor", COMMAND, "command that opens the worktree of an agent", ("open",))
 HOOK_SPAWNED = Setting(
     "hook.spawned", COMMAND, "command to run after agents were created", ("spawn", "run")
@@ -187,7 +194,17 @@ ADVICE = Setting("advice", BOOLEAN, "whether to show hints", (), default=("true"
 
 SETTINGS = (
     *(AGENT_CMD, AGENTS, EVAL, METRIC, METRIC_REGEX, DIRECTION, REQUIRE, GUARD, STRATEGY),
-    *(WORKTREE_PATH, SETUP, HOLDOUT, RESCUE_LIMIT, KEEP_IGNORED, ARCHIVE_LIMIT, REMOTE, EDITOR),
+    *(
+        WORKTREE_PATH,
+        SETUP,
+        HOLDOUT,
+        RESCUE_LIMIT,
+        KEEP_IGNORED,
+        ARCHIVE_LIMIT,
+        REMOTE,
+        SHARED_REFS,
+        EDITOR,
+    ),
     *(HOOK_SPAWNED, HOOK_AGENT_DONE, HOOK_EVALUATED, HOOK_MERGED, HOOK_ARCHIVED, HOOK_CLEANED),
     ADVICE,
 )

@@ -104,6 +104,11 @@ class RefAnswer(NamedTuple):
         """True if another clone may have changed the ref. A fetch shows its value."""
         return self.is_refused and self.reason.startswith(_MOVED)
 
+    @property
+    def is_following(self) -> bool:
+        """True if the ref was refused only because another ref of the push was."""
+        return self.is_refused and self.reason in _FOLLOWING
+
 
 class PushAnswer(NamedTuple):
     """The answer of a remote for all refs of a push."""

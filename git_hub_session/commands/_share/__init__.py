@@ -1,0 +1,1 @@
+"""The parts of the commands push and fetch."""

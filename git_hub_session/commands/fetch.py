@@ -1,0 +1,132 @@
+"""git hub-session fetch: fetch sessions from a remote, and merge them into this clone."""
+
+from __future__ import annotations
+
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Usage
+from git_hub_session.cli.view import (
+    Record,
+    TerminalStyle,
+    TextOutput,
+    View,
+    error_fields,
+    error_lines,
+    make_record,
+    warning_lines,
+)
+from git_hub_session.commands._share.arguments import parse_remote
+from git_hub_session.commands._share.conflict import conflict_warning
+from git_hub_session.git.ref_names import short_name
+from git_hub_session.sharing.fetch import DIVERGED, IN_USE, KEPT, fetch_sessions
+from git_hub_session.util.text import escape_control
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from git_hub_session._typing import Any
+    from git_hub_session.cli.context import Context
+    from git_hub_session.sharing.fetch import FetchedRef, FetchedSession
+
+USAGE = Usage(
+    ("fetch [<options>] [<remote>] [<id>...]",), (DRY_RUN, QUIET, *FORMAT), max_arguments=None
+)
+
+_REASONS = {
+    IN_USE: "a worktree has it checked out",
+    DIVERGED: "this clone has other commits",
+}
+
+
+def run(context: Context, args: Arguments) -> FetchView:
+    """Fetch the sessions, by default all that have changed, and merge them."""
+    named = parse_remote(context, args)
+    dry_run = args.is_set("dry-run")
+    fetched = fetch_sessions(
+        named.sids, context.project, named.remote, shared=named.shared, dry_run=dry_run
+    )
+    return FetchView(fetched, named.remote.label, dry_run=dry_run)
+
+
+class FetchView(View):
+    """The sessions that were fetched, or would be fetched."""
+
+    def __init__(self, fetched: Sequence[FetchedSession], remote: str, *, dry_run: bool) -> None:
+        self.fetched = fetched
+        self.remote = remote
+        self.dry_run = dry_run
+
+    @property
+    def exit_code(self) -> int:
+        return 1 if any(each.error or _kept(each) for each in self.fetched) else 0
+
+    @property
+    def changed(self) -> bool:
+        return not self.dry_run
+
+    @property
+    def diagnostics(self) -> list[str]:
+        errors = [line for each in self.fetched if each.error for line in error_lines(each.error)]
+        kept = [_kept_warning(ref) for each in self.fetched for ref in _kept(each)]
+        conflicts = [conflict_warning(each.sid, each.shared) for each in self.fetched]
+        return [*errors, *warning_lines(filter(None, [*kept, *conflicts]))]
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "remote": self.remote,
+            "dry_run": self.dry_run,
+            "sessions": [
+                {
+                    "session_id": each.sid,
+                    "state": each.shared.record.state if each.shared else None,
+                    "new": bool(each.shared and each.shared.is_new),
+                    "changed": bool(each.shared and each.shared.is_changed),
+                    "conflict": bool(each.shared and each.shared.record.is_conflict),
+                    "refs": [
+                        {
+                            "ref": ref.ref,
+                            "action": ref.action,
+                            "oid": ref.oid,
+                            "reason": ref.reason or None,
+                        }
+                        for ref in each.refs
+                    ],
+                    "error": error_fields(each.error) if each.error else None,
+                }
+                for each in self.fetched
+            ],
+        }
+
+    def records(self) -> list[Record]:
+        rows = self.document()["sessions"]
+        for row in rows:
+            row["refs"] = [f"{ref['action']} {ref['ref']}" for ref in row["refs"]]
+            row["error"] = row["error"] and row["error"]["message"]
+        return [make_record(row) for row in rows]
+
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
+        if quiet:
+            return TextOutput([])
+        out = [line for each in self.fetched for line in self._session_lines(each, style)]
+        return TextOutput(out if self.fetched else [f"{escape_control(self.remote)}: no changes"])
+
+    def _session_lines(self, each: FetchedSession, style: TerminalStyle) -> Iterator[str]:
+        if each.shared is None:
+            return
+        remote = escape_control(self.remote)
+        moved = [ref for ref in each.refs if ref.action != KEPT]
+        verb = "Would fetch" if self.dry_run else "Fetched"
+        if each.shared.is_new or each.shared.is_changed or moved:
+            kind = "new session" if each.shared.is_new else "session"
+            yield f"{verb} {kind} {each.sid} from {remote} ({each.shared.record.state})"
+        else:
+            yield f"Session {each.sid} has no changes on {remote}"
+        for ref in moved:
+            yield f"  {ref.action} {short_name(ref.ref)} {style.abbreviate(ref.oid)}"
+
+
+def _kept(each: FetchedSession) -> list[FetchedRef]:
+    return [ref for ref in each.refs if ref.action == KEPT]
+
+
+def _kept_warning(ref: FetchedRef) -> str:
+    return f"'{short_name(ref.ref)}' was not moved to {ref.oid:.12}: {_REASONS.get(ref.reason, '')}"

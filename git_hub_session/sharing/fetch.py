@@ -1,0 +1,264 @@
+"""Fetch sessions from a remote, and merge them into this clone.
+
+git fetches all refs of a session under temporary names. Then branches, archives and rescue refs are
+created or moved forward, and the record is merged. No branch moves backwards, and no branch moves
+that a worktree has in use.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.errors import HubError, Refused
+from git_hub_session.git.ref_names import (
+    ALL_INCOMING,
+    ALL_RECORDS,
+    HEADS,
+    REFS,
+    SessionId,
+    branch_of_rescue,
+    branch_prefix,
+    create_command,
+    delete_command,
+    is_session_id,
+    parse_agent_branch,
+    record_ref,
+    rescue_prefix,
+    shared_archive_prefix,
+    shared_name,
+    tracked_record,
+    update_command,
+)
+from git_hub_session.session.agents import group_by_agent
+from git_hub_session.session.record import with_rescues
+from git_hub_session.sharing.choose_remote import remote_names
+from git_hub_session.sharing.local_record import SharedState, share_session
+from git_hub_session.sharing.remote import Remote, RemoteFailed
+from git_hub_session.sharing.session_refs import (
+    SessionRefs,
+    list_refs,
+    read_session_refs,
+    sort_refs,
+    with_free_numbers,
+)
+from git_hub_session.util.clock import format_iso
+from git_hub_session.worktree.branches_in_use import branches_in_use
+
+if TYPE_CHECKING:
+    from git_hub_session.session.project import Project
+
+_REASON = "hub-session fetch"
+_MISSING = "couldn't find remote ref"
+CREATED, FORWARDED, KEPT = "created", "forwarded", "kept"
+IN_USE, DIVERGED, ARCHIVED = "in-use", "diverged", "archived"
+"""The reasons to keep a branch at its commit."""
+
+
+class NotShared(Refused):
+    """The remote has no record of the session."""
+
+    code = "not-shared"
+
+
+class FetchedRef(NamedTuple):
+    """A ref of a remote, and what was done with it."""
+
+    ref: str
+    action: str
+    """CREATED, FORWARDED or KEPT."""
+    oid: str
+    """The object id on the remote."""
+    old: str = ""
+    """The object id of the ref here, or ''."""
+    reason: str = ""
+    """The reason to keep the ref: IN_USE, DIVERGED or ARCHIVED, or ''."""
+
+
+class FetchedSession(NamedTuple):
+    """A session that was fetched, or the error."""
+
+    sid: SessionId
+    shared: SharedState | None
+    refs: tuple[FetchedRef, ...] = ()
+    error: HubError | None = None
+
+
+def fetch_sessions(
+    sids: Sequence[SessionId], project: Project, remote: Remote, *, shared: str, dry_run: bool
+) -> list[FetchedSession]:
+    """Fetch sessions, by default all that have changed on the remote, and merge them.
+
+    Args:
+        shared: the start of our refs on the remote (hubsession.sharedRefs).
+
+    Raises:
+        RemoteFailed: the remote cannot be used.
+    """
+    wanted = list(sids) or changed_sessions(project, remote, shared)
+    if not wanted:
+        return []
+    incoming = f"{ALL_INCOMING}{os.getpid()}/"
+    try:
+        _fetch_refs(wanted, incoming, shared, remote)
+        received = {
+            REFS + ref.removeprefix(incoming): oid
+            for ref, oid in list_refs(project.git, incoming).items()
+        }
+        in_use = branches_in_use(project.paths)
+        return [
+            _fetch_session(sid, received, project, remote, in_use, dry_run=dry_run)
+            for sid in wanted
+        ]
+    finally:
+        leftovers = list_refs(project.git, incoming)
+        if leftovers:
+            project.git.update_refs(_REASON, [delete_command(*item) for item in leftovers.items()])
+
+
+def _fetch_refs(sids: Sequence[SessionId], incoming: str, shared: str, remote: Remote) -> None:
+    """Fetch all refs of the sessions that the remote has."""
+    try:
+        remote.fetch(_refspecs(sids, incoming, shared))
+    except RemoteFailed as error:
+        if _MISSING not in error.message:
+            raise
+        theirs = remote.list_refs(REFS)
+        present = [sid for sid in sids if shared_name(record_ref(sid), shared) in theirs]
+        if present:
+            remote.fetch(_refspecs(present, incoming, shared))
+
+
+def _refspecs(sids: Iterable[SessionId], incoming: str, shared: str) -> list[str]:
+    """Return the refspecs for all refs of the sessions. git fails if there is no record."""
+    refspecs = []
+    for sid in sids:
+        prefixes = (branch_prefix(sid), shared_archive_prefix(sid), rescue_prefix(sid))
+        names = [f"{prefix}*" for prefix in prefixes] + [record_ref(sid)]
+        refspecs += [
+            f"{shared_name(name, shared)}:{incoming}{name.removeprefix(REFS)}" for name in names
+        ]
+    return refspecs
+
+
+def changed_sessions(project: Project, remote: Remote, shared: str) -> list[SessionId]:
+    """Return the sessions with a record or a branch on the remote that this clone does not know."""
+    names = {shared_name(ALL_RECORDS, shared): ALL_RECORDS, HEADS: HEADS}
+    theirs = {
+        own + ref.removeprefix(prefix): oid
+        for ref, oid in remote.list_refs(REFS).items()
+        for prefix, own in names.items()
+        if ref.startswith(prefix)
+    }
+    ours = list_refs(project.git, ALL_RECORDS, HEADS)
+    sids = [ref.removeprefix(ALL_RECORDS) for ref in theirs if ref.startswith(ALL_RECORDS)]
+    changed = {
+        _session_of(ref)
+        for ref, oid in theirs.items()
+        if oid != ours.get(ref) and not _is_contained(oid, ours.get(ref, ""), project)
+    }
+    return [SessionId(sid) for sid in sids if is_session_id(sid) and sid in changed]
+
+
+def _session_of(ref: str) -> str:
+    branch = parse_agent_branch(ref)
+    return branch.session if branch else ref.removeprefix(ALL_RECORDS)
+
+
+def _is_contained(oid: str, tip: str, project: Project) -> bool:
+    return bool(tip) and project.repo.is_ancestor(tip, oid)
+
+
+def _fetch_session(
+    sid: SessionId,
+    received: Mapping[str, str],
+    project: Project,
+    remote: Remote,
+    in_use: set[str],
+    *,
+    dry_run: bool,
+) -> FetchedSession:
+    """Take over the refs of one session, then merge its record. Return an error as a value."""
+    record = received.get(record_ref(sid), "")
+    if not record:
+        error = NotShared(f"'{remote.label}' has no session '{sid}'")
+        return FetchedSession(sid, None, error=error)
+    try:
+        theirs = sort_refs(sid, received)
+        refs = list(_plan_refs(sid, theirs, project, in_use))
+        # Check the record before any ref is created: a hostile record leaves no trace.
+        shared = share_session(sid, project, record, dry_run=True)
+        if not dry_run:
+            _apply_refs(refs, project)
+            shared = share_session(sid, project, record)
+            _record_rescues(sid, refs, project)
+            track_record(sid, record, project, remote)
+    except HubError as error:
+        return FetchedSession(sid, None, error=error)
+    return FetchedSession(sid, shared, tuple(refs))
+
+
+def _plan_refs(
+    sid: SessionId, theirs: SessionRefs, project: Project, in_use: set[str]
+) -> Iterator[FetchedRef]:
+    ours = read_session_refs(sid, project.git)
+    for ref, oid in theirs.branches.items():
+        if project.repo.has_commit(oid) and oid != ours.branches.get(ref):
+            planned = _plan_branch(ref, oid, ours, project, is_in_use=ref in in_use)
+            if planned is not None:
+                yield planned
+    for new, present in ((theirs.archives, ours.archives), (theirs.rescues, ours.rescues)):
+        for ref, oid in with_free_numbers(new, present).items():
+            yield FetchedRef(ref, CREATED, oid)
+
+
+def _plan_branch(
+    ref: str, oid: str, ours: SessionRefs, project: Project, *, is_in_use: bool
+) -> FetchedRef | None:
+    """Return the change of a branch, or None if this clone has its commits already."""
+    old = ours.branches.get(ref, "")
+    if not old:
+        branch = parse_agent_branch(ref)
+        prefix = branch.archive_prefix if branch else ref
+        archives = [tip for name, tip in ours.archives.items() if name.startswith(prefix)]
+        if any(project.repo.is_ancestor(tip, oid) for tip in archives):
+            return None
+        if is_in_use:  # the HEAD of a worktree names the branch, which has no commit
+            return FetchedRef(ref, KEPT, oid, reason=IN_USE)
+        return FetchedRef(ref, CREATED, oid)
+    if project.repo.is_ancestor(old, oid):
+        return None
+    if not project.repo.is_ancestor(oid, old):
+        return FetchedRef(ref, KEPT, oid, old, DIVERGED)
+    if is_in_use:
+        return FetchedRef(ref, KEPT, oid, old, IN_USE)
+    return FetchedRef(ref, FORWARDED, oid, old)
+
+
+def _apply_refs(refs: Iterable[FetchedRef], project: Project) -> None:
+    """Create and move the refs in one transaction."""
+    commands = []
+    for fetched in refs:
+        if fetched.action == CREATED:
+            commands.append(create_command(fetched.ref, fetched.oid))
+        elif fetched.action == FORWARDED:
+            commands.append(update_command(fetched.ref, fetched.oid, fetched.old))
+    if commands:
+        project.git.update_refs(_REASON, commands)
+
+
+def _record_rescues(sid: SessionId, refs: Iterable[FetchedRef], project: Project) -> None:
+    """Record the new rescue refs in state.json, so that `prune` and `doctor` know them."""
+    saved = [fetched.ref for fetched in refs if fetched.ref.startswith(rescue_prefix(sid))]
+    if saved:
+        rescues = group_by_agent(sid, [(branch_of_rescue(ref), [ref]) for ref in saved])
+        at = format_iso(project.now())
+        project.store.update(sid, lambda session: with_rescues(session, rescues, at=at))
+
+
+def track_record(sid: SessionId, commit: str, project: Project, remote: Remote) -> None:
+    """Remember the record of a remote that has a name."""
+    if remote.name in remote_names(project):
+        ref = tracked_record(sid, remote.name)
+        project.git.update_refs(_REASON, [update_command(ref, commit, "")])

@@ -1,0 +1,93 @@
+"""Merge two records of one session. The result depends neither on the order nor on a clock.
+
+Each part of a record is merged by a rule that is commutative, associative and idempotent:
+
+    config, facts             each key; the smaller value if they differ
+    state                     the state that is further along the machine
+    endings, history,
+    evaluations, posts        united
+    entries                   the newest stamp; equal stamps are settled by the canonical JSON
+    previous                  the larger one
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.errors import Refused
+from git_hub_session.sharing.record import (
+    Entry,
+    Record,
+    Stamp,
+    make_record,
+    stamp_attempt,
+    state_rank,
+)
+
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    Value = TypeVar("Value", str, Entry)
+
+_IDENTITY = ("session_id", "task", "created")
+
+
+class OtherSession(Refused):
+    """Two sessions with one id. Nothing was changed."""
+
+    code = "other-session"
+
+    def __init__(self, sid: str) -> None:
+        super().__init__(
+            f"'{sid}' is another session on the remote: its task or its time of creation differs"
+        )
+
+
+def merge_records(first: Record, second: Record) -> Record:
+    """Return the record that has everything of both, or raise OtherSession."""
+    if any(first.config.get(key) != second.config.get(key) for key in _IDENTITY):
+        raise OtherSession(first.config["session_id"])
+    return make_record(
+        config=_merge_smallest(first.config, second.config),
+        state=max(first.state, second.state, key=lambda state: (state_rank(state), state)),
+        endings=(*first.endings, *second.endings),
+        facts=_merge_smallest(first.facts, second.facts),
+        entries=_merge_newest(first.entries, second.entries),
+        history=(*first.history, *second.history),
+        evaluations=(*first.evaluations, *second.evaluations),
+        posts=(*first.posts, *second.posts),
+        previous=max(first.previous, second.previous, key=lambda data: (len(data), data)),
+    )
+
+
+def _merge_smallest(first: Mapping[str, str], second: Mapping[str, str]) -> dict[str, str]:
+    return {**second, **{key: min(first[key], second.get(key, first[key])) for key in first}}
+
+
+def _merge_newest(first: Mapping[str, Entry], second: Mapping[str, Entry]) -> dict[str, Entry]:
+    return {**second, **{name: max(first[name], second.get(name, first[name])) for name in first}}
+
+
+def with_stamps(
+    values: Mapping[str, str], known: Mapping[str, Entry], clone: str
+) -> dict[str, Entry]:
+    """Return the entries of this clone, with a new stamp for each one that differs.
+
+    Args:
+        values: the canonical JSON of the entries by name.
+        known: the entries of the last record that this clone knows.
+        clone: the id of this clone.
+    """
+    return {
+        name: _with_stamp(Entry(Stamp(stamp_attempt(name, text), 1, clone), text), known.get(name))
+        for name, text in values.items()
+    }
+
+
+def _with_stamp(entry: Entry, known: Entry | None) -> Entry:
+    if known is None:
+        return entry
+    if known.text == entry.text:
+        return known
+    return entry._replace(stamp=entry.stamp._replace(counter=known.stamp.counter + 1))

@@ -1,0 +1,256 @@
+"""Publish sessions: their records, branches and archives, in one atomic push.
+
+The record and the archives have leases. Branches are only created or moved forward. If the record of
+the remote has moved, it is merged and the push is tried again. If the remote refuses a session for
+another reason, the other sessions are published without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from time import sleep
+
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.errors import HubError, Refused
+from git_hub_session.git.ref_names import (
+    REFS,
+    SessionId,
+    record_ref,
+    rescue_prefix,
+    shared_archive_prefix,
+    shared_name,
+    short_name,
+    tracked_record,
+)
+from git_hub_session.sharing.fetch import NotShared, fetch_sessions, track_record
+from git_hub_session.sharing.local_record import SharedState, share_session
+from git_hub_session.sharing.remote import CREATED, UNCHANGED, refused_reasons
+from git_hub_session.sharing.session_refs import read_session_refs, with_free_numbers
+from git_hub_session.util.text import quote_list
+
+if TYPE_CHECKING:
+    from git_hub_session.session.project import Project
+    from git_hub_session.sharing.remote import PushAnswer, RefAnswer, Remote
+    from git_hub_session.sharing.session_refs import SessionRefs
+
+MAX_ROUNDS = 10
+"""The number of pushes until a remote that other clones change all the time is given up."""
+_PAUSE = 0.05  # seconds; it grows with each round
+
+
+class PushRefused(Refused):
+    """The remote refuses the refs of a session. It is unchanged."""
+
+    code = "push-refused"
+
+
+class PushOptions(NamedTuple):
+    """The options of a push."""
+
+    shared: str
+    """The start of our refs on the remote (hubsession.sharedRefs)."""
+    rescue: bool = False
+    """Publish the rescue refs too."""
+    dry_run: bool = False
+
+
+class PushedSession(NamedTuple):
+    """A session that was published, or the error."""
+
+    sid: SessionId
+    shared: SharedState | None
+    refs: tuple[tuple[str, str], ...] = ()
+    """The changed refs of the remote, each with its flag in `git push --porcelain`."""
+    error: HubError | None = None
+
+
+class _Draft(NamedTuple):
+    """The refs to push for a session."""
+
+    sid: SessionId
+    shared: SharedState
+    targets: dict[str, str]
+    """The object ids, by the full names of the refs on the remote."""
+    leases: dict[str, str]
+    """The object id that a ref on the remote must have now, or '' for a new ref."""
+
+
+def push_sessions(
+    sids: Sequence[SessionId], project: Project, remote: Remote, options: PushOptions
+) -> list[PushedSession]:
+    """Publish sessions. Return the result of each session in the same order.
+
+    Raises:
+        RemoteFailed: the remote cannot be used.
+    """
+    push = _Push(project, remote, options)
+    unique = list(dict.fromkeys(sids))
+    if options.dry_run:
+        push.preview(unique)
+    else:
+        push.publish(unique)
+    return [push.results[sid] for sid in unique]
+
+
+class _Push:
+    """One call of push_sessions()."""
+
+    def __init__(self, project: Project, remote: Remote, options: PushOptions) -> None:
+        self._project = project
+        self._remote = remote
+        self._options = options
+        self._theirs: Mapping[str, str] | None = None
+        """The refs of the remote, or None before they are needed."""
+        self.results: dict[SessionId, PushedSession] = {}
+        """The sessions that were published or refused."""
+
+    def preview(self, sids: Sequence[SessionId]) -> None:
+        """Compare the refs with those of the remote."""
+        self._theirs = self._remote.list_refs(REFS)
+        for draft in self._make_drafts(sids):
+            changes = tuple(
+                (ref, " " if ref in self._theirs else CREATED)
+                for ref, oid in draft.targets.items()
+                if not oid or self._theirs.get(ref) != oid
+            )
+            self.results[draft.sid] = PushedSession(draft.sid, draft.shared, changes)
+
+    def publish(self, sids: Sequence[SessionId]) -> None:
+        """Push the sessions, and those whose refs have moved again after a fetch."""
+        waiting = list(sids)
+        for number in range(MAX_ROUNDS):
+            drafts = self._make_drafts(waiting)
+            if drafts:
+                self._push_drafts(drafts)
+            waiting = self._unfinished(waiting)
+            if not waiting:
+                return
+            sleep(_PAUSE * number)
+            self._fetch(waiting)
+            waiting = self._unfinished(waiting)
+        for sid in waiting:
+            error = PushRefused(f"other clones change session '{sid}' all the time: try again")
+            self._refuse(sid, error)
+
+    def _unfinished(self, sids: Sequence[SessionId]) -> list[SessionId]:
+        return [sid for sid in sids if sid not in self.results]
+
+    def _refuse(self, sid: SessionId, error: HubError) -> None:
+        self.results[sid] = PushedSession(sid, None, error=error)
+
+    def _fetch(self, sids: Sequence[SessionId]) -> None:
+        """Merge what other clones have published in the meantime."""
+        shared = self._options.shared
+        for fetched in fetch_sessions(
+            sids, self._project, self._remote, shared=shared, dry_run=False
+        ):
+            if fetched.error is not None and not isinstance(fetched.error, NotShared):
+                self._refuse(fetched.sid, fetched.error)
+        self._theirs = self._remote.list_refs(REFS)
+
+    def _make_drafts(self, sids: Sequence[SessionId]) -> list[_Draft]:
+        drafts = []
+        for sid in sids:
+            try:
+                drafts.append(self._make_draft(sid))
+            except HubError as error:
+                self._refuse(sid, error)
+        return drafts
+
+    def _make_draft(self, sid: SessionId) -> _Draft:
+        """Write the record of a session, and return the refs to push.
+
+        Before the refs of the remote are known, expect its last known record and no archive.
+        """
+        project, shared = self._project, self._options.shared
+        known = project.repo.tip(tracked_record(sid, self._remote.name))
+        incoming = known if known and project.repo.has_commit(known) else ""
+        state = share_session(sid, project, incoming, dry_run=self._options.dry_run)
+        refs = read_session_refs(sid, project.git)
+        present = self._theirs or {}
+        record = shared_name(record_ref(sid), shared)
+        expected = known if self._theirs is None else present.get(record, "")
+        added = self._numbered_refs(sid, refs, present)
+        branches = {
+            ref: oid
+            for ref, oid in refs.branches.items()
+            if _is_behind(present.get(ref, ""), ref, oid, project)
+        }
+        targets = {record: state.commit, **branches, **added}
+        return _Draft(sid, state, targets, {record: expected, **dict.fromkeys(added, "")})
+
+    def _numbered_refs(
+        self, sid: SessionId, refs: SessionRefs, present: Mapping[str, str]
+    ) -> dict[str, str]:
+        """Return the archives, and perhaps the rescue refs, with free names on the remote."""
+        shared = self._options.shared
+        ours = {**refs.archives, **(refs.rescues if self._options.rescue else {})}
+        own = shared_archive_prefix(sid), rescue_prefix(sid)
+        prefixes = tuple(shared_name(prefix, shared) for prefix in own)
+        theirs = {ref: oid for ref, oid in present.items() if ref.startswith(prefixes)}
+        return with_free_numbers(
+            {shared_name(ref, shared): oid for ref, oid in ours.items()}, theirs
+        )
+
+    def _push_drafts(self, drafts: Sequence[_Draft]) -> None:
+        """Push the drafts at once, and record the published and the refused sessions.
+
+        A session without a result can be pushed again, after a fetch.
+        """
+        refspecs = [f"{oid}:{ref}" for draft in drafts for ref, oid in draft.targets.items()]
+        leases = {ref: oid for draft in drafts for ref, oid in draft.leases.items()}
+        answer = self._remote.push(refspecs, leases=leases)
+        if not answer.refused:
+            for draft in drafts:
+                self._finish(draft, answer)
+            return
+        refused = {draft.sid: _refusals(draft, answer) for draft in drafts}
+        if len(drafts) > 1 and all(refused.values()):
+            for draft in drafts:
+                self._push_drafts([draft])
+        elif any(refused.values()) or any(each.has_moved for each in answer.refused):
+            self._refuse_all(refused)
+        else:  # no reason names a session, so no other push helps
+            self._refuse_all(dict.fromkeys(refused, answer.refused))
+
+    def _refuse_all(self, refused: Mapping[SessionId, Sequence[RefAnswer]]) -> None:
+        for sid, answers in refused.items():
+            if answers:
+                self._refuse(sid, _refused_error(sid, answers, self._remote))
+
+    def _finish(self, draft: _Draft, answer: PushAnswer) -> None:
+        track_record(draft.sid, draft.shared.commit, self._project, self._remote)
+        answers = [answer.of(ref) for ref in draft.targets]
+        changes = tuple((each.ref, each.flag) for each in answers if each.flag != UNCHANGED)
+        self.results[draft.sid] = PushedSession(draft.sid, draft.shared, changes)
+
+
+def _is_behind(theirs: str, ref: str, oid: str, project: Project) -> bool:
+    """Return True if the remote lacks commits of a branch. Raise PushRefused if both have some.
+
+    Args:
+        theirs: the tip on the remote, or ''. It may be unknown here.
+        oid: the tip here.
+    """
+    repo = project.repo
+    if not theirs or not repo.has_commit(theirs) or repo.is_ancestor(oid, theirs):
+        return theirs != oid
+    if repo.is_ancestor(theirs, oid):
+        return False
+    raise PushRefused(
+        f"'{short_name(ref)}' has other commits on the remote: {theirs:.12}",
+        hint=f"git merge {theirs:.12}",
+    )
+
+
+def _refusals(draft: _Draft, answer: PushAnswer) -> list[RefAnswer]:
+    """Return the refs that the remote refuses for a reason that a fetch does not change."""
+    refused = [each for each in answer.refused if each.ref in draft.targets]
+    return [each for each in refused if not each.has_moved and not each.is_following]
+
+
+def _refused_error(sid: SessionId, refused: Sequence[RefAnswer], remote: Remote) -> PushRefused:
+    names = quote_list([short_name(each.ref) for each in refused])
+    return PushRefused(
+        f"'{remote.label}' refuses session '{sid}': {refused_reasons(refused)} ({names})"
+    )

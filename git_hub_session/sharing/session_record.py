@@ -1,0 +1,149 @@
+"""Turn a session of this clone into a record, and a record into a changed session."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Container, Iterable, Mapping
+
+from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
+from git_hub_session.session.model import Config, Session
+from git_hub_session.session.state import State
+from git_hub_session.sharing.merge_records import merge_records, with_stamps
+from git_hub_session.sharing.record import Record, SharedPost, make_record
+from git_hub_session.sharing.session_values import (
+    EVALUATION,
+    MERGE,
+    clean_config,
+    clean_evaluations,
+    clean_facts,
+    clean_history,
+    clean_values,
+)
+from git_hub_session.sharing.values import AGENT_KINDS, HISTORY_KINDS, canonical, clean
+from git_hub_session.util.json_values import as_count, as_mapping, as_texts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from git_hub_session.sharing.record import Entry
+
+
+class SessionParts(NamedTuple):
+    """A session with its other files, as they are in this clone."""
+
+    session: Session
+    log: Sequence[bytes] = ()
+    """The lines of the log of evaluations."""
+    posts: tuple[SharedPost, ...] = ()
+    previous: bytes = b""
+
+
+def own_record(parts: SessionParts, known: Record | None, clone: str) -> Record:
+    """Return the record of this clone, with everything of the last record that the clone knows.
+
+    Args:
+        known: the last record of the session that this clone has written or merged, or None.
+        clone: the id of this clone, for the stamps of changed entries.
+    """
+    document = parts.session.document
+    entries = with_stamps(clean_values(document), known.entries if known else {}, clone)
+    record = make_record(
+        config={**clean_config(parts.session.config.values), "session_id": parts.session.id},
+        state=str(parts.session.state),
+        endings=as_texts(document.get("endings")),
+        facts=clean_facts(document),
+        entries=entries,
+        history=clean_history(document.get("history")),
+        evaluations=clean_evaluations(parts.log),
+        posts=parts.posts,
+        previous=parts.previous,
+    )
+    return merge_records(record, known) if known else record
+
+
+def missing_lines(parts: SessionParts, record: Record) -> list[bytes]:
+    """Return the lines of the record that the log of evaluations does not have."""
+    present = {*clean_evaluations(parts.log)}
+    return [f"{line}\n".encode() for line in record.evaluations if line not in present]
+
+
+def merged_config(config: Config, record: Record) -> Config:
+    """Return the configuration with the values of the record, or `config` itself."""
+    values = {**config.values, **record.config}
+    return config if values == dict(config.values) else Config(values)
+
+
+def with_record(session: Session, record: Record, *, at: str, busy: Container[str]) -> Session:
+    """Return the session with the values of a record, or `session` itself if nothing differs.
+
+    Args:
+        at: the time of the change, for `updated`.
+        busy: the agents for which a command is running here. Their entries are kept.
+    """
+    own = clean_values(session.document)
+    changed = {
+        name: entry
+        for name, entry in record.entries.items()
+        if own.get(name) != entry.text and name not in busy
+    }
+    document = {
+        **session.document,
+        "state": record.state,
+        **{name: json.loads(text) for name, text in record.facts.items()},
+        **({"endings": list(record.endings)} if len(record.endings) > 1 else {}),
+        "history": _merged_history(session.document.get("history"), record.history),
+    }
+    document = _with_entries(document, changed)
+    if canonical(document) == canonical(session.document):
+        return session
+    document["updated"] = at
+    return session._replace(state=State(record.state), document=document)
+
+
+def _merged_history(history: object, merged: Iterable[str]) -> object:
+    """Return the merged history. Keep the entries of this clone with all of their keys."""
+    steps = history if isinstance(history, list) else []
+    own = {canonical(clean(step, HISTORY_KINDS)): step for step in steps}
+    return [own.get(text, json.loads(text)) for text in merged]
+
+
+def _with_entries(document: Mapping[str, Any], entries: Mapping[str, Entry]) -> dict[str, Any]:
+    agents = dict(as_mapping(document.get("agents")))
+    changed = {**document, "agents": agents}
+    for name, entry in entries.items():
+        if name == MERGE:
+            changed[MERGE] = entry.value
+        elif name == EVALUATION:
+            changed[EVALUATION] = entry.value[EVALUATION]
+            _set_results(agents, entry.value["results"])
+        else:
+            agents[name] = _with_agent(as_mapping(agents.get(name)), entry.value)
+    return changed
+
+
+def _set_results(agents: dict[str, Any], results: Mapping[str, Any]) -> None:
+    for name in {*agents, *results}:
+        fields = {key: value for key, value in as_mapping(agents.get(name)).items()}
+        fields.pop("result", None)
+        agents[name] = {**fields, **({"result": results[name]} if name in results else {})}
+
+
+def _with_agent(fields: Mapping[str, Any], value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entry of an agent with shared values. Keep what belongs to this machine.
+
+    The worktree of the last attempt here can be that of an earlier attempt now.
+    """
+    own = {key: item for key, item in fields.items() if key not in AGENT_KINDS}
+    last = as_count(fields.get("attempt"))
+    worktrees = {
+        name: as_mapping(attempt).get("worktree")
+        for name, attempt in as_mapping(fields.get("attempts")).items()
+    }
+    if last != value["attempt"]:
+        worktrees[f"attempt-{last}"] = own.pop("worktree", None)
+    changed = {**own, **value}
+    attempts = {
+        name: {**attempt, **({"worktree": worktrees[name]} if worktrees.get(name) else {})}
+        for name, attempt in as_mapping(value.get("attempts")).items()
+    }
+    return {**changed, **({"attempts": attempts} if attempts else {})}

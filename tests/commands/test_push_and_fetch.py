@@ -1,0 +1,231 @@
+"""push publishes a session, and fetch brings it into another clone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.clones import add_clone, bare_remote, connect, shared_files
+from tests.support.hints import find_hint, follow_hint, type_hint, types
+from tests.support.hub import Hub, Result
+from tests.support.remotes import KINDS, serve
+
+BRANCH = "refs/heads/hub/s1/agent-{}/attempt-1"
+
+
+@pytest.fixture
+def first(hub: Hub) -> Hub:
+    """Return a clone with a session of two agents, connected to a bare repository."""
+    connect(hub, str(bare_remote(hub)))
+    hub.run("init", "-q", "--id", "s1", "--task", "Make it fast", "--agents", "2")
+    assert hub.run("spawn", "-q", "s1").code == 0
+    return hub
+
+
+@pytest.fixture
+def second(first: Hub) -> Hub:
+    return add_clone(first, "second", str(first.top.parent / "shared.git"))
+
+
+def worktree(hub: Hub, agent: int) -> Path:
+    return hub.top.parent / "project.hub" / "s1" / f"agent-{agent}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_session_travels_to_another_clone(hub: Hub, kind: str, tmp_path: Path) -> None:
+    with serve(kind, tmp_path / "served") as served:
+        first = connect(hub, served.url, served.environ)
+        first.run("init", "-q", "--id", "s1", "--task", "Make it fast", "--agents", "2")
+        first.run("spawn", "-q", "s1")
+        tip = first.commit(worktree(first, 1), "file", "faster\n")
+        assert first.run("push") == Result(
+            0,
+            "Pushed session s1 to origin\n  * refs/hub/sessions/s1\n"
+            "  * hub/s1/agent-1/attempt-1\n  * hub/s1/agent-2/attempt-1\n",
+        )
+        second = add_clone(first, "second", served.url, served.environ)
+        result = second.run("fetch")
+        assert (result.code, result.err) == (0, "")
+        assert result.out.startswith("Fetched new session s1 from origin (running)\n")
+        assert second.refs("refs/heads/hub")[BRANCH.format(1)] == tip
+        assert shared_files(second) == shared_files(first)
+        assert second.run("push").out == "Session s1 is up to date on origin\n"
+        assert second.run("fetch").out == "origin: no changes\n"
+
+
+def test_the_record_has_no_value_of_one_machine(first: Hub) -> None:
+    first.git("config", "hubsession.holdout", str(first.top.parent))
+    first.run("exec", "s1", "--", "/bin/echo", "secret-word")
+    first.run("push")
+    files = "".join(shared_files(first).values())
+    assert str(first.top.parent) not in files
+    assert "secret-word" not in files
+    shared = json.loads(shared_files(first)["state.json"])["agents"]["agent-1"]
+    own = first.state()["agents"]["agent-1"]
+    run = {key: value for key, value in own["exec"].items() if key != "command"}
+    assert shared == {"attempt": 1, "status": "done", "exec": run}
+
+
+def test_nothing_is_written_if_nothing_changed(first: Hub) -> None:
+    first.run("push")
+    refs = first.refs()
+    assert first.run("push") == Result(0, "Session s1 is up to date on origin\n")
+    assert first.refs() == refs
+
+
+def test_changes_of_both_clones_are_united(first: Hub, second: Hub) -> None:
+    first.run("push")
+    second.run("fetch")
+    first.commit(worktree(first, 1), "file", "one\n")
+    first.run("board", "post", "results", "--session", "s1", "--author", "ada", "-m", "first")
+    second.run("board", "post", "results", "--session", "s1", "--author", "bob", "-m", "second")
+    second.run("update", "s1", "--state", "evaluating")
+    assert first.run("push").code == 0
+    # The record on the remote has moved: push fetches, merges and tries again.
+    pushed = second.run("push")
+    assert (pushed.code, pushed.err) == (0, "")
+    assert first.run("fetch").out.splitlines()[0] == "Fetched session s1 from origin (evaluating)"
+    assert first.state()["state"] == "evaluating"
+    assert shared_files(first) == shared_files(second)
+    posts = sorted(path.name for path in (first.top / ".agenthub/board/results").glob("*.md"))
+    assert [name.split("-")[1] for name in posts] == ["ada", "bob"]
+    assert first.refs("refs/heads/hub") == second.refs("refs/heads/hub")
+    assert first.state()["agents"]["agent-1"]["worktree"] == str(worktree(first, 1))
+
+
+def test_a_branch_that_a_worktree_uses_is_not_moved(first: Hub, second: Hub) -> None:
+    first.run("push")
+    second.run("fetch")
+    second.git("switch", "-q", "hub/s1/agent-2/attempt-1")
+    tip = second.commit(second.top, "file", "two\n")
+    second.run("push")
+    before = first.refs("refs/heads")
+    warning = f"'hub/s1/agent-2/attempt-1' was not moved to {tip[:12]}: a worktree has it"
+    assert first.run("fetch") == Result(
+        1, "Session s1 has no changes on origin\n", f"warning: {warning} checked out\n"
+    )
+    assert first.refs("refs/heads") == before
+    # The remote has more commits than this clone. They are not pushed back.
+    assert first.run("push").out == "Session s1 is up to date on origin\n"
+
+
+@types("git merge {}")
+def test_two_clones_with_different_commits_of_a_branch(first: Hub, second: Hub) -> None:
+    first.run("push")
+    second.run("fetch")
+    second.git("switch", "-q", "hub/s1/agent-1/attempt-1")
+    theirs = second.commit(second.top, "other", "two\n")
+    second.git("switch", "-q", "main")
+    second.run("push")
+    first.commit(worktree(first, 1), "file", "one\n")
+    before = second.refs()
+    pushed = first.run("push", "s1")
+    assert (pushed.code, pushed.out) == (1, "")
+    assert pushed.err == (
+        f"error: 'hub/s1/agent-1/attempt-1' has other commits on the remote: {theirs[:12]}\n"
+        f"hint: git merge {theirs[:12]}\n"
+    )
+    assert second.git("ls-remote", "origin", BRANCH.format(1)).split()[0] == theirs
+    assert second.refs() == before
+    first.git(*find_hint(pushed, "git merge {}").split()[1:], cwd=worktree(first, 1))
+    follow_hint(f"git merge {theirs[:12]}")
+    assert first.run("push", "s1").code == 0
+    second.run("fetch", "s1")
+    assert second.refs("refs/heads/hub") == first.refs("refs/heads/hub")
+
+
+def test_a_dry_run_changes_nothing(first: Hub, second: Hub) -> None:
+    before = first.refs()
+    assert first.run("push", "-n").out.startswith("Would push session s1 to origin\n")
+    assert first.refs() == before
+    assert first.git("ls-remote", "origin", "refs/hub/*") == ""
+    first.run("push")
+    assert second.run("fetch", "-n").out.startswith("Would fetch new session s1 from origin")
+    assert second.refs("refs/hub") == {}
+    assert not (second.top / ".agenthub").exists()
+
+
+def test_only_named_sessions_are_shared(first: Hub, second: Hub) -> None:
+    first.run("init", "-q", "--id", "s2", "--task", "x")
+    assert [each["session_id"] for each in first.json("push", "s2")["sessions"]] == ["s2"]
+    first.run("push", "origin")
+    assert [each["session_id"] for each in second.json("fetch", "origin", "s2")["sessions"]] == [
+        "s2"
+    ]
+    assert second.run("fetch", "s1", "s9") == Result(
+        1,
+        second_fetch_lines(first),
+        "error: 'origin' has no session 's9'\n",
+    )
+
+
+def second_fetch_lines(first: Hub) -> str:
+    tips = first.refs("refs/heads/hub")
+    lines = [f"  created {ref.removeprefix('refs/heads/')} {tip[:12]}" for ref, tip in tips.items()]
+    return "\n".join(["Fetched new session s1 from origin (running)", *lines, ""])
+
+
+def test_another_prefix_of_the_shared_refs(first: Hub, second: Hub) -> None:
+    for clone in (first, second):
+        clone.git("config", "hubsession.sharedRefs", "refs/heads/hub-meta")
+    assert first.run("push").code == 0
+    names = [line.split()[1] for line in first.git("ls-remote", "origin").splitlines()]
+    assert not [name for name in names if name.startswith("refs/hub/")]
+    assert "refs/heads/hub-meta/sessions/s1" in names
+    assert second.run("fetch").code == 0
+    assert shared_files(second) == shared_files(first)
+
+
+@types("git config {} {}")
+def test_an_invalid_prefix_of_the_shared_refs(first: Hub) -> None:
+    for value in ("hub", "refs/../x", "refs/-x:y", "refs/x.lock", "refs//x", "refs/", ""):
+        first.git("config", "hubsession.sharedRefs", value)
+        result = first.run("push")
+        message = f"error: hubsession.sharedRefs is not the start of a ref: '{value.rstrip('/')}'"
+        assert (result.code, result.err.splitlines()[0]) == (129, message)
+    type_hint(first, find_hint(result, "git config {} {}"))
+    assert first.run("push").code == 0
+
+
+def test_a_hook_that_refuses_one_session(first: Hub) -> None:
+    first.run("init", "-q", "--id", "s2", "--task", "x")
+    hook = first.top.parent / "shared.git" / "hooks" / "update"
+    hook.write_text('#!/bin/sh\ncase "$1" in *s2*) exit 1;; esac\n')
+    hook.chmod(0o755)
+    assert first.run("push") == Result(
+        1,
+        "Pushed session s1 to origin\n  * refs/hub/sessions/s1\n"
+        "  * hub/s1/agent-1/attempt-1\n  * hub/s1/agent-2/attempt-1\n",
+        "error: 'origin' refuses session 's2': hook declined ('refs/hub/sessions/s2')\n",
+    )
+
+
+def test_archives_with_one_name_are_both_kept(first: Hub, second: Hub) -> None:
+    first.run("push")
+    second.run("fetch")
+    for clone, text in ((first, "one\n"), (second, "two\n")):
+        clone.git("branch", "-f", "work", "main")
+        path = clone.top.parent / "work"
+        clone.git("worktree", "add", "-q", path, "work")
+        oid = clone.commit(path, "file", text)
+        clone.git("update-ref", "refs/hub/archive/s1/agent-1/attempt-1/1", oid)
+    assert first.run("push").code == 0
+    assert second.run("push").code == 0
+    assert first.run("fetch", "s1").code == 0
+    archives = [set(clone.refs("refs/hub/archive").values()) for clone in (first, second)]
+    assert archives[0] == archives[1]
+    assert len(archives[0]) == 2
+
+
+def test_rescue_refs_are_published_only_on_request(first: Hub, second: Hub) -> None:
+    (worktree(first, 1) / "file").write_text("uncommitted\n")
+    first.run("cleanup", "s1")
+    first.run("push")
+    second.run("fetch")
+    assert second.refs("refs/hub/rescue") == {}
+    assert first.run("push", "--rescue").code == 0
+    second.run("fetch", "s1")
+    assert second.refs("refs/hub/rescue") == first.refs("refs/hub/rescue")
+    assert second.run("doctor").code == 0

@@ -1,0 +1,44 @@
+"""Two and more clones of one repository that share sessions through a remote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.support.hub import Hub
+
+
+def add_clone(hub: Hub, name: str, url: str, environ: Mapping[str, str] | None = None) -> Hub:
+    """Return another clone of the remote, beside the repository `hub`.
+
+    Args:
+        url: the URL of the remote, which has the branch main.
+        environ: the variables that a client of this remote needs.
+    """
+    top = hub.top.parent / name / "project"
+    top.parent.mkdir()
+    clone = Hub(top, {**hub.environ, **(environ or {})})
+    clone.git("clone", "-q", url, top, cwd=hub.top.parent)
+    return clone
+
+
+def connect(hub: Hub, url: str, environ: Mapping[str, str] | None = None) -> Hub:
+    """Add the remote `origin` to a repository, and push main to it."""
+    connected = Hub(hub.top, {**hub.environ, **(environ or {})})
+    connected.git("remote", "add", "origin", url)
+    connected.git("push", "-q", "origin", "main")
+    return connected
+
+
+def bare_remote(hub: Hub) -> Path:
+    """Create an empty bare repository beside the repository `hub`."""
+    path = hub.top.parent / "shared.git"
+    hub.git("init", "-q", "--bare", path)
+    return path
+
+
+def shared_files(hub: Hub, sid: str = "s1") -> dict[str, str]:
+    """Return the files of the record of a session, as `git show` reads them."""
+    ref = f"refs/hub/sessions/{sid}"
+    paths = hub.git("ls-tree", "-r", "--name-only", ref).splitlines()
+    return {path: hub.git("show", f"{ref}:{path}") for path in paths}
