@@ -47,9 +47,11 @@ from git_hub_session.evaluation.merged_commit import merge_warning
 from git_hub_session.session.baseline import describe_verdict
 from git_hub_session.settings.table import HOOK_EVALUATED, SETUP
 from git_hub_session.util.text import escape_control
+from git_hub_session.worktree.uncommitted import commit_hint, uncommitted_warning
 
 if TYPE_CHECKING:
     from git_hub_session.cli.context import Context
+    from git_hub_session.evaluation.candidates import Candidate
     from git_hub_session.evaluation.result import EvalResult, RankedCandidate
     from git_hub_session.git.ref_names import SessionId
 
@@ -121,7 +123,9 @@ def run(context: Context, args: Arguments) -> EvalView | WorktreeView:
     except HubError as error:
         error.hint = _with_options(error.hint, args, sid)
         raise
-    view = EvalView(result, project.cwd, dry_run=dry_run)
+    agents = _uncommitted_agents(result)
+    hint = _with_options(commit_hint(sid, agents), args, sid) if agents else ""
+    view = EvalView(result, project.cwd, hint, dry_run=dry_run)
     if (result.run or result.verdict) and not dry_run:
         context.send_event(HOOK_EVALUATED, view.document)
     return view
@@ -145,8 +149,14 @@ def _with_options(hint: str, args: Arguments, sid: SessionId) -> str:
 class EvalView(View):
     """The agents and their measurements, best agent first."""
 
-    def __init__(self, result: EvalResult, cwd: str, *, dry_run: bool) -> None:
+    def __init__(self, result: EvalResult, cwd: str, hint: str, *, dry_run: bool) -> None:
+        """Create the output.
+
+        Args:
+            hint: the commands that commit the files of agents without a commit, or ''.
+        """
         self.result = result
+        self.hint = hint
         self.cwd = cwd
         self.dry_run = dry_run
 
@@ -165,6 +175,13 @@ class EvalView(View):
         off_branch = [ranked.candidate.off_branch for ranked in self.result.candidates]
         hints = [f"hint: {escape_control(reason[1])}" for reason in off_branch if reason]
         return [*warning_lines(self.result.notes), *hints]
+
+    def _uncommitted_lines(self) -> list[str]:
+        """Return the files of the agents without a commit, and the commands that help."""
+        agents = _uncommitted_agents(self.result).values()
+        files = [uncommitted_warning(agent.name, agent.uncommitted) for agent in agents]
+        hints = [f"hint: {escape_control(line)}" for line in self.hint.splitlines()]
+        return [*warning_lines(files), *hints]
 
     @property
     def is_paged(self) -> bool:
@@ -222,12 +239,14 @@ class EvalView(View):
         out += _verdict_lines(result)
         if result.state != session.state:
             out.append(f"Session {session.id}: {session.state} {style.arrow} {result.state}")
+        err = self._uncommitted_lines()
         if is_ranked or self.dry_run:
-            return TextOutput(out)
+            return TextOutput(out, err)
         command = f"git hub-session eval {session.id} --ranking {result.rankable_agents}"
         return TextOutput(
             out,
             [
+                *err,
                 "nothing is ranked: the session has no eval command",
                 f"hint: record a ranking, best agent first: {command}",
             ],
@@ -241,6 +260,16 @@ class EvalView(View):
         path = relative_path(candidate.directory, self.cwd) or "a temporary worktree"
         commit = style.abbreviate(candidate.commit)
         return f"Would measure {candidate.name} at {commit} in {escape_control(path)}"
+
+
+def _uncommitted_agents(result: EvalResult) -> dict[int, Candidate]:
+    """Return the agents that have uncommitted files, but no commit of their own."""
+    candidates = [ranked.candidate for ranked in result.candidates]
+    return {
+        candidate.branch.agent: candidate
+        for candidate in candidates
+        if candidate.has_only_uncommitted_work and not candidate.is_earlier
+    }
 
 
 def _verdict_lines(result: EvalResult) -> list[str]:

@@ -123,6 +123,8 @@ def _confirm(context: Context, plan: MergePlan, options: MergeOptions) -> None:
         context.reporter.note(f"warning: {warning}")
     if options.is_approved:
         return
+    for line in context.reporter.hint_lines(plan.uncommitted.hints):
+        context.reporter.note(line)
     agent = plan.winner_name
     sid = plan.session.id
     into = plan.into.removeprefix(HEADS)
@@ -193,7 +195,8 @@ class MergeView(View):
     def diagnostics(self) -> list[str]:
         if self.report is not None:
             return [*self.report.warnings, *self.ancestors.diagnostics]
-        return warning_lines(self.plan.remarks)
+        hints = [f"hint: {hint}" for hint in self.plan.uncommitted.hints]
+        return [*warning_lines(self.plan.remarks), *hints]
 
     @property
     def next_command(self) -> str:

@@ -13,11 +13,11 @@ from git_hub_session.session import runs
 from git_hub_session.session.agents import comparison_base, missing_agents_hint
 from git_hub_session.session.attempts import find_counting_attempt, grouped_attempts, lost_reason
 from git_hub_session.session.state import State
-from git_hub_session.util.text import count_noun
 from git_hub_session.worktree.agent_progress import read_last_run_of
 from git_hub_session.worktree.off_branch import wrong_branch_reason
 from git_hub_session.worktree.owner import attempt_worktrees
 from git_hub_session.worktree.uncommitted import (
+    UNCOMMITTED,
     describe_files,
     has_own_commit,
     no_commit_error,
@@ -103,6 +103,11 @@ class Candidate(NamedTuple):
         return self.has_own_commit and not self.off_branch
 
     @property
+    def has_only_uncommitted_work(self) -> bool:
+        """True if a commit of the uncommitted files is enough to measure the agent."""
+        return self.unmeasured_reason.endswith(UNCOMMITTED)
+
+    @property
     def hint(self) -> str | None:
         """The command that adopts the other branch or recreates the deleted branch, or None."""
         return self.off_branch[1] if self.off_branch else None
@@ -126,7 +131,7 @@ class Candidate(NamedTuple):
         if self.off_branch or not count:
             remark = self.unmeasured_reason
         others = (
-            f"attempt-{attempt}: {count_noun(len(files), 'file')} uncommitted"
+            f"attempt-{attempt}: {uncommitted_text(len(files))}"
             for attempt, files in self.others_uncommitted.items()
         )
         return tuple(dict.fromkeys(filter(None, (self.failure, remark, *others))))

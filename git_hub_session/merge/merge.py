@@ -107,6 +107,7 @@ def _renew_plan(
     new_plan = resolve_plan(session, locked.directory, project, options, plan.settings)
     # Do not compute the merge again: equal commits merge to the same tree.
     expected = plan._replace(session=session, stat=None, summary=())
+    expected = expected._replace(uncommitted=new_plan.uncommitted)  # a warning is enough
     if new_plan != expected._replace(merge_tree=None, replay=None, tree_warning=""):
         sid = session.id
         raise ChangedMeanwhile(

@@ -16,7 +16,7 @@ from git_hub_session.git.ref_names import (
 from git_hub_session.lineage.parent import find_ancestors, first_baseline, merged_ancestors
 from git_hub_session.merge.hub_files import refuse_hub_files
 from git_hub_session.merge.options import MergeKind, merge_command, parse_kind
-from git_hub_session.merge.remarks import plan_warnings
+from git_hub_session.merge.remarks import UncommittedWork, plan_warnings, read_uncommitted_work
 from git_hub_session.merge.settings import (
     MergeSettings,
     apply_settings,
@@ -86,6 +86,8 @@ class MergePlan(NamedTuple):
     """The winner's result of the evaluation, or None."""
     warnings: tuple[str, ...] = ()
     """The warnings that need no computed merge."""
+    uncommitted: UncommittedWork = UncommittedWork()
+    """The uncommitted files of the agents."""
     stat: DiffStat | None = None
     """The size of the changes that the merge makes."""
     summary: tuple[str, ...] = ()
@@ -111,7 +113,8 @@ class MergePlan(NamedTuple):
     @property
     def remarks(self) -> tuple[str, ...]:
         """All warnings to show before the user confirms the merge."""
-        return (*self.warnings, *filter(None, [self.tree_warning]))
+        uncommitted = self.uncommitted.warnings
+        return (*self.warnings, *uncommitted, *filter(None, [self.tree_warning]))
 
     @property
     def conflicts(self) -> tuple[bytes, ...]:
@@ -145,6 +148,7 @@ def plan_merge(
         plan = resolve_plan(project.store.read(sid), directory, project, options)
     if plan.existing_commit:
         return plan
+    plan = plan._replace(uncommitted=read_uncommitted_work(plan, project))
     refuse_hub_files(plan.winner, plan.base, plan.tip, project)
     refuse_unverified_tip(plan, options, project)
     try:

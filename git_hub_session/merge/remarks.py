@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.git.ref_names import agent_name, attempt_name
 from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.merge.winner import moves_since_evaluation
@@ -12,22 +12,35 @@ from git_hub_session.session.attempts import (
     NO_BRANCH,
     attempt_branches,
     describe_attempt,
+    is_earlier_attempt,
     lost_attempts,
 )
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.guarded import describe_guarded
-from git_hub_session.system.procfs import NO_PROCESSES
 from git_hub_session.worktree.git_settings import settings_warnings
 from git_hub_session.worktree.off_branch import detached_reason
 from git_hub_session.worktree.owner import attempt_worktrees
-from git_hub_session.worktree.status import read_worktree_status
-from git_hub_session.worktree.uncommitted import UNCOMMITTED
+from git_hub_session.worktree.uncommitted import (
+    UNCOMMITTED,
+    commit_hint,
+    uncommitted_warning,
+    uncommitted_work,
+)
 
 if TYPE_CHECKING:
     from git_hub_session.git.ref_names import AgentBranch
     from git_hub_session.merge.plan import MergePlan
     from git_hub_session.session.model import AgentResult, Session
     from git_hub_session.session.project import Project
+
+
+class UncommittedWork(NamedTuple):
+    """The uncommitted files of the agents, which are not merged."""
+
+    warnings: tuple[str, ...] = ()
+    """A warning for each attempt that has uncommitted files."""
+    hints: tuple[str, ...] = ()
+    """The commands that commit the files and evaluate the session again."""
 
 
 def plan_warnings(plan: MergePlan, project: Project) -> Iterator[str]:
@@ -38,7 +51,6 @@ def plan_warnings(plan: MergePlan, project: Project) -> Iterator[str]:
     yield from settings_warnings(session, project.paths.common_dir)
     yield from _evaluation_warnings(session, project, winner, plan.result, plan.into)
     yield from _worktree_warnings(session, project, winner)
-    yield from _unmeasured_agents(session)
     yield from _lost_agents(session, project)
 
 
@@ -63,11 +75,34 @@ def _evaluation_warnings(
         yield f"{name} does not improve on the baseline"
 
 
-def _unmeasured_agents(session: Session) -> Iterator[str]:
-    """Yield a warning for each agent whose work was uncommitted at the last evaluation."""
-    for result in session.results:
-        if result.reason.endswith(UNCOMMITTED):
-            yield f"{agent_name(result.agent)}: {result.reason}"
+def read_uncommitted_work(plan: MergePlan, project: Project) -> UncommittedWork:
+    """Return the uncommitted files of the agents.
+
+    The hints commit the files of the winner, and of agents that had only uncommitted files at the
+    evaluation. An agent without a worktree has the number of files of that time.
+    """
+    session = plan.session
+    unmeasured = {
+        result.agent: result.reason
+        for result in session.results
+        if result.reason.endswith(UNCOMMITTED)
+    }
+    warnings: dict[int, list[str]] = {}
+    agents = set()
+    for branch, files in uncommitted_work(session.id, project).items():
+        name = describe_attempt(session, branch)
+        warnings.setdefault(branch.agent, [])
+        if not files:
+            continue
+        warnings[branch.agent].append(uncommitted_warning(name, files))
+        is_needed = branch == plan.winner or branch.agent in unmeasured
+        if is_needed and not is_earlier_attempt(session, branch):
+            agents.add(branch.agent)
+    for agent, reason in unmeasured.items():
+        warnings.setdefault(agent, [f"{agent_name(agent)}: {reason}"])
+    lines = tuple(line for agent in sorted(warnings) for line in warnings[agent])
+    hints = commit_hint(session.id, sorted(agents)).splitlines() if agents else []
+    return UncommittedWork(lines, tuple(hints))
 
 
 def _lost_agents(session: Session, project: Project) -> list[str]:
@@ -95,6 +130,3 @@ def _worktree_warnings(session: Session, project: Project, winner: AgentBranch) 
     reason = detached_reason(worktree)
     if reason:
         yield f"the worktree of {name}: {reason}; later commits are not merged"
-    status = read_worktree_status(worktree, winner.ref, project, NO_PROCESSES)
-    if status.changed or status.untracked:
-        yield f"the worktree of {name} has uncommitted changes, which are not merged"

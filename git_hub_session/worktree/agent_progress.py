@@ -17,8 +17,7 @@ from git_hub_session.session.model import CONFLICTS
 from git_hub_session.session.state import AgentStatus, State
 from git_hub_session.util.clock import parse_iso
 from git_hub_session.util.json_values import as_mapping, as_text
-from git_hub_session.util.text import count_noun
-from git_hub_session.worktree.uncommitted import uncommitted_files_of
+from git_hub_session.worktree.uncommitted import uncommitted_files_of, uncommitted_text
 
 if TYPE_CHECKING:
     from git_hub_session.session.model import AgentResult, Session
@@ -88,10 +87,10 @@ class AgentProgress(NamedTuple):
         names_conflict = result is not None and result.reason.startswith(CONFLICTS)
         remarks = {
             self.off_branch: bool(self.off_branch),
-            _count_uncommitted(self.uncommitted or 0): bool(self.uncommitted),
+            uncommitted_text(self.uncommitted or 0): bool(self.uncommitted),
             **dict.fromkeys(self._earlier_remarks, True),
             "no commit of its own": not self.has_own_commit,
-            result.reason if result else "": has_other_reason,
+            result.reason if result and has_other_reason else "": has_other_reason,
             guarded: bool(guarded),
             "tie": result is not None and result.is_tie,
             f"attempt-{self.ranked_attempt} counts": bool(self.ranked_attempt),
@@ -105,13 +104,9 @@ class AgentProgress(NamedTuple):
         """The remarks about earlier attempts that are running or have uncommitted files."""
         running = [f"attempt-{attempt}: running" for attempt in self.earlier_running]
         return running + [
-            f"attempt-{attempt}: {_count_uncommitted(count)}"
+            f"attempt-{attempt}: {uncommitted_text(count)}"
             for attempt, count in self.earlier_uncommitted.items()
         ]
-
-
-def _count_uncommitted(count: int) -> str:
-    return f"{count_noun(count, 'file')} uncommitted"
 
 
 class _LastAttempt(NamedTuple):

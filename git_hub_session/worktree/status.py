@@ -10,10 +10,11 @@ commits share one more walk, which counts how far they are behind.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Damaged
+from git_hub_session.git.discovery import HUB_DIRECTORY
 from git_hub_session.git.index import read_index
 from git_hub_session.git.ref_names import (
     AgentBranch,
@@ -33,12 +34,18 @@ from git_hub_session.worktree.owner import session_worktrees
 from git_hub_session.worktree.tracked_files import FileReader
 
 if TYPE_CHECKING:
+    from typing import TypeVar
+
     from git_hub_session.git.diff import DiffStat
     from git_hub_session.git.repository import Branch, GitRepo
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
 
+    Item = TypeVar("Item")
+    Value = TypeVar("Value")
 
+
+_HUB = HUB_DIRECTORY.encode()
 _MANY = 12
 """The smallest number of worktrees for which forks save more time than they cost."""
 
@@ -70,11 +77,8 @@ class WorktreeStatus(NamedTuple):
     """The ids of the processes whose current directory is in the worktree."""
     wrong_branch: tuple[str, str] | None = None
     """The reason that the agent's commits are not on the branch, with a hint, or None."""
-
-    @property
-    def uncommitted(self) -> int | None:
-        """The number of changed and untracked files."""
-        return None if self.changed is None else self.changed + (self.untracked or 0)
+    uncommitted: int | None = None
+    """The number of changed and untracked files that do not belong to a hub."""
 
     @property
     def off_branch(self) -> str:
@@ -139,12 +143,16 @@ def _read_worktrees(
         return read_worktree_status(*pair, project, processes)
 
     worktrees = linked_worktrees(project.paths.common_dir)
-    pairs = session_worktrees(session.id, project, worktrees)
-    if len(pairs) < _MANY:
-        return [read(pair) for pair in pairs]
+    return map_worktrees(read, session_worktrees(session.id, project, worktrees))
+
+
+def map_worktrees(function: Callable[[Item], Value], items: Sequence[Item]) -> list[Value]:
+    """Return the value of a function for each worktree. Call it in forks for many worktrees."""
+    if len(items) < _MANY:
+        return list(map(function, items))
     from git_hub_session.system.parallel import parallel_map
 
-    return parallel_map(read, pairs)
+    return parallel_map(function, items)
 
 
 def _read_branch_status(branch: Branch, divergence: Divergence, session: Session) -> BranchStatus:
@@ -216,6 +224,16 @@ def _untracked_count(changes: WorktreeChanges) -> int:
     return len(paths - changes.changed)
 
 
+def uncommitted_paths(changes: WorktreeChanges) -> set[bytes]:
+    """Return the paths of the uncommitted files.
+
+    Leave out the files of a hub: agents write posts there, and nobody commits them.
+    """
+    paths = {*changes.staged, *changes.changed, *changes.untracked, *changes.special_files}
+    paths.update(changes.repositories)
+    return {path for path in paths if path.split(b"/")[0] != _HUB}
+
+
 def read_worktree_changes(worktree: Worktree, project: Project) -> WorktreeChanges | None:
     """Return the uncommitted changes in a worktree, or None if they cannot be read.
 
@@ -236,11 +254,12 @@ def read_worktree_status(
 ) -> WorktreeStatus:
     """Count the uncommitted changes in a worktree, and find the processes that use it."""
     changes = read_worktree_changes(worktree, project)
-    changed = untracked = None
+    changed = untracked = uncommitted = None
     if changes is not None:
         changed = changes.change_count
         untracked = _untracked_count(changes)
+        uncommitted = len(uncommitted_paths(changes))
     pids = tuple(procfs.processes_in(worktree.path, processes))
     attempt = parse_agent_branch(branch)
     wrong = wrong_branch_reason(worktree, attempt, project) if attempt else None
-    return WorktreeStatus(worktree, branch, changed, untracked, pids, wrong)
+    return WorktreeStatus(worktree, branch, changed, untracked, pids, wrong, uncommitted)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Refused
-from git_hub_session.git.discovery import HUB_DIRECTORY
 from git_hub_session.git.ref_names import agent_list, agent_name
 from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.session.agents import base_now, find_base_commit
 from git_hub_session.util.text import count_noun, quote_list
 from git_hub_session.worktree.owner import attempt_worktrees
-from git_hub_session.worktree.status import read_worktree_changes
+from git_hub_session.worktree.status import map_worktrees, read_worktree_changes, uncommitted_paths
 
 if TYPE_CHECKING:
     from git_hub_session.git.ref_names import AgentBranch, SessionId
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
 
-_HUB = HUB_DIRECTORY.encode()
 _MAX_AGENTS = 5
 UNCOMMITTED = " uncommitted, not measured"
 """The end of the reason that an agent was not measured."""
@@ -43,14 +41,12 @@ def has_own_commit(tip: str, session: Session, repo: GitRepo, branch: AgentBranc
 def uncommitted_files(worktree: Worktree, project: Project) -> tuple[str, ...] | None:
     """Return the sorted paths of the uncommitted files, or None if they cannot be read.
 
-    Leave out the files of a hub: agents write posts there, and nobody commits them.
+    `uncommitted_paths` leaves out the files of a hub.
     """
     changes = read_worktree_changes(worktree, project)
     if changes is None:
         return None
-    paths = {*changes.staged, *changes.changed, *changes.untracked, *changes.special_files}
-    paths.update(changes.repositories)
-    return tuple(sorted(os.fsdecode(path) for path in paths if path.split(b"/")[0] != _HUB))
+    return tuple(sorted(map(os.fsdecode, uncommitted_paths(changes))))
 
 
 def uncommitted_files_of(branch: AgentBranch, project: Project) -> tuple[str, ...] | None:
@@ -63,9 +59,34 @@ def uncommitted_files_of(branch: AgentBranch, project: Project) -> tuple[str, ..
     return uncommitted_files(worktree, project) if worktree else None
 
 
+def uncommitted_work(sid: SessionId, project: Project) -> dict[AgentBranch, tuple[str, ...]]:
+    """Return the uncommitted files of each attempt that has a worktree, sorted by attempt.
+
+    The files of a worktree that cannot be read are missing.
+    """
+    worktrees = attempt_worktrees(sid, project, linked_worktrees(project.paths.common_dir))
+    files = map_worktrees(
+        lambda worktree: uncommitted_files(worktree, project) or (), [*worktrees.values()]
+    )
+    return dict(zip(worktrees, files, strict=True))
+
+
 def uncommitted_text(count: int) -> str:
     """Return the remark about uncommitted files, such as "3 files uncommitted, not measured"."""
     return f"{count_noun(count, 'file')}{UNCOMMITTED}"
+
+
+def uncommitted_warning(name: str, files: Sequence[str]) -> str:
+    """Return a warning with the first names, such as "agent-1: 1 file uncommitted, not measured: 'a'"."""
+    return f"{name}: {uncommitted_text(len(files))}: {quote_list(files)}"
+
+
+def commit_hint(sid: SessionId, agents: Iterable[int]) -> str:
+    """Return the commands that commit the files of agents and evaluate the session again."""
+    return (
+        f"git hub-session exec --only {agent_list(agents)} --commit {sid} -- true\n"
+        f"git hub-session eval {sid}"
+    )
 
 
 def no_commit_error(
@@ -88,11 +109,7 @@ def no_commit_error(
     if not with_files:
         error = NoCommits if is_every_agent else Refused
         return error(message, hint=f"git hub-session exec {sid} -- <command>")
-    return Refused(
-        message,
-        hint=f"git hub-session exec --only {agent_list(with_files)} --commit {sid} -- true\n"
-        f"git hub-session eval {sid}",
-    )
+    return Refused(message, hint=commit_hint(sid, with_files))
 
 
 def _describe_all(agents: Mapping[int, Sequence[str]]) -> str:

@@ -180,7 +180,7 @@ def test_earlier_attempt_leaves_its_branch(hub: Hub) -> None:
     worktree = agent_worktree(hub, 1)
     (worktree / "new").touch()
     assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
-    uncommitted = "the worktree of agent-1/attempt-1 has uncommitted changes, which are not merged"
+    uncommitted = "agent-1/attempt-1: 1 file uncommitted, not measured: 'new'"
     assert hub.run("merge", "-n", "s1").err == f"warning: {uncommitted}\n"
     hub.git("switch", "-q", "-c", "other", cwd=worktree)
     lost = hub.commit(worktree, "ms", "ms: 2\n")
@@ -196,8 +196,8 @@ def test_earlier_attempt_leaves_its_branch(hub: Hub) -> None:
     refused = hub.run("merge", "--yes", "s1")
     assert refused == Result(1, "", f"error: agent-1/attempt-1: {reason}\nhint: {hint}\n")
     status = hub.run("status", "s1")
-    assert f"attempt-1: {reason}, attempt-1: 1 file uncommitted\n" in status.out
-    assert f"/agent-1 (1 untracked, {reason})" in status.out
+    assert f"attempt-1: {reason}, attempt-1: 1 file uncommitted, not measured\n" in status.out
+    assert f"/agent-1 (1 file uncommitted, not measured, {reason})" in status.out
     [finding] = hub.json("doctor", code=1)["findings"]
     assert (finding["subject"], finding["advice"]) == (str(worktree), hint)
     assert hub.call("sh", "-c", hint).code == 0
@@ -242,7 +242,7 @@ def test_restore_of_the_attempt_that_counts(hub: Hub) -> None:
     resolve = f"git hub-session adopt s1 agent-1 {tip} && {resolve}"
     assert hub.run("eval", *MEASURE, "s1").err.count(f"(to resolve: {resolve})\n") == 1
     assert hub.call("sh", "-c", f"{resolve} -q -X ours").code == 0
-    remark = "attempt-1: 1 file uncommitted"
+    remark = "attempt-1: 1 file uncommitted, not measured"
     evaluated = rows(hub.run("eval", *MEASURE, "s1")._replace(err=""))
     assert evaluated[0] == f"1 agent-1/attempt-3 3 {remark}"
 
@@ -311,7 +311,10 @@ def test_next_attempt_while_a_command_runs(hub: Hub) -> None:
         (agent_worktree(hub, 1) / "new").touch()
         agent = hub.json("status", "s1")["agents"][0]
         assert (agent["attempt"], agent["status"]) == (2, "ready")
-        assert "attempt-1: running, attempt-1: 1 file uncommitted\n" in hub.run("status", "s1").out
+        assert (
+            "attempt-1: running, attempt-1: 1 file uncommitted, not measured\n"
+            in hub.run("status", "s1").out
+        )
         busy = hub.run("eval", *MEASURE, "s1")
         assert busy.err.splitlines()[0] == "error: agent-1/attempt-1 is still running"
         assert hub.run("merge", "--agent=1", "--yes", "s1").code == 1
@@ -343,14 +346,14 @@ def test_uncommitted_files_of_an_attempt_that_is_not_measured(hub: Hub) -> None:
     second = agent_worktree(hub, 1).with_name("agent-1-2")
     (second / "new").touch()
     (agent_worktree(hub, 1) / "ms").write_text("ms: 1\n")
-    remark = "attempt-2: 1 file uncommitted"
+    remark = "attempt-2: 1 file uncommitted, not measured"
     assert rows(hub.run("eval", *MEASURE, "s1")) == [
         f"1 agent-1/attempt-3 2 {remark}",
         "2 agent-2 6",
         "- agent-1/attempt-1 3 attempt-3 counts, 1 file uncommitted, not measured",
     ]
     assert rows(hub.run("eval", *MEASURE, "--in-place", "s1")) == [
-        f"1 agent-1 2 attempt-1: 1 file uncommitted, {remark}",
+        f"1 agent-1 2 attempt-1: 1 file uncommitted, not measured, {remark}",
         "2 agent-2 6",
     ]
     agents = hub.json("eval", *MEASURE, "s1")["agents"]
@@ -359,7 +362,7 @@ def test_uncommitted_files_of_an_attempt_that_is_not_measured(hub: Hub) -> None:
     ]
     agent = hub.json("status", "s1")["agents"][0]
     assert (agent["uncommitted"], agent["uncommitted_attempts"]) == (0, [1, 2])
-    assert f"attempt-1: 1 file uncommitted, {remark}" in hub.run("status", "s1").out
+    assert f"attempt-1: 1 file uncommitted, not measured, {remark}" in hub.run("status", "s1").out
 
 
 def test_all_work_is_uncommitted_in_an_earlier_attempt(hub: Hub) -> None:

@@ -409,7 +409,7 @@ def test_locked_worktree_and_uncommitted_work(hub: Hub) -> None:
     result = hub.run("merge", "--yes", "s1")
     assert result.code == 1
     assert result.err == (
-        "warning: the worktree of agent-2 has uncommitted changes, which are not merged\n"
+        "warning: agent-2: 1 file uncommitted, not measured: 'idea'\n"
         "session s1 is merged, but its cleanup is not complete\n"
     )
     assert hub.state()["state"] == "merged"

@@ -93,11 +93,12 @@ def test_markdown_of_a_merged_session(evaluated: Hub) -> None:
 def test_tables_of_the_page(evaluated: Hub) -> None:
     page = read_page(evaluated, "s1")
     tips = [evaluated.git("rev-parse", f"hub/s1/agent-{n}/attempt-1")[:12] for n in (1, 2, 3)]
+    remarks = "failed with exit code 3, 1 file uncommitted, not measured"
     assert rows(section(page, "Ranking")) == [
         ["Rank", "Agent", "ms", "Change", "Lines", "Remarks"],
         ["1", "agent-1", "11", "−45.0 %", "+1 −0", ""],
         ["2", "agent-2", "12", "−40.0 %", "+2 −0", ""],
-        ["–", "agent-3", "", "", "+3 −0", "failed with exit code 3, 1 file uncommitted"],
+        ["–", "agent-3", "", "", "+3 −0", remarks],
     ]
     at = "2026-03-17 14:30:22Z"
     assert rows(section(page, "Evaluations")) == [

@@ -23,6 +23,10 @@ MEASURE = ("--eval", "cat ms", "--metric", "ms", "--direction", "lower")
 RUN = ("run", "--id", "s1", "--task", "t", "--agents", "2")
 OPTIONS = ("-j", "1", "--timeout", "90s", "--repeat", "2", "--yes", "-m", "Be quick", "-m", "x y")
 WORK = 'echo "ms: ${HUB_AGENT#agent-}" >ms'
+FAILED = """\
+warning: agent-{0}: 1 file uncommitted, not measured: 'ms'
+warning: agent-{0}: failed with exit code 1
+"""
 AGENT_2_FAILS = f"{WORK}; test -e ../go || test $HUB_AGENT = agent-1"
 
 
@@ -57,7 +61,7 @@ def assert_merged(hub: Hub, agent: int, *, repeats: int = 2) -> None:
 def test_run_goes_on_without_the_failed_agents(project: Hub) -> None:
     agent = f"{WORK}; test $HUB_AGENT = agent-2"
     result = run_agents(project, agent, *MEASURE, *OPTIONS)
-    assert (result.code, result.err) == (0, "warning: agent-1: failed with exit code 1\n")
+    assert (result.code, result.err) == (0, FAILED.format(1))
     assert "   -  agent-1" in result.out
     assert_merged(project, 2)
 
@@ -65,7 +69,7 @@ def test_run_goes_on_without_the_failed_agents(project: Hub) -> None:
 def test_formats_after_a_failure(project: Hub) -> None:
     result = run_agents(project, AGENT_2_FAILS, *MEASURE, *OPTIONS, "--format=json")
     document = json.loads(result.out)
-    assert (result.code, result.err) == (0, "warning: agent-2: failed with exit code 1\n")
+    assert (result.code, result.err) == (0, FAILED.format(2))
     assert (document["stopped"], document["error"]) == (None, None)
     assert document["failed"] == [{"agent": 2, "failure": "failed with exit code 1"}]
     assert document["steps"]["merge"]["agent"] == 1
@@ -97,7 +101,7 @@ def test_declined_merge_after_a_failure(project: Hub) -> None:
     again = f"git hub-session exec --failed --commit s1 -- sh -c {shlex.quote(AGENT_2_FAILS)}"
     assert result.code == 1
     assert result.err == (
-        f"warning: agent-2: failed with exit code 1\nhint: run again with: {again}\n"
+        f"{FAILED.format(2)}hint: run again with: {again}\n"
         "error: cannot ask for confirmation: standard input is not a terminal (use --yes)\n"
         "hint: git hub-session merge --yes s1\n"
     )

@@ -24,7 +24,7 @@ agent-1/attempt-1 of session s1
   Rank: 1
   Metric: ms: 9 → 7 (−22.2 %)
   Changes: 1 file, +1/-1
-  Remarks: 1 file uncommitted
+  Remarks: 1 file uncommitted, not measured
 
   Commits:
     {tip}  30 minutes ago: write

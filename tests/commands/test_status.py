@@ -55,17 +55,17 @@ def test_each_kind_of_worktree(hub: Hub) -> None:
     with process_in(hub.worktree(8)) as pid:
         result = hub.run("status", "s1")
     rows = (
-        "    BRANCH                     AHEAD  BEHIND  FILES  +/-    WORKTREE                                                       LAST COMMIT",
-        "  * hub/s1/agent-1/attempt-1       1       1      1  +1/-0  ../worktrees/s1/agent-1                                        30 minutes ago: Add a line",
-        "    hub/s1/agent-2/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-2 (3 files uncommitted, not measured)    30 minutes ago: base",
-        "    hub/s1/agent-3/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-3 (locked: on a stick)                   30 minutes ago: base",
-        "    hub/s1/agent-4/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-4 (missing)                              30 minutes ago: base",
-        "  * hub/s1/agent-5/attempt-1       1       1      1  +1/-1  ../worktrees/s1/agent-5 (1 changed, rebasing)                  30 minutes ago: Rewrite",
-        "  * hub/s1/agent-6/attempt-1       1       1      1  +1/-1  ../worktrees/s1/agent-6 (1 changed, merging)                   30 minutes ago: Rewrite too",
-        "  * hub/s1/agent-7/attempt-1       3       1      2  +2/-0  ../worktrees/s1/agent-7 (bisecting)                            30 minutes ago: Three",
-        "    hub/s1/agent-8/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-8 (in use by process PID)                30 minutes ago: base",
-        "    hub/s1/agent-9/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-9 (its .git file names another git dir)  30 minutes ago: base",
-        "    hub/s1/agent-10/attempt-1      0       1      0  +0/-0  -                                                              30 minutes ago: base",
+        "    BRANCH                     AHEAD  BEHIND  FILES  +/-    WORKTREE                                                              LAST COMMIT",
+        "  * hub/s1/agent-1/attempt-1       1       1      1  +1/-0  ../worktrees/s1/agent-1                                               30 minutes ago: Add a line",
+        "    hub/s1/agent-2/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-2 (3 files uncommitted, not measured)           30 minutes ago: base",
+        "    hub/s1/agent-3/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-3 (locked: on a stick)                          30 minutes ago: base",
+        "    hub/s1/agent-4/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-4 (missing)                                     30 minutes ago: base",
+        "  * hub/s1/agent-5/attempt-1       1       1      1  +1/-1  ../worktrees/s1/agent-5 (1 file uncommitted, not measured, rebasing)  30 minutes ago: Rewrite",
+        "  * hub/s1/agent-6/attempt-1       1       1      1  +1/-1  ../worktrees/s1/agent-6 (1 file uncommitted, not measured, merging)   30 minutes ago: Rewrite too",
+        "  * hub/s1/agent-7/attempt-1       3       1      2  +2/-0  ../worktrees/s1/agent-7 (bisecting)                                   30 minutes ago: Three",
+        "    hub/s1/agent-8/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-8 (in use by process PID)                       30 minutes ago: base",
+        "    hub/s1/agent-9/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-9 (its .git file names another git dir)         30 minutes ago: base",
+        "    hub/s1/agent-10/attempt-1      0       1      0  +0/-0  -                                                                     30 minutes ago: base",
     )
     expected = HEAD.format(agents=10) + "\n  Branches:\n" + "".join(f"{row}\n" for row in rows)
     out = result.out.replace(f"process {pid})", "process PID)" + " " * (len(str(pid)) - 3))
@@ -307,7 +307,7 @@ def test_worktree_of_a_deleted_branch(hub: Hub) -> None:
     hub.session(agents=1)
     hub.git("update-ref", "-d", "refs/heads/hub/s1/agent-1/attempt-1")
     assert hub.run("status", "s1").out.splitlines()[-1] == (
-        "    hub/s1/agent-1/attempt-1      ?       ?      ?  ?    ../worktrees/s1/agent-1 (2 changed, its branch does not exist)  no commit"
+        "    hub/s1/agent-1/attempt-1      ?       ?      ?  ?    ../worktrees/s1/agent-1 (2 files uncommitted, not measured, its branch does not exist)  no commit"
     )
 
 

@@ -82,13 +82,15 @@ def test_evaluated_session(hub: Hub) -> None:
     hub.commit(agent_worktree(hub, 3), "more", "x\n")
     rows = [re.split(" {2,}", row.strip()) for row in agent_section(hub)]
     logs = [f"{LOGS}/exec-1/agent-{agent}.log" for agent in (1, 2, 3, 4)]
-    outdated = "1 file uncommitted, changed since the evaluation"
+    uncommitted = "1 file uncommitted, not measured"
+    outdated = f"{uncommitted}, changed since the evaluation"
+    without_commit = f"{uncommitted}, no commit of its own"
     assert rows == [
         ["AGENT", "STATE", "RANK", "METRIC", "REMARKS", "LOG"],
         ["agent-1", "done", "1", "142 ms (−21.1 %)", "-", logs[0]],
         ["agent-2", "failed (3)", "3", "200 ms (+11.1 %)", "-", logs[1]],
         ["agent-3", "done", "2", "160 ms (−11.1 %)", outdated, logs[2]],
-        ["agent-4", "done", "4", "-", "1 file uncommitted, no commit of its own", logs[3]],
+        ["agent-4", "done", "4", "-", without_commit, logs[3]],
     ]
     fields = agent_fields(hub, 2)
     assert fields == fields | {

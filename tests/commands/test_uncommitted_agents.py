@@ -32,6 +32,9 @@ def leave_files(hub: Hub, agent: int) -> Path:
 FILES = "3 files uncommitted: 'file', 'ms', 'new'"
 
 
+WARNING = "warning: agent-1: 3 files uncommitted, not measured: 'file', 'ms', 'new'\n"
+
+
 def commit_hints(agents: str, *options: str) -> str:
     """Return the hints that commit the files of agents, and evaluate with these options."""
     names = ",".join(f"agent-{agent}" for agent in agents.split(","))
@@ -65,17 +68,43 @@ def test_agents_without_a_commit_rank_last(mixed: Hub) -> None:
         "   3  agent-1       -      -       -      0  +0/-0  3 files uncommitted, not measured\n"
         "   4  agent-2       -      -       -      0  +0/-0  no commit of its own, not measured\n"
         "Session s1: running → evaluating\n",
+        f"{WARNING}{commit_hints('1', *MEASURE)}",
     )
     assert recorded_ranks(mixed)["agent-1"] == (3, None, "3 files uncommitted, not measured")
     logs = sorted(path.name for path in (mixed.directory() / "output" / "eval-1").iterdir())
     assert logs == ["agent-3.log", "agent-4.log"]
     preview = mixed.run("merge", "-n", "s1")
-    assert (preview.code, preview.err) == (
-        0,
-        "warning: agent-1: 3 files uncommitted, not measured\n",
-    )
+    assert (preview.code, preview.err) == (0, f"{WARNING}{commit_hints('1')}")
     assert mixed.run("merge", "-q", "--yes", "s1") == Result(0)
     assert mixed.state()["merge"]["agent"] == 3
+
+
+def test_commands_of_a_warning(mixed: Hub) -> None:
+    """The warnings of `eval` and `merge` name the first files. Their commands commit the files."""
+    worktree = agent_worktree(mixed, 1)
+    for name in ("p", "q"):
+        (worktree / name).write_text("x\n")
+    (agent_worktree(mixed, 4) / "notes").write_text("x\n")
+    warning = (
+        "warning: agent-1: 5 files uncommitted, not measured: 'file', 'ms', 'new' and 2 more\n"
+    )
+    hints = commit_hints("1", *MEASURE, "--repeat", "2")
+    evaluated = mixed.run("eval", *MEASURE, "--repeat", "2", "s1")
+    assert evaluated.err == f"{warning}{hints}"
+    notes = "warning: agent-4: 1 file uncommitted, not measured: 'notes'\n"
+    assert mixed.run("merge", "-n", "s1").err == f"{warning}{notes}{commit_hints('1')}"
+    for line in hints.splitlines():
+        assert mixed.call("sh", "-c", line.removeprefix("hint: ")).code == 0
+    assert recorded_ranks(mixed)["agent-1"][:2] == (1, 1)
+
+
+def test_warning_without_a_worktree(mixed: Hub) -> None:
+    """After a cleanup, `merge` names the agent, but no command."""
+    assert mixed.run("eval", "-q", *MEASURE, "s1") == Result(0)
+    assert mixed.run("cleanup", "-q", "s1") == Result(0)
+    assert mixed.run("merge", "-n", "s1").err == (
+        "warning: agent-1: 3 files uncommitted, not measured\n"
+    )
 
 
 def test_dry_run_of_eval(mixed: Hub) -> None:
@@ -103,13 +132,14 @@ def test_agents_without_an_eval_command(mixed: Hub) -> None:
 
 
 def test_status_counts_the_uncommitted_files(mixed: Hub) -> None:
-    """An agent with a commit of its own keeps the two numbers."""
+    """The files of a hub do not count, and an agent with a commit of its own has the same words."""
     (agent_worktree(mixed, 3) / "new").write_text("x\n")
-    (agent_worktree(mixed, 1) / ".agenthub" / "post.md").unlink()
     out = mixed.run("status", "s1").out
     assert "../project.hub/s1/agent-1 (3 files uncommitted, not measured) " in out
     assert "../project.hub/s1/agent-2  " in out
-    assert "../project.hub/s1/agent-3 (1 untracked) " in out
+    assert "../project.hub/s1/agent-3 (1 file uncommitted, not measured) " in out
+    agents = mixed.json("status", "s1")["agents"]
+    assert [agent["uncommitted"] for agent in agents] == [3, 0, 1, 0]
 
 
 @pytest.mark.parametrize(

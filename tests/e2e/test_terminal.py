@@ -117,7 +117,7 @@ def test_long_remarks_are_below_their_row(hub: Hub) -> None:
     tip = hub.git("rev-parse", "--short=12", "hub/s1/agent-1/attempt-1")
     assert log[2:4] == [f"       1  agent-1  {tip}", "          ms: 5.25 (median of 3)"]
     status = run_in_terminal(hub, "status", "s1", "--color=never", columns=40)
-    assert "    agent-3  failed (7)     -\r\n      1 file uncommitted\r\n" in status
+    assert "    agent-3  failed (7)     -\r\n      1 file uncommitted, not measured\r\n" in status
 
 
 def test_next_command_of_cleanup_and_delete(hub: Hub) -> None:

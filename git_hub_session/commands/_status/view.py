@@ -189,10 +189,8 @@ def _format_moment(text: str, now: float) -> str:
 def _branch_rows(view: StatusView) -> list[tuple[str, ...]]:
     """Return the cells of each branch, in the order of _HEADER."""
     worktrees: dict[str, list[str]] = {}
-    unmeasured = {branch.branch.ref for branch in view.status.branches if not branch.has_own_commit}
     for worktree in view.status.worktrees:
-        changes = _describe_changes(worktree, is_unmeasured=worktree.branch in unmeasured)
-        description = _describe_worktree(worktree, changes, view.cwd)
+        description = _describe_worktree(worktree, view.cwd)
         worktrees.setdefault(worktree.branch, []).append(description)
     rows: list[tuple[str, ...]] = []
     for branch in view.status.branches:
@@ -284,18 +282,10 @@ def _last_commit(status: BranchStatus, now: float) -> str:
     return f"{format_age(now - branch.time)}: {escape_control(branch.subject)}"
 
 
-def _describe_changes(status: WorktreeStatus, *, is_unmeasured: bool) -> list[str]:
-    changed, untracked = status.changed or 0, status.untracked or 0
-    if is_unmeasured and changed + untracked:
-        return [uncommitted_text(changed + untracked)]
-    counts = {"changed": changed, "untracked": untracked}
-    return [f"{count} {word}" for word, count in counts.items() if count]
-
-
-def _describe_worktree(status: WorktreeStatus, changes: Sequence[str], cwd: str) -> str:
+def _describe_worktree(status: WorktreeStatus, cwd: str) -> str:
     """Return the path of a worktree, with its changes and other conditions in parentheses."""
     worktree = status.worktree
-    flags = [*changes]
+    flags = [uncommitted_text(status.uncommitted)] if status.uncommitted else []
     if worktree.is_missing:
         flags.append("missing")
     if worktree.link_error:

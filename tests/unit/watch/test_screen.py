@@ -92,7 +92,7 @@ def test_the_screen() -> None:
         await pilot.press("down", "j")
         assert lines(view)[-7:-1] == [
             "20260317-143022 agent-1: done",
-            "remarks: 3 files uncommitted",
+            "remarks: 3 files uncommitted, not measured",
             "commit: 5 minutes: Use a cache",
             "post: 60 seconds: results: p50 is 141",
             "| first",
