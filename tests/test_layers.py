@@ -49,7 +49,7 @@ LAYERS = {
     "agents": f"{WORKTREES} board agents",
     "ranking": f"{GIT} ranking",
     "evaluation": f"{WORKTREES} board metric ranking evaluation",
-    "cleanup": f"{WORKTREES} board cleanup",
+    "cleanup": f"{WORKTREES} board lineage cleanup",
     "restore": f"{WORKTREES} board restore",
     "merge": f"{WORKTREES} board lineage cleanup merge",
     "doctor": f"{WORKTREES} board cleanup doctor",

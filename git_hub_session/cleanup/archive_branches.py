@@ -19,6 +19,7 @@ from git_hub_session.git.ref_names import (
     short_name,
     verify_command,
 )
+from git_hub_session.lineage.parent import is_parent
 from git_hub_session.session.agents import base_now, find_base_commit
 from git_hub_session.stash.lfs import LfsContents
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from git_hub_session.git.command import Git
     from git_hub_session.git.repository import Branch, GitRepo
     from git_hub_session.session.model import Session
+    from git_hub_session.session.project import Project
+    from git_hub_session.session.store import Store
 
 
 _MAX_TRIES = 5
@@ -73,14 +76,22 @@ class ArchiveContext(NamedTuple):
     session: Session | None
     """None if the session cannot be read: each branch then gets a tag."""
     repo: GitRepo
+    store: Store
 
     def is_in_base(self, agent: AgentBranch, oid: str) -> bool:
-        """Return True if the base branch or the start of the attempt contains the commit."""
-        if self.session is None:
+        """Return True if the base branch or the start of the attempt contains the commit.
+
+        The winner of an earlier round does not count: a merge of the last winner has put its commits
+        into the base branch.
+        """
+        session, repo = self.session, self.repo
+        if session is None:
             return False
-        bases = {base_now(self.session, self.repo)}
-        bases.add(find_base_commit(self.session, self.repo, agent))
-        return any(self.repo.is_ancestor(base, oid) for base in bases)
+        if repo.is_ancestor(find_base_commit(session, repo, agent), oid):
+            return True
+        if not repo.is_ancestor(base_now(session, repo), oid):
+            return False
+        return session.merge is not None or not is_parent(agent, self.store)
 
 
 def plan_archive(
@@ -91,7 +102,8 @@ def plan_archive(
     The ref is refs/hub/archive/<id>/agent-<N>/attempt-<M>/<n>. The tag is
     refs/tags/hub/archive/<id>/agent-<N>[-attempt-<M>]. The first attempt of an agent gets the short
     tag, or its last attempt if the branch of the first one is missing. There is no tag in the
-    history of the base: `git describe` would use it.
+    history of the base, because `git describe --tags` would use it. Only the winner of an earlier
+    round has one.
 
     Args:
         branches: the branches of the session.
@@ -174,14 +186,15 @@ def _ref_commands(plan: ArchivePlan) -> list[str]:
     return commands
 
 
-def check_reference_hook(session: Session, repo: GitRepo, git: Git) -> None:
+def check_reference_hook(session: Session, project: Project) -> None:
     """Raise HookRefused if the reference-transaction hook rejects the archive of all branches."""
-    context = ArchiveContext(session.id, session, repo)
+    repo = project.repo
+    context = ArchiveContext(session.id, session, repo, project.store)
     plan = plan_archive(context, repo.branches(branch_prefix(session.id)), ())
     if not plan.archived:
         return
     try:
-        git.update_refs(_REASON, _ref_commands(plan), dry_run=True)
+        project.git.update_refs(_REASON, _ref_commands(plan), dry_run=True)
     except HookRefused as error:
         raise HookRefused(error.hook, "the archive; nothing was changed") from None
     except HubError:

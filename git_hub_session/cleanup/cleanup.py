@@ -211,9 +211,9 @@ def _archive(
 
 def _archive_context(sid: SessionId, project: Project) -> ArchiveContext:
     try:
-        return ArchiveContext(sid, project.store.read(sid), project.repo)
+        return ArchiveContext(sid, project.store.read(sid), project.repo, project.store)
     except (HubError, OSError):
-        return ArchiveContext(sid, None, project.repo)
+        return ArchiveContext(sid, None, project.repo, project.store)
 
 
 def clean_up_missing_worktree(

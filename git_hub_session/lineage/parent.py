@@ -12,9 +12,11 @@ from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import SessionId, agent_name, is_object_id, is_session_id
 from git_hub_session.session.baseline import last_evaluation
+from git_hub_session.session.read import UnreadableSession
 from git_hub_session.util.json_values import as_count, as_mapping, as_text
 
 if TYPE_CHECKING:
+    from git_hub_session.git.ref_names import AgentBranch
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
     from git_hub_session.session.store import Store
@@ -82,6 +84,16 @@ def find_ancestors(session: Session, store: Store) -> list[tuple[Parent, Session
         line.append((parent, ancestor))
         parent = read_parent(ancestor)
     return line[::-1]
+
+
+def is_parent(branch: AgentBranch, store: Store) -> bool:
+    """Return True if the agents of another session start from the attempt."""
+
+    def starts_there(session: Session | UnreadableSession) -> bool:
+        parent = None if isinstance(session, UnreadableSession) else read_parent(session)
+        return parent is not None and parent[:3] == branch
+
+    return any(store.map_sessions(starts_there))
 
 
 def merged_ancestors(

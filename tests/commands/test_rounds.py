@@ -70,8 +70,8 @@ def test_rounds_until_there_is_no_improvement(project: Hub) -> None:
 
     assert states(project) == {"s1": "archived", "s1-r2": "merged", "s1-r3": "archived"}
     assert archive_tags(project) == [
-        # The base branch contains the winners of the first two rounds.
-        *("s1-r2/agent-1", "s1-r3/agent-1", "s1-r3/agent-2", "s1/agent-1"),
+        # The branch of the merged winner is kept.
+        *("s1-r2/agent-1", "s1-r3/agent-1", "s1-r3/agent-2", "s1/agent-1", "s1/agent-2"),
     ]
     assert project.git("log", "--format=%s", "main^..main") == (
         "hub: merge agent-2 from session s1-r2\nagent-2: Be quick\nagent-2: Be quick"
@@ -89,8 +89,37 @@ def test_rounds_until_there_is_no_improvement(project: Hub) -> None:
     assert reasons == {"archived": "no agent improves on the baseline"}
     winner = project.git("rev-parse", "main^2~")
     assert project.git("rev-parse", "refs/hub/archive/s1/agent-2/attempt-1/1") == winner
+    assert project.git("rev-parse", "refs/tags/hub/archive/s1/agent-2") == winner
     assert project.run("restore", "-q", "s1", "--agent", "2") == Result(0)
     assert project.git("rev-parse", "hub/s1/agent-2/attempt-1") == winner
+
+
+def test_tag_of_the_winner_of_an_earlier_round(project: Hub) -> None:
+    """`doctor` creates the tag again, and `prune` deletes it, as those of the other agents."""
+    assert project.run(*RUN, "--agent-cmd", IMPROVE, *MEASURE, "--rounds", "2", "--yes").code == 0
+    tags = project.refs("refs/tags/hub")
+    names = [*(f"s1/agent-{agent}" for agent in (1, 2)), "s1-r2/agent-1"]
+    assert sorted(tags) == sorted(f"refs/tags/hub/archive/{name}" for name in names)
+    assert project.git("tag", "--merged", "main", "--list", "hub/*") == "hub/archive/s1/agent-2"
+    assert project.run("doctor").code == 0
+    for name in names:
+        project.git("tag", "-d", f"hub/archive/{name}")
+    findings = project.json("doctor", code=1)["findings"]
+    assert [finding["code"] for finding in findings] == ["archive-tag-missing"] * 3
+    assert project.run("doctor", "--fix", "-q").code == 0
+    assert project.refs("refs/tags/hub") == tags
+    assert project.run("prune", "-q", "--older-than", "0d", "--archived", "--yes") == Result(0)
+    assert project.refs("refs/tags/hub") == {}
+
+
+def test_later_archive_of_an_ancestor(project: Hub) -> None:
+    """The winner gets its tag also from `archive`, with a damaged session in the hub."""
+    assert project.run(*RUN, "--agent-cmd", IMPROVE, *MEASURE, "--rounds", "2").code == 1
+    assert project.run("init", "-q", "--id", "damaged", "--task", "t").code == 0
+    (project.directory("damaged") / "state.json").write_text("{")
+    assert project.run("merge", "-q", "--yes", "--no-cleanup", "s1-r2").code == 0
+    assert project.run("archive", "-q", "s1") == Result(0)
+    assert archive_tags(project) == ["s1/agent-1", "s1/agent-2"]
 
 
 @pytest.mark.parametrize("second", ["true", "echo x >ms"])

@@ -79,7 +79,7 @@ def _missing_refs(session: Session, hub: HubSnapshot) -> dict[str, tuple[str, st
     """Return the missing archive refs, each with the name and the commit of its tag."""
     tags, archives = hub.archive_tags(session.id), newest_archive_refs(hub.archives)
     branches = {branch.ref for branch in hub.branches}
-    context = ArchiveContext(session.id, session, hub.project.repo)
+    context = ArchiveContext(session.id, session, hub.project.repo, hub.project.store)
     return {
         f"{branch.archive_prefix}1": (short_name(tag), tags[tag])
         for branch, tag in session_archived_attempts(session, tags).items()
@@ -114,7 +114,7 @@ def _missing_tags(session: Session, hub: HubSnapshot) -> dict[str, tuple[str, st
     refs = hub.archived_refs(session.id)
     tagged = {*hub.archive_tags(session.id).values()}
     branches = {branch.ref for branch in hub.branches}
-    context = ArchiveContext(session.id, session, hub.project.repo)
+    context = ArchiveContext(session.id, session, hub.project.repo, hub.project.store)
     missing = {}
     for branch, ref in newest_archive_refs(refs).items():
         oid = refs[ref]
