@@ -102,7 +102,7 @@ class Context:
         """Return the session for an id or an abbreviated id.
 
         Without an id, return the session of the current worktree or branch, or the newest
-        unfinished session.
+        unfinished session, or the newest session if all are finished.
 
         Raises:
             NoSuchSession: no id starts with `text`.
@@ -113,13 +113,16 @@ class Context:
         current = self.current_session()
         if current is not None:
             return current
-        newest = self.newest_unfinished()
-        if newest is None:
-            if not self.project.store.ids():
-                raise HubError("no sessions", hint=NEW_SESSION_HINT)
-            raise HubError("no unfinished session", hint="git hub-session list")
-        self.reporter.note(f"the newest unfinished session is '{newest}'")
-        return newest
+        for kind, newest in (
+            ("unfinished session", self.newest_unfinished()),
+            ("session", self._newest_session(finished=True)),
+        ):
+            if newest is not None:
+                self.reporter.note(f"the newest {kind} is '{newest}'")
+                return newest
+        if not self.project.store.ids():
+            raise HubError("no sessions", hint=NEW_SESSION_HINT)
+        raise HubError("no session can be read", hint="git hub-session doctor")
 
     def require_session(self, text: str | None, command: str) -> SessionId:
         """Return the session with exactly this id.
@@ -168,12 +171,16 @@ class Context:
 
     def newest_unfinished(self) -> SessionId | None:
         """Return the newest session that is not finished, or None."""
-        unfinished = [
+        return self._newest_session(finished=False)
+
+    def _newest_session(self, *, finished: bool) -> SessionId | None:
+        """Return the newest session that is, or is not, finished, or None."""
+        found = [
             (parse_iso(session.created) or 0.0, session.id)
             for session in self.project.store.read_all()
-            if not isinstance(session, UnreadableSession) and session.state not in FINISHED
+            if not isinstance(session, UnreadableSession) and (session.state in FINISHED) == finished
         ]
-        return max(unfinished)[1] if unfinished else None
+        return max(found)[1] if found else None
 
     def _resolve_abbreviation(self, text: str) -> SessionId:
         ids = self.project.store.ids()

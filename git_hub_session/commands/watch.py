@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import sys
 from collections.abc import Sequence
 from time import monotonic
 
@@ -14,6 +16,7 @@ from git_hub_session.git.ref_names import parse_session_id
 from git_hub_session.programs.foreground import run_in_foreground
 from git_hub_session.programs.own_program import own_program
 from git_hub_session.review.log_end import read_log_end
+from git_hub_session.util.shell import quote_word
 from git_hub_session.util.text import decode_terminal_line
 from git_hub_session.watch.collect import Collector
 from git_hub_session.watch.plain import refresh_plainly, snapshot_lines
@@ -25,7 +28,10 @@ if TYPE_CHECKING:
     from git_hub_session.watch.facts import Snapshot, WatchedAgent, WatchedSession
 
 _DEFAULT_INTERVAL = "2s"
-_INSTALL_HINT = "pip install 'git-hub-session[watch]'"
+_TEXTUAL = "textual>=8.0"  # as the extra `watch` in pyproject.toml
+_QUIT_NOTE = "Press Ctrl-C to quit."
+_MAKE_DIRECTORY = "/lib/git-hub-session"
+"""The end of the directory into which `make install` puts the package and its libraries."""
 _LOG_BYTES = 1 << 17
 _SHORT_TIME = 1.0  # seconds
 
@@ -48,14 +54,25 @@ def run(context: Context, args: Arguments) -> ExitView:
     collector = Collector(context.project, sid)
     if not is_stdout_a_terminal():
         return SnapshotView(collector.collect())
-    hint = ""
+    hints = []
     if context.reporter.prepare_screen():
         if _show_live(context, collector, interval):
             return ExitView(0)
-        hint = "" if args.is_set("quiet") else _INSTALL_HINT
-    notes = context.reporter.hint_lines([hint] if hint else [])
+        hints = [_install_hint()]
+    notes = [_QUIT_NOTE, *context.reporter.hint_lines(hints)]
+    if args.is_set("quiet"):
+        notes = []
     refresh_plainly(collector.collect, context.reporter.full_screen(), interval, notes)
     return ExitView(0)
+
+
+def _install_hint() -> str:
+    """Return the command that installs Textual at a place where this program finds it."""
+    words = [sys.executable, "-m", "pip", "install"]
+    library = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    if library.endswith(_MAKE_DIRECTORY):
+        words += ["--target", library]
+    return " ".join(map(quote_word, [*words, _TEXTUAL]))
 
 
 def _show_live(context: Context, collector: Collector, interval: float) -> bool:

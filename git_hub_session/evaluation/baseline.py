@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Refused, WrongState
 from git_hub_session.evaluation.eval_worktrees import EvalWorktrees
-from git_hub_session.evaluation.guard import FixedPaths
+from git_hub_session.evaluation.guard import FixedPaths, benchmark_words
 from git_hub_session.evaluation.measure import MetricCommand, MetricRunner
 from git_hub_session.evaluation.missing import MISSING_HINT, is_shell_error
 from git_hub_session.evaluation.targets import MeasureTarget, WorktreeRequest
@@ -18,6 +21,9 @@ from git_hub_session.session.agent_environment import agent_environment
 from git_hub_session.session.baseline import record_baseline
 from git_hub_session.session.state import State
 from git_hub_session.temporary.holdout import choose_holdout
+from git_hub_session.util.paths import normalize_relative
+from git_hub_session.util.shell import quote_word
+from git_hub_session.util.text import quote_list
 
 if TYPE_CHECKING:
     from git_hub_session.session.project import Project
@@ -71,11 +77,13 @@ def measure_baseline(
             target = MeasureTarget(BASELINE, base, worktree.path, variables, worktree)
             runner = MetricRunner([target], metric_command, run, project)
             measurement = runner.measure()[BASELINE]
+            uncommitted = _uncommitted_files(metric_command.command, worktree.path, project)
         notes = tuple(runner.notes)
         if not metric_command.metric and not is_shell_error(measurement.missing):
             return MeasuredBaseline(None, notes, measurement.reason, runner.longest_run)
         if not measurement.values:
-            raise _baseline_failed(session.config.base_branch, measurement, run.path)
+            log = f"{run.path}/{BASELINE}.log"
+            raise _baseline_failed(session.config.base_branch, measurement, uncommitted, log)
         metric = Score(0, measurement.values, (0, 0)).metric
         baseline = f"{metric:.12g} {measurement.unit}".rstrip()
         record_baseline(locked, baseline)
@@ -83,9 +91,25 @@ def measure_baseline(
         return MeasuredBaseline(quantity, notes, "", runner.longest_run)
 
 
-def _baseline_failed(branch: str, measurement: Measurement, log_directory: str) -> BaselineFailed:
-    hint = f"read its output in {log_directory}/{BASELINE}.log"
-    return BaselineFailed(
-        f"the eval command cannot measure '{branch}': {measurement.reason}",
-        hint=f"{MISSING_HINT}\n{hint}" if measurement.missing else hint,
-    )
+def _uncommitted_files(command: str, worktree: str, project: Project) -> list[str]:
+    """Return the files that the command names and only the main worktree has."""
+    top = project.paths.main_worktree
+    names = dict.fromkeys(map(normalize_relative, benchmark_words(command)))
+    return [
+        name
+        for name in names
+        if name and top and os.path.isfile(f"{top}/{name}")
+        if not os.path.lexists(f"{worktree}/{name}")
+    ]
+
+
+def _baseline_failed(
+    branch: str, measurement: Measurement, uncommitted: Sequence[str], log: str
+) -> BaselineFailed:
+    message = f"the eval command cannot measure '{branch}': {measurement.reason}"
+    hints = [MISSING_HINT] if measurement.missing else []
+    if uncommitted:
+        message += f" (not committed: {quote_list(uncommitted)})"
+        files = " ".join(map(quote_word, uncommitted))
+        hints = [f"git add --force -- {files} && git commit -m 'Add the benchmark'"]
+    return BaselineFailed(message, hint="\n".join([*hints, f"read its output in {log}"]))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.hints import type_hint, types
 from tests.support.hub import NOW, Hub, Result, snapshot
 
 STAT_1 = " file | 2 +-\n 1 file changed, 1 insertion(+), 1 deletion(-)\n"
@@ -144,6 +145,25 @@ def test_no_such_attempt(changed: Hub) -> None:
     assert changed.run("diff") == Result(
         129, "", "error: no agent given\nhint: git hub-session diff [<id>] agent-2\n"
     )
+
+
+@types("git hub-session {} {} {}")
+def test_a_session_without_an_agent(changed: Hub) -> None:
+    """The hint names the winner, or the first agent if there is no winner yet."""
+
+    def hint(command: str) -> str:
+        result = changed.run(command, "s1")
+        assert (result.code, result.out) == (129, "")
+        error, line = result.err.splitlines()
+        assert error == "error: no agent given"
+        return line.removeprefix("hint: ")
+
+    assert hint("diff") == "git hub-session diff s1 agent-1"
+    changed.run("update", "-q", "s1", "--state", "running")
+    assert changed.run("eval", "-q", "s1", "--ranking", "2").code == 0
+    for command in ("diff", "show", "path"):
+        assert hint(command) == f"git hub-session {command} s1 agent-2"
+    assert "+two\n" in type_hint(changed, hint("diff")).out
 
 
 def test_a_deleted_branch_and_a_missing_commit(hub: Hub) -> None:

@@ -300,6 +300,23 @@ def test_baseline_of_a_run_misses_something(hub: Hub) -> None:
     ]
 
 
+def test_baseline_of_a_run_misses_an_uncommitted_file(hub: Hub) -> None:
+    """.worktreeinclude, or a commit, gives the file to the agents."""
+    (hub.top / "bench").write_text("echo ms: 1\n")
+    options = ("--task=t", "--agent-cmd=true", "--direction=lower", "--metric=ms")
+    result = hub.run("run", "--id=s1", *options, "--eval=sh ./bench")
+    assert result.code == 1
+    assert result.err.splitlines()[:3] == [
+        "error: the eval command cannot measure 'main': exit code 2 (not committed: 'bench')",
+        "hint: git add --force -- bench && git commit -m 'Add the benchmark'",
+        f"hint: read its output in {hub.directory()}/output/eval-1/baseline.log",
+    ]
+    (hub.top / ".git" / "info" / "exclude").write_text("bench\n.worktreeinclude\n")
+    (hub.top / ".worktreeinclude").write_text("bench\n")
+    result = hub.run("run", "--id=s2", *options, "--eval=sh ./bench; exit 3")
+    assert "error: the eval command cannot measure 'main': exit code 3\n" in result.err
+
+
 def test_repository_in_a_temporary_worktree(hub: Hub) -> None:
     """The eval command has cloned a dependency. The temporary worktree is removed all the same."""
     create_measurable_session(hub, "ms: 1\n")

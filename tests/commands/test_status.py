@@ -12,6 +12,7 @@ from typing import Any
 import pexpect
 import pytest
 
+from tests.support.hints import type_hint, types
 from tests.support.hub import NOW, Hub, Result, process_in, snapshot
 from tests.support.stores import create_session
 
@@ -500,18 +501,21 @@ def test_all_candidates_are_listed(hub: Hub) -> None:
     ]
 
 
+@types("git hub-session doctor")
 def test_no_unfinished_session(hub: Hub) -> None:
     empty = "fatal: no sessions\nhint: git hub-session init --task <text>\n"
     assert hub.run("status") == Result(128, "", empty)
-    expected = Result(
-        128,
-        err="fatal: no unfinished session\nhint: git hub-session list\n",
-    )
     hub.session()
     for state in ("running", "evaluating", "archived"):
         hub.run("update", "s1", "--state", state)
-    assert hub.run("status") == expected
-    assert hub.run("status", "s1").out.startswith("Session: s1\n  State: archived\n")
+    status = hub.run("status", "s1")
+    assert status.out.startswith("Session: s1\n  State: archived\n")
+    assert hub.run("status") == status._replace(err="the newest session is 's1'\n")
+    (hub.directory() / "state.json").write_text("{")
+    broken = hub.run("status")
+    hint = "git hub-session doctor"
+    assert broken == Result(128, "", f"fatal: no session can be read\nhint: {hint}\n")
+    assert "state-damaged" in type_hint(hub, hint, code=1).out
 
 
 def test_session_that_cannot_be_read(hub: Hub) -> None:

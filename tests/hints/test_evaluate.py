@@ -17,6 +17,10 @@ WORK = (
 S1 = f"{INIT}\n{WORK}"
 NO_BASE = f'sed -i \'s/"base_commit": ".*"/"base_commit": "{"1" * 40}"/\' .agenthub/sessions/s1/state.json'
 METRIC = "eval s1 --eval 'echo ms: 1' --metric ms --direction lower"
+BENCH = (
+    "--task t --agents 1 --agent-cmd 'echo 1 >new' --eval 'sh bench' --metric ms"
+    " --direction lower --yes"
+)
 HOLDOUT = "eval s1 --eval true --holdout"
 CONFIG = ".agenthub/sessions/s1/config.yaml"
 
@@ -63,6 +67,9 @@ CONFIG = ".agenthub/sessions/s1/config.yaml"
          "git hub-session exec s1 -- sh -c 'mkdir node_modules; touch node_modules/x'", DONE),
     Case("read its output in {}/{}.log", "eval s1 --eval 'cat build/x'",
          "cat {1}/{2}.log; git hub-session eval s1 --eval true", S1, DONE),
+    Case("git add --force -- {} && git commit -m 'Add the benchmark'", f"run --id s1 {BENCH}", "{0}",
+         "echo 'echo ms: $(cat new || echo 5)' >bench\necho bench >.git/info/exclude",
+         f"run --id s2 {BENCH}"),
     Case("mv {} {}.old", "log s1 --evaluations", "{0}",
          f"{S1}\ngit hub-session eval s1 --eval true\nf=.agenthub/sessions/s1/evaluations.jsonl;"
          " rm -f $f; ln -s x $f"),

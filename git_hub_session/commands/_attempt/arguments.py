@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import HubError, UsageError
+from git_hub_session.git.ref_names import SessionId, agent_name
 from git_hub_session.session.agents import parse_attempt
 from git_hub_session.session.model import MAX_AGENTS
 
 if TYPE_CHECKING:
     from git_hub_session.cli.context import Context
     from git_hub_session.cli.options import Arguments
-    from git_hub_session.git.ref_names import SessionId
 
 
 class NamedAttempt(NamedTuple):
@@ -53,11 +53,22 @@ def parse_attempts(context: Context, args: Arguments, command: str, *, most: int
     words = list(args.arguments)
     if not words:
         raise UsageError("no agent given", hint=f"git hub-session {command} [<id>] agent-2")
+    if len(words) == 1 and words[0] in context.project.store.ids():
+        raise _no_agent_error(SessionId(words[0]), context, command)
     sid = None
     if len(words) > most or (len(words) > 1 and _names_session(words[0], context)):
         sid = words.pop(0)
     attempts = tuple(NamedAttempt(*parse_attempt(word, MAX_AGENTS)) for word in words)
     return NamedAttempts(context.find_session(sid), attempts)
+
+
+def _no_agent_error(sid: SessionId, context: Context, command: str) -> UsageError:
+    """Return the error for a session without an agent. The hint names the winner, if there is one."""
+    from git_hub_session.report.winner import find_winner
+
+    winner = find_winner(context.project.store.read(sid))
+    agent = agent_name(winner.agent if winner else 1)
+    return UsageError("no agent given", hint=f"git hub-session {command} {sid} {agent}")
 
 
 def _names_session(word: str, context: Context) -> bool:

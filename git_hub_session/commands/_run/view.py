@@ -11,6 +11,7 @@ from git_hub_session.cli.view import (
     TerminalStyle,
     TextOutput,
     View,
+    command_after,
     error_fields,
     error_lines,
     make_record,
@@ -102,6 +103,10 @@ class RunView(View):
     @property
     def changed(self) -> bool:
         return not self.planned_steps
+
+    @property
+    def next_command(self) -> str:
+        return command_after(self.merged_session, "merged") if self.merged_session else ""
 
     @property
     def diagnostics(self) -> list[str]:
