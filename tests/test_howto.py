@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -22,7 +23,7 @@ AGENT = """\
 echo "${0##*/} $*" >>"$PROGRAMS_LOG"
 for file; do case $file in */prompt*) exec <"$file" ;; esac; done
 [ "${0##*/}" = npm ] && { mkdir node_modules; exit; }
-grep -q 'Make the parser fast' && echo 'ms = 5' >size.py
+grep -q 'Make the parser fast' && echo 'ms = 5' >size.py || true
 """
 
 
@@ -57,7 +58,7 @@ CODEX = "codex exec --sandbox workspace-write -"
 @pytest.mark.parametrize(
     ("title", "calls"),
     [
-        ("Run Claude Code", [CLAUDE] * 3),
+        ("Run Claude Code", ["claude --plugin-dir DIRECTORY", *[CLAUDE] * 3]),
         ("Run Codex", [CODEX] * 3),
         ("Compare different agents", [CLAUDE, CODEX]),
         ("Use git hub-session in continuous integration", [CLAUDE] * 3),
@@ -66,8 +67,20 @@ CODEX = "codex exec --sandbox workspace-write -"
 def test_the_agents_get_their_prompt_and_the_winner_is_merged(
     hub: Hub, title: str, calls: list[str]
 ) -> None:
-    assert run_section(hub, title) == calls
+    found = [
+        re.sub("--plugin-dir .*", "--plugin-dir DIRECTORY", call)
+        for call in run_section(hub, title)
+    ]
+    assert found == calls
     assert hub.git("show", "main:size.py") == "ms = 5"
+
+
+def test_files_for_codex(hub: Hub) -> None:
+    run_section(hub, "Run Codex")
+    directory = Path(hub.environ["HOME"], ".codex")
+    assert "hub-run.md" in os.listdir(directory / "prompts")
+    assert (directory / "skills" / "agent-worktree" / "SKILL.md").is_file()
+    assert (hub.top / "AGENTS.md").read_text() == hub.run("guide", "--agents-md").out
 
 
 def test_aider_gets_its_prompt_as_a_file(hub: Hub) -> None:
@@ -76,6 +89,7 @@ def test_aider_gets_its_prompt_as_a_file(hub: Hub) -> None:
         "aider --yes-always --message-file FILE"
     ] * 3
     assert hub.git("show", "main:size.py") == "ms = 5"
+    assert (hub.top / "CONVENTIONS.md").read_text() == hub.run("guide", "--agents-md").out
 
 
 def test_a_script_is_an_agent(hub: Hub) -> None:

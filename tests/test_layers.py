@@ -129,6 +129,7 @@ LATE_IMPORTS = {
     ("commands.init", "agents.adopt_session"),
     ("commands.init", "merge.next_session"),
     ("commands.init", "temporary.holdout"),
+    ("commands._attempt.arguments", "report.winner"),
     ("completion.complete", "board.board"),
     ("commands.list", "cleanup.archive_limit"),
     ("commands.list", "git.ref_names"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from pathlib import Path
 
 import pytest
 import yaml
@@ -16,6 +17,7 @@ from tests.support.hub import CHECKOUT
 
 PLUGIN = CHECKOUT / "git_hub_session" / "plugin"
 NAMES = ("board", "eval", "init", "merge", "run", "spawn", "status")
+SKILLS = ("agent-worktree", "tournament")
 VALUES = {
     "channel": "results",
     "direction": "lower",
@@ -29,23 +31,46 @@ def test_manifest() -> None:
     manifest = json.loads((PLUGIN / ".claude-plugin" / "plugin.json").read_text())
     assert (manifest["name"], manifest["version"]) == ("hub", __version__)
     assert sorted(path.stem for path in (PLUGIN / "commands").iterdir()) == [*NAMES]
+    assert sorted(path.name for path in (PLUGIN / "skills").iterdir()) == [*SKILLS]
+
+
+def read_text(path: Path) -> tuple[dict[str, str], str]:
+    """Return the fields at the start of a file for Claude Code, and its text."""
+    head, text = path.read_text().split("\n---\n")
+    return yaml.safe_load(head.removeprefix("---\n")), text
+
+
+def commands_in(text: str) -> set[str]:
+    """Parse the command lines of a text, and return the names of the commands."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    lines = [line for block in blocks for line in block.splitlines()]
+    assert lines
+    # The user's values are data: `$ARGUMENTS` is never a part of a command line.
+    assert "$" not in "".join(lines)
+    return {_parse_line(line) for line in lines}
+
+
+def _parse_line(line: str) -> str:
+    filled = re.sub(r"<(\w+)>", lambda match: VALUES.get(match[1], "word"), line)
+    git, hub_session, command, *words = shlex.split(filled)
+    assert (git, hub_session) == ("git", "hub-session")
+    parse_arguments(usage_of(command), words)
+    return command
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_command_line_parses(name: str) -> None:
-    head, text = (PLUGIN / "commands" / f"{name}.md").read_text().split("\n---\n")
-    assert [*yaml.safe_load(head.removeprefix("---\n"))] == ["description", "argument-hint"]
+    fields, text = read_text(PLUGIN / "commands" / f"{name}.md")
+    assert [*fields] == ["description", "argument-hint"]
     assert text.count("$ARGUMENTS") == 1
-    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    lines = [line for block in blocks for line in block.splitlines()]
-    assert lines
-    commands = set()
-    for line in lines:
-        filled = re.sub(r"<(\w+)>", lambda match: VALUES.get(match[1], "word"), line)
-        git, hub_session, command, *words = shlex.split(filled)
-        assert (git, hub_session) == ("git", "hub-session")
-        parse_arguments(usage_of(command), words)
-        commands.add(command)
-    assert name in commands
-    # The user's values are data: `$ARGUMENTS` is never a part of a command line.
-    assert "$" not in "".join(lines)
+    assert name in commands_in(text)
+
+
+@pytest.mark.parametrize("name", SKILLS)
+def test_each_skill(name: str) -> None:
+    """The name is that of the directory, and the description says when to use the skill."""
+    fields, text = read_text(PLUGIN / "skills" / name / "SKILL.md")
+    assert ([*fields], fields["name"]) == (["name", "description"], name)
+    assert "Use when" in fields["description"]
+    assert len(fields["description"]) <= 1024
+    assert commands_in(text)

@@ -178,7 +178,8 @@ class Context:
         found = [
             (parse_iso(session.created) or 0.0, session.id)
             for session in self.project.store.read_all()
-            if not isinstance(session, UnreadableSession) and (session.state in FINISHED) == finished
+            if not isinstance(session, UnreadableSession)
+            and (session.state in FINISHED) == finished
         ]
         return max(found)[1] if found else None
 

@@ -7,6 +7,7 @@ import os
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.options import FORMAT, Arguments, Option, Usage
 from git_hub_session.cli.view import TerminalStyle, TextOutput, View, metric_lines
+from git_hub_session.errors import UsageError
 from git_hub_session.git.discovery import NotARepository
 from git_hub_session.git.ref_names import (
     HEADS,
@@ -33,17 +34,26 @@ The session has no eval command: run the tests of the project."""
 _PLACEHOLDERS = ("  Metric: <metric> (<direction>)",)
 
 _PLUGIN = os.path.join(os.path.dirname(os.path.dirname(_TEMPLATE)), "plugin")
+_AGENT_SKILL = os.path.join(_PLUGIN, "skills", "agent-worktree", "SKILL.md")
 
 USAGE = Usage(
     ("guide [<options>]",),
-    (Option("--plugin", "print the directory of the plugin for Claude Code"), *FORMAT),
+    (
+        Option("--plugin", "print the directory of the plugin for Claude Code"),
+        Option("--agents-md", "print a section for AGENTS.md, which other agents read"),
+        *FORMAT,
+    ),
 )
 
 
 def run(context: Context, args: Arguments) -> View:
     """Return the guide for the agent of the worktree or of the environment, or for any agent."""
+    if args.is_set("plugin") and args.is_set("agents-md"):
+        raise UsageError("--plugin and --agents-md exclude each other")
     if args.is_set("plugin"):
         return PluginView()
+    if args.is_set("agents-md"):
+        return AgentsSectionView()
     try:
         sid, branch = _find_agent(context)
     except NotARepository:
@@ -73,6 +83,20 @@ class PluginView(View):
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
         return TextOutput([_PLUGIN])
+
+
+class AgentsSectionView(View):
+    """The section for AGENTS.md: the text of a skill of the plugin."""
+
+    def __init__(self) -> None:
+        with open(_AGENT_SKILL, encoding="utf-8") as file:
+            self._section = file.read().partition("\n---\n\n")[2]
+
+    def document(self) -> dict[str, Any]:
+        return {"section": self._section}
+
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
+        return TextOutput(self._section.splitlines())
 
 
 class GuideView(View):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from git_hub_session.watch.facts import Snapshot, WatchedAgent, WatchedSession
 
 _DEFAULT_INTERVAL = "2s"
-_TEXTUAL = "textual>=8.0"  # as the extra `watch` in pyproject.toml
+_TEXTUAL = "textual>=1.0"  # as the extra `watch` in pyproject.toml
 _QUIT_NOTE = "Press Ctrl-C to quit."
 _MAKE_DIRECTORY = "/lib/git-hub-session"
 """The end of the directory into which `make install` puts the package and its libraries."""

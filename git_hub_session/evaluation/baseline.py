@@ -82,8 +82,7 @@ def measure_baseline(
         if not metric_command.metric and not is_shell_error(measurement.missing):
             return MeasuredBaseline(None, notes, measurement.reason, runner.longest_run)
         if not measurement.values:
-            log = f"{run.path}/{BASELINE}.log"
-            raise _baseline_failed(session.config.base_branch, measurement, uncommitted, log)
+            raise _baseline_failed(session.config.base_branch, measurement, uncommitted, run)
         metric = Score(0, measurement.values, (0, 0)).metric
         baseline = f"{metric:.12g} {measurement.unit}".rstrip()
         record_baseline(locked, baseline)
@@ -104,7 +103,7 @@ def _uncommitted_files(command: str, worktree: str, project: Project) -> list[st
 
 
 def _baseline_failed(
-    branch: str, measurement: Measurement, uncommitted: Sequence[str], log: str
+    branch: str, measurement: Measurement, uncommitted: Sequence[str], run: runs.Run
 ) -> BaselineFailed:
     message = f"the eval command cannot measure '{branch}': {measurement.reason}"
     hints = [MISSING_HINT] if measurement.missing else []
@@ -112,4 +111,5 @@ def _baseline_failed(
         message += f" (not committed: {quote_list(uncommitted)})"
         files = " ".join(map(quote_word, uncommitted))
         hints = [f"git add --force -- {files} && git commit -m 'Add the benchmark'"]
-    return BaselineFailed(message, hint="\n".join([*hints, f"read its output in {log}"]))
+    log = f"read its output in {run.path}/{BASELINE}.log"
+    return BaselineFailed(message, hint="\n".join([*hints, log]))

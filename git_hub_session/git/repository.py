@@ -55,6 +55,7 @@ class CannotOpenRepository(HubError):
 _OPEN_HINTS = {
     "extensions.refstorage": MIGRATE_REFTABLE_HINT,
     "object format": "use a repository whose object format is SHA-1",
+    "extensions.objectformat": "use a repository whose object format is SHA-1",  # libgit2 1.5
     "extensions.": "use a newer pygit2, or a repository without that extension",
 }
 

@@ -128,10 +128,7 @@ def table(caption: str, rows: Table) -> Markup:
     body = [
         element(
             "tr",
-            *(
-                element("td", shorten(text), class_=name)
-                for text, name in zip(row, names, strict=True)
-            ),
+            *(_cell(shorten(text), column) for text, column in zip(row, rows.columns, strict=True)),
         )
         for row in shown
     ]
@@ -146,6 +143,12 @@ def table(caption: str, rows: Table) -> Markup:
     text = f"The table leaves out {count_noun(more, 'row')}."
     note = [element("p", text, class_="note")] if more else []
     return join([frame, *note])
+
+
+def _cell(text: str, column: Column) -> Markup:
+    # Only an element inside the cell can limit the width that a long text asks for.
+    content = element("div", text) if column.wraps and text else text
+    return element("td", content, class_=_column_class(column))
 
 
 def _column_class(column: Column) -> str:

@@ -164,3 +164,17 @@ def test_unreadable_session(session: Hub) -> None:
     config.write_text("task: [")
     result = session.run("guide", cwd=worktree(session))
     assert (result.code, result.out) == (128, "")
+
+
+def test_section_for_agents_md(hub: Hub, tmp_path: Path) -> None:
+    """The section is the text of a skill, without its fields, also outside of a repository."""
+    result = hub.run("guide", "--agents-md", cwd=tmp_path)
+    assert (result.code, result.err) == (0, "")
+    plugin = Path(hub.json("guide", "--plugin")["plugin"])
+    skill = (plugin / "skills" / "agent-worktree" / "SKILL.md").read_text()
+    assert skill.endswith(f"---\n\n{result.out}")
+    assert result.out.startswith("## Worktrees of git hub-session\n")
+    assert hub.json("guide", "--agents-md") == {"section": result.out}
+    assert hub.run("guide", "--agents-md", "--plugin").err.startswith(
+        "error: --plugin and --agents-md exclude each other\n"
+    )

@@ -166,3 +166,28 @@ def test_page_in_a_browser(hub: Hub, tmp_path: Path) -> None:
     names = [[each for each in page.elements if each.name != "tbody"] for page in (written, loaded)]
     assert names[0] == names[1]
     assert "".join(written.text.split()) == "".join(loaded.text.split())
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
+def test_rows_of_evaluations_are_low(hub: Hub, tmp_path: Path) -> None:
+    """Twelve measured values take three lines, also if the table is wider than the window."""
+    hub.session("s1", agents=2)
+    for number in (1, 2):
+        hub.commit(hub.worktree(number), "file", "1\n" * number)
+    hub.run("update", "-q", "s1", "--state", "running")
+    command = "echo ms: 12.3$(wc -l <file)"
+    words = ("eval", "-q", "s1", "--eval", command, "--baseline", "30", *EVAL, "--repeat", "12")
+    for _ in range(2):
+        assert hub.run(*words).code == 0
+    script = (
+        "<script>document.title = JSON.stringify([...document.querySelectorAll('tbody tr')]"
+        ".map(row => row.getBoundingClientRect().height / 16))</script>"
+    )
+    page = tmp_path / "page.html"
+    text = re.sub(
+        '<meta http-equiv="Content-Security-Policy"[^>]*>', "", hub.run("report", "s1").out
+    )
+    page.write_text(text.replace("</body>", f"{script}</body>"))
+    done = run_browser(tmp_path / "profile", "--window-size=820,900", "--dump-dom", page.as_uri())
+    [heights] = re.findall(r"<title>\[(.*)\]</title>", done.stdout)
+    assert max(map(float, heights.split(","))) < 5  # in the height of the text

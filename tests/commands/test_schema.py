@@ -170,5 +170,6 @@ def _read_the_rest(reader: Reader) -> None:
     reader.read("hooks", "status")
     reader.read("config")
     reader.read("guide", "--plugin")
+    reader.read("guide", "--agents-md")
     reader.read("completion", "bash")
     reader.read("completion", "--words", "--", "l")

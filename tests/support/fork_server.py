@@ -54,11 +54,12 @@ def run(call):
 def use_home(home, xdg):
     # libgit2 has read these variables when pygit2 was imported.
     if home:
-        pygit2.settings.homedir = home
-        pygit2.settings.search_path[pygit2.enums.ConfigLevel.GLOBAL] = home
+        if hasattr(type(pygit2.settings), "homedir"):  # not in pygit2 1.11
+            pygit2.settings.homedir = home
+        pygit2.settings.search_path[pygit2.GIT_CONFIG_LEVEL_GLOBAL] = home
         xdg = xdg or home + "/.config"
     if xdg:
-        pygit2.settings.search_path[pygit2.enums.ConfigLevel.XDG] = xdg + "/git"
+        pygit2.settings.search_path[pygit2.GIT_CONFIG_LEVEL_XDG] = xdg + "/git"
 
 gc.collect()
 gc.freeze()  # a fork that collects garbage would copy all memory

@@ -63,7 +63,7 @@ def parse_attempts(context: Context, args: Arguments, command: str, *, most: int
 
 
 def _no_agent_error(sid: SessionId, context: Context, command: str) -> UsageError:
-    """Return the error for a session without an agent. The hint names the winner, if there is one."""
+    """Return the error for a session without an agent. The hint names the winner."""
     from git_hub_session.report.winner import find_winner
 
     winner = find_winner(context.project.store.read(sid))
