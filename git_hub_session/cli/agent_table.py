@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, Any
-from git_hub_session.cli.table import Column, table_lines
+from git_hub_session.cli.table import Column, lines_below, table_lines
 from git_hub_session.cli.view import (
     TerminalStyle,
     format_change,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from git_hub_session.session.model import AgentResult
     from git_hub_session.worktree.agent_progress import AgentProgress
 
+_INDENT = "    "
 _MAX_STATE_WIDTH = 24
 
 
@@ -32,9 +34,10 @@ def agent_lines(
     cwd: str,
     now: float,
 ) -> list[str]:
-    """Return a table of the agents, or no line if there is nothing to report about them."""
-    if not any(agent.has_progress for agent in agents):
+    """Return a table of the agents, or no line without an agent."""
+    if not agents:
         return []
+    logs, place = _log_cells(agents, style, cwd)
     ranks = [agent.result.rank if agent.result else 0 for agent in agents]
     columns = (
         Column("AGENT", [agent.name for agent in agents]),
@@ -42,11 +45,28 @@ def agent_lines(
         Column("RANK", [str(rank) if rank else "" for rank in ranks], right=True, label="rank "),
         Column("METRIC", metric_cells(agents, evaluation, style), label="metric "),
         Column("REMARKS", list(map(_remarks_cell, agents))),
-        Column("LOG", [escape_control(relative_path(agent.log, cwd)) for agent in agents]),
+        Column("LOG", logs),
     )
     text = escape_control(evaluation.verdict_text)
     verdict = [style.fit(f"    Verdict: {text}", 0)] if text else []
-    return ["", "  Agents:", *table_lines(columns, style, "    "), *verdict]
+    return ["", "  Agents:", *table_lines(columns, style, _INDENT), *place, *verdict]
+
+
+def _log_cells(
+    agents: Sequence[AgentProgress], style: TerminalStyle, cwd: str
+) -> tuple[list[str], list[str]]:
+    """Return the path of each log, and the lines that name their directory.
+
+    If a path does not fit into a line below a row, the paths are relative to this directory.
+    """
+    paths = [relative_path(agent.log, cwd) for agent in agents]
+    logs = list(map(escape_control, paths))
+    longest = len(_INDENT) + 2 + max(map(display_width, logs))
+    if style.columns is None or longest <= style.columns or not any(paths):
+        return logs, []
+    [output] = {os.path.dirname(os.path.dirname(path)) for path in paths if path}
+    short = [escape_control(relative_path(path, output)) for path in paths]
+    return short, lines_below(f"Logs: {escape_control(output)}", style, _INDENT)
 
 
 def describe_state(agent: AgentProgress, now: float) -> str:

@@ -47,7 +47,7 @@ from git_hub_session.evaluation.merged_commit import merge_warning
 from git_hub_session.session.baseline import describe_verdict
 from git_hub_session.settings.table import HOOK_EVALUATED, SETUP
 from git_hub_session.util.text import escape_control
-from git_hub_session.worktree.uncommitted import commit_hint, uncommitted_warning
+from git_hub_session.worktree.uncommitted import UNCOMMITTED, commit_hint, uncommitted_warning
 
 if TYPE_CHECKING:
     from git_hub_session.cli.context import Context
@@ -268,7 +268,7 @@ def _uncommitted_agents(result: EvalResult) -> dict[int, Candidate]:
     return {
         candidate.branch.agent: candidate
         for candidate in candidates
-        if candidate.has_only_uncommitted_work and not candidate.is_earlier
+        if candidate.unmeasured_reason.endswith(UNCOMMITTED) and not candidate.is_earlier
     }
 
 

@@ -19,21 +19,17 @@ from git_hub_session.cli.view import (
     agent_fields,
     command_after,
     make_record,
-    metric_text,
     warning_lines,
 )
 from git_hub_session.commands._archive.view import AncestorViews, ArchiveView
-from git_hub_session.commands._merge.options import (
-    RUN_OPTIONS,
-    UNMEASURED,
-    parse_options,
-)
+from git_hub_session.commands._merge.options import RUN_OPTIONS, UNMEASURED, parse_options
+from git_hub_session.commands._merge.preview import preview_lines, result_lines
 from git_hub_session.errors import HubError, Refused
 from git_hub_session.git.ref_names import HEADS, agent_name, short_name
 from git_hub_session.merge.ancestors import archive_ancestors
 from git_hub_session.merge.merge import merge_winner
 from git_hub_session.merge.move_branch import refuse_blocked_update
-from git_hub_session.merge.options import MergeKind, MergeOptions, merge_command
+from git_hub_session.merge.options import MergeOptions, merge_command
 from git_hub_session.merge.plan import MergePlan, plan_merge
 from git_hub_session.restore.commands import restore_commands
 from git_hub_session.session.baseline import last_evaluation
@@ -41,7 +37,7 @@ from git_hub_session.session.state import State
 from git_hub_session.settings.table import HOOK_ARCHIVED, HOOK_MERGED
 from git_hub_session.temporary.objects import NewObjects
 from git_hub_session.util.numbers import difference
-from git_hub_session.util.text import count_noun, describe_pass, escape_control
+from git_hub_session.util.text import escape_control
 from git_hub_session.worktree.merge_tree import resolve_commands
 
 if TYPE_CHECKING:
@@ -119,12 +115,12 @@ def _send_events(context: Context, view: MergeView) -> None:
 def _confirm(context: Context, plan: MergePlan, options: MergeOptions) -> None:
     """Show the planned merge, and raise Refused if the user does not approve it."""
     context.reporter.write_lines(partial(preview_lines, plan))
-    for warning in plan.remarks:
-        context.reporter.note(f"warning: {warning}")
+    hints = () if options.is_approved else plan.uncommitted.hints
+    warnings = [f"warning: {warning}" for warning in plan.remarks]
+    for line in (*warnings, *context.reporter.hint_lines(hints)):
+        context.reporter.note(line)
     if options.is_approved:
         return
-    for line in context.reporter.hint_lines(plan.uncommitted.hints):
-        context.reporter.note(line)
     agent = plan.winner_name
     sid = plan.session.id
     into = plan.into.removeprefix(HEADS)
@@ -263,7 +259,7 @@ class MergeView(View):
             into = escape_control(short_name(self.plan.into))
             commit = style.abbreviate(result.commit)
             out.append(f"Merged {self.plan.winner_name} into {into}: {commit}")
-            out += _result_lines(self.plan, style)
+            out += result_lines(self.plan, style)
         out += report.lines(style)
         if session.state != self._state:
             out.append(f"Session {session.id}: {session.state} {style.arrow} {self._state}")
@@ -288,51 +284,6 @@ def _conflict_output(plan: MergePlan, *, quiet: bool) -> TextOutput:
         "nothing was changed",
     ]
     return TextOutput([] if quiet else [f"{what} and '{into}' conflict in", *paths], err)
-
-
-def preview_lines(plan: MergePlan, style: TerminalStyle) -> list[str]:
-    """Return the lines that show a planned merge."""
-    branch = escape_control(short_name(plan.winner.ref))
-    into = escape_control(short_name(plan.into))
-    if plan.existing_commit:
-        commit = style.abbreviate(plan.existing_commit)
-        return [f"{branch} is already merged into {into}, in {commit}"]
-    out = [f"Merging {branch} into {into}{_kind_text(plan)}"]
-    if plan.result is not None and plan.result.rank:
-        out.append(f"  Rank: {plan.result.rank}")
-    return [
-        *out,
-        *_result_lines(plan, style),
-        *(f" {escape_control(line)}" for line in plan.summary),
-    ]
-
-
-def _kind_text(plan: MergePlan) -> str:
-    """Return the kind of the merge in parentheses, or '' for a merge commit."""
-    if plan.replay is not None:
-        count = len(plan.replay.commits)
-        if count:
-            return f" (rebase: {count_noun(count, 'new commit')})"
-        return " (fast-forward)"
-    names = {MergeKind.SQUASH: " (squash)", MergeKind.FAST_FORWARD: " (fast-forward)"}
-    return names.get(plan.kind, "")
-
-
-def _result_lines(plan: MergePlan, style: TerminalStyle) -> list[str]:
-    """Return the lines with the winner's metric and its change, the verdict, and its failed run."""
-    out = []
-    evaluation = last_evaluation(plan.session)
-    if plan.result is not None and plan.result.metric is not None:
-        name = evaluation.metric or "metric"
-        value, baseline = plan.result.metric, plan.baseline
-        out.append(f"  {metric_text(name, value, baseline, style, unit=evaluation.unit)}")
-    elif plan.result is not None and plan.result.passed is not None:
-        out.append(f"  Result: {describe_pass(plan.result.passed)}")
-    if plan.result is not None and evaluation.verdict_text:
-        out.append(style.fit(f"  Verdict: {escape_control(evaluation.verdict_text)}", 0))
-    if plan.failure:
-        out.append(f"  Last run: {escape_control(plan.failure)}")
-    return out
 
 
 def _metric_fields(plan: MergePlan) -> dict[str, Any]:

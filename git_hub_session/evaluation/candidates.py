@@ -17,7 +17,6 @@ from git_hub_session.worktree.agent_progress import read_last_run_of
 from git_hub_session.worktree.off_branch import wrong_branch_reason
 from git_hub_session.worktree.owner import attempt_worktrees
 from git_hub_session.worktree.uncommitted import (
-    UNCOMMITTED,
     describe_files,
     has_own_commit,
     no_commit_error,
@@ -94,18 +93,14 @@ class Candidate(NamedTuple):
             return self.failure
         if self.has_own_commit:
             return self.not_in_place_reason or self.merge_problem
-        count = len(self.uncommitted)
-        return uncommitted_text(count) if count else "no commit of its own, not measured"
+        if self.uncommitted:
+            return uncommitted_text(len(self.uncommitted))
+        return "no commit of its own, not measured"
 
     @property
     def is_eligible(self) -> bool:
         """True if the attempt has a commit of its own, and its agent is on its branch."""
         return self.has_own_commit and not self.off_branch
-
-    @property
-    def has_only_uncommitted_work(self) -> bool:
-        """True if a commit of the uncommitted files is enough to measure the agent."""
-        return self.unmeasured_reason.endswith(UNCOMMITTED)
 
     @property
     def hint(self) -> str | None:
@@ -126,9 +121,8 @@ class Candidate(NamedTuple):
     @property
     def remarks(self) -> tuple[str, ...]:
         """The remarks about a failed run, another branch, uncommitted files or a missing commit."""
-        count = len(self.uncommitted)
-        remark = uncommitted_text(count)
-        if self.off_branch or not count:
+        remark = uncommitted_text(len(self.uncommitted))
+        if self.off_branch or not self.uncommitted:
             remark = self.unmeasured_reason
         others = (
             f"attempt-{attempt}: {uncommitted_text(len(files))}"
@@ -296,7 +290,7 @@ def _make_candidate(
 
 def describe_failures(candidates: Sequence[Candidate]) -> str:
     """Return the failures of the candidates, such as "agent-2: failed with exit code 1"."""
-    return "; ".join(f"{candidate.name}: {candidate.failure}" for candidate in candidates)
+    return "; ".join(f"{each.name}: {each.failure}" for each in candidates)
 
 
 def refuse_unmeasurable(session: Session, candidates: Sequence[Candidate]) -> None:

@@ -126,15 +126,28 @@ def mark_guarded(
         return list(candidates)
     marked = []
     for candidate in candidates:
-        changed = repo.changed_paths(candidate.commit, base) if candidate.commit else set()
-        if fixed_paths.select_changed(changed):
-            changed = _different_paths(changed, candidate.commit, base, repo)
-        candidate = candidate._replace(guarded=fixed_paths.select_changed(changed))
+        guarded = changed_guarded_paths(candidate.commit, base, fixed_paths, repo)
+        candidate = candidate._replace(guarded=guarded)
         if candidate.directory and candidate.guarded:
             reason = describe_guarded(candidate.guarded)
             candidate = candidate._replace(directory="", not_in_place_reason=reason)
         marked.append(candidate)
     return marked
+
+
+def changed_guarded_paths(
+    commit: str, base: str, fixed_paths: FixedPaths, repo: GitRepo
+) -> tuple[str, ...]:
+    """Return the guarded paths and holdout files that the diff of a commit touches.
+
+    Args:
+        commit: the commit, or '' for none.
+        base: the tip of the base branch.
+    """
+    changed = repo.changed_paths(commit, base) if commit else set()
+    if fixed_paths.select_changed(changed):
+        changed = _different_paths(changed, commit, base, repo)
+    return fixed_paths.select_changed(changed)
 
 
 def _different_paths(paths: set[bytes], commit: str, base: str, repo: GitRepo) -> set[bytes]:

@@ -14,7 +14,7 @@ from git_hub_session.session.agents import base_now
 from git_hub_session.session.attempts import NO_BRANCH, earlier_attempts, lost_attempts
 from git_hub_session.session.guarded import describe_guarded
 from git_hub_session.session.model import CONFLICTS
-from git_hub_session.session.state import AgentStatus, State
+from git_hub_session.session.state import FINISHED, AgentStatus
 from git_hub_session.util.clock import parse_iso
 from git_hub_session.util.json_values import as_mapping, as_text
 from git_hub_session.worktree.uncommitted import uncommitted_files_of, uncommitted_text
@@ -63,7 +63,7 @@ class AgentProgress(NamedTuple):
     earlier_running: tuple[int, ...] = ()
     """The earlier attempts for which a command is running."""
     guarded: tuple[str, ...] = ()
-    """The guarded paths that the measured attempt changed."""
+    """The guarded paths that the measured attempt changed, or the last one without a result."""
 
     @property
     def name(self) -> str:
@@ -251,8 +251,12 @@ def _read_one(
         conflicts=_has_conflicts(last, result, session, project),
         earlier_uncommitted=last.earlier_uncommitted,
         earlier_running=_find_running(session, name, active_runs),
-        guarded=record.guarded if result else (),
+        guarded=record.guarded if result else _guarded_paths(branch),
     )
+
+
+def _guarded_paths(branch: BranchStatus | None) -> tuple[str, ...]:
+    return branch.guarded if branch else ()
 
 
 def run_progress(
@@ -300,7 +304,8 @@ def _has_conflicts(
 ) -> bool | None:
     """Return True if the attempt that counts conflicts with the base branch.
 
-    Return None if that is unknown. Only an evaluated session is worth the time of a merge.
+    Return None if that is unknown. Only an attempt with commits of its own is worth the time of a
+    merge, while the session is not finished.
     """
     branch = last.branch
     if result is not None and not _is_outdated(result, last):
@@ -311,7 +316,7 @@ def _has_conflicts(
         return None
     if not branch.ahead or not branch.behind:
         return False
-    if session.state is not State.EVALUATING:
+    if session.state in FINISHED:
         return None
     return project.repo.has_conflicts(branch.branch.oid, base_now(session, project.repo))
 

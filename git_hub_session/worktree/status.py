@@ -63,7 +63,7 @@ class BranchStatus(NamedTuple):
     has_own_commit: bool = True
     """False if it is an agent's branch without a commit of the agent's own."""
     guarded: tuple[str, ...] = ()
-    """The guarded paths that the measured attempt changed."""
+    """The guarded paths that the attempt changed, if they are known."""
 
 
 class WorktreeStatus(NamedTuple):

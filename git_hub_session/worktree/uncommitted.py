@@ -77,7 +77,7 @@ def uncommitted_text(count: int) -> str:
 
 
 def uncommitted_warning(name: str, files: Sequence[str]) -> str:
-    """Return a warning with the first names, such as "agent-1: 1 file uncommitted, not measured: 'a'"."""
+    """Return a warning with the first names: "agent-1: 1 file uncommitted, not measured: 'a'"."""
     return f"{name}: {uncommitted_text(len(files))}: {quote_list(files)}"
 
 

@@ -42,9 +42,13 @@ def run_agents(hub: Hub, script: str, *options: str) -> None:
     hub.run("exec", "-q", *options, "s1", "--", "sh", "-c", script)
 
 
-def test_session_without_runs_has_no_section(hub: Hub) -> None:
+def test_agents_before_the_first_run(hub: Hub) -> None:
     hub.session(agents=2)
-    assert agent_section(hub) == []
+    assert agent_section(hub) == [
+        "    AGENT    STATE  REMARKS",
+        "    agent-1  ready  no commit of its own",
+        "    agent-2  ready  no commit of its own",
+    ]
     assert agent_fields(hub, 2) == {
         "agent": 2,
         "attempt": 1,
@@ -70,6 +74,58 @@ def test_session_without_runs_has_no_section(hub: Hub) -> None:
         "ranked_attempt": None,
         "uncommitted_attempts": [],
     }
+
+
+def test_where_each_agent_stands_before_the_evaluation(hub: Hub) -> None:
+    """`status` names branches, files, conflicts and guarded paths. It writes no object."""
+    hub.commit(hub.top, "bench.sh", "echo ms: 1\n")
+    arguments = ("--task", "t", "--agents", "6", "--eval", "sh bench.sh", "--metric", "ms")
+    hub.run("init", "-q", "--id", "s1", *arguments, "--direction", "lower")
+    assert agent_section(hub) == []
+    hub.run("spawn", "-q", "s1")
+    hub.commit(agent_worktree(hub, 1), "file", "agent\n")
+    hub.commit(agent_worktree(hub, 2), "bench.sh", "echo ms: 0\n")
+    hub.commit(agent_worktree(hub, 3), "more", "x\n")
+    (agent_worktree(hub, 4) / "new").write_text("x\n")
+    hub.git("switch", "-q", "-c", "fix", cwd=agent_worktree(hub, 5))
+    hub.commit(hub.top, "file", "main\n")
+    before = snapshot(hub.top / ".git" / "objects")
+    status = hub.run("status", "s1")
+    assert (status.code, status.err) == (0, "hint: git hub-session adopt s1 agent-5\n")
+    assert status.out.partition("\n  Agents:\n")[2].partition("\n\n")[0].splitlines() == [
+        "    AGENT    STATE  REMARKS",
+        "    agent-1  ready  conflicts with the base branch",
+        "    agent-2  ready  changed guarded path 'bench.sh'",
+        "    agent-3  ready  -",
+        "    agent-4  ready  1 file uncommitted, not measured, no commit of its own",
+        "    agent-5  ready  another branch is checked out: 'fix', no commit of its own",
+        "    agent-6  ready  no commit of its own",
+    ]
+    assert snapshot(hub.top / ".git" / "objects") == before
+    document = hub.json("status", "s1")
+    assert [branch["guarded"] for branch in document["branches"]] == [
+        *([], ["bench.sh"], [], [], [], []),
+    ]
+    assert [agent["conflicts"] for agent in document["agents"]] == [True, *[False] * 5]
+
+
+def test_guarded_path_that_is_missing(hub: Hub) -> None:
+    """`status` shows the agents, although `eval` refuses the path."""
+    hub.commit(hub.top, "bench", "1\n")
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1", "--guard", "bench")
+    hub.run("spawn", "-q", "s1")
+    hub.git("rm", "-q", "bench")
+    hub.git("commit", "-q", "-m", "remove")
+    hub.commit(agent_worktree(hub, 1), "more", "x\n")
+    assert agent_section(hub)[1:] == ["    agent-1  ready"]
+    assert hub.run("eval", *MEASURE, "s1").code == 128
+
+
+def test_finished_session_without_runs(hub: Hub) -> None:
+    """Its agents have nothing to report."""
+    create_measurable_session(hub, "ms: 1\n")
+    assert hub.run("archive", "-q", "s1").code == 0
+    assert agent_section(hub) == []
 
 
 def test_evaluated_session(hub: Hub) -> None:
@@ -179,11 +235,11 @@ def test_agent_on_another_branch(hub: Hub) -> None:
 
 
 def test_conflict_with_the_base_branch(hub: Hub) -> None:
-    """`status` finds the conflict once the session is evaluated, and writes no object."""
+    """`status` finds the conflict without a change of the repository."""
     create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
     hub.commit(agent_worktree(hub, 1), "file", "agent\n")
     hub.commit(hub.top, "file", "main\n")
-    assert [agent_fields(hub, agent)["conflicts"] for agent in (1, 2)] == [None, None]
+    assert [agent_fields(hub, agent)["conflicts"] for agent in (1, 2)] == [True, False]
     assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
     before = snapshot(hub.top)
     rows = agent_section(hub)
@@ -241,17 +297,38 @@ def test_narrow_terminals(hub: Hub) -> None:
         "    agent-1  done           1",
         "      metric 142 ms (−21.1 %)",
         "      changed since the evaluation",
-        f"      {LOGS}/exec-1/agent-1.log",
+        "      exec-1/agent-1.log",
         "    agent-2  failed (1)     2",
         "      metric 200 ms (+11.1 %)",
-        f"      {LOGS}/exec-1/agent-2.log",
+        "      exec-1/agent-2.log",
+        f"    Logs: {LOGS}",
     ]
 
 
-def terminal_section(hub: Hub, columns: int) -> list[str]:
+def test_long_session_id_on_a_narrow_terminal(hub: Hub) -> None:
+    sid = "a-session-with-a-name-of-forty-character"
+    logs = f".agenthub/sessions/{sid}/output"
+    hub.run("init", "-q", "--id", sid, "--task", "t", "--agents", "2")
+    hub.run("spawn", "-q", sid)
+    hub.run("exec", "-q", sid, "--only", "1", "--", "true")
+    assert terminal_section(hub, 80, sid) == [
+        "    AGENT    STATE  REMARKS               LOG",
+        "    agent-1  done   no commit of its own  exec-1/agent-1.log",
+        "    agent-2  ready  no commit of its own  -",
+        f"    Logs: {logs}",
+    ]
+    # A path is never broken: the user copies it.
+    assert terminal_section(hub, 40, sid)[-3:] == [
+        *("    agent-2  ready  no commit of its own", "    Logs:", f"      {logs}"),
+    ]
+    assert max(map(len, status_on_terminal(hub, 80, sid).splitlines())) <= 80
+
+
+def status_on_terminal(hub: Hub, columns: int, sid: str = "s1") -> str:
+    """Return the output of `status` on a terminal."""
     child = pexpect.spawn(
         "git",
-        ["hub-session", "status", "s1"],
+        ["hub-session", "status", sid],
         cwd=str(hub.top),
         env={**hub.environ, "GIT_TEST_DATE_NOW": str(NOW)},
         dimensions=(50, columns),
@@ -261,6 +338,12 @@ def terminal_section(hub: Hub, columns: int) -> list[str]:
     output = "\n".join(str(child.read()).splitlines())
     child.close()
     assert child.exitstatus == 0
+    return output
+
+
+def terminal_section(hub: Hub, columns: int, sid: str = "s1") -> list[str]:
+    """Return the lines of the section of the agents on a terminal."""
+    output = status_on_terminal(hub, columns, sid)
     return output.partition("\n  Agents:\n")[2].partition("\n\n")[0].splitlines()
 
 

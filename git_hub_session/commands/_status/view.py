@@ -21,9 +21,11 @@ from git_hub_session.cli.view import (
     task_lines,
     warning_lines,
 )
+from git_hub_session.commands._status.guarded import with_guarded_paths
 from git_hub_session.git.ref_names import short_name
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.model import CONFIG_KEYS
+from git_hub_session.session.state import FINISHED
 from git_hub_session.system import procfs
 from git_hub_session.util.clock import format_age, format_age_since
 from git_hub_session.util.text import display_width, escape_control, pad
@@ -46,6 +48,7 @@ def read_status(sid: SessionId, project: Project) -> StatusView:
     """Return the status of one session."""
     session = project.store.read(sid)
     status = read_session_status(session, project, procfs.processes(open_files=False))
+    status = with_guarded_paths(status, project)
     agents = read_agent_progress(status, project)
     posts, error = read_recent_posts(session, project.store, _MAX_POSTS)
     return StatusView(status, agents, posts, project.cwd, project.now(), board_error=error)
@@ -136,7 +139,9 @@ class StatusView(View):
         out += metric_lines(config)
         out.append(f"  Created: {_format_moment(session.created, self.now)}")
         out.append(f"  Updated: {_format_moment(session.updated, self.now)}")
-        out += agent_lines(self.agents, self.evaluation, style, cwd=self.cwd, now=self.now)
+        # An agent of a finished session without a result has nothing to report.
+        if session.state not in FINISHED or any(agent.has_progress for agent in self.agents):
+            out += agent_lines(self.agents, self.evaluation, style, cwd=self.cwd, now=self.now)
         hints = [worktree.hint for worktree in self.status.worktrees if worktree.hint]
         return TextOutput(
             out + _branches(self, style) + _posts(self, style),
