@@ -136,6 +136,7 @@ LATE_IMPORTS = {
     ("commands.list", "git.refs"),
     ("commands.list", "lineage.parent"),
     ("commands.list", "session.create"),
+    ("commands._status.guarded", "evaluation.guard"),
     ("commands._status.view", "lineage.parent"),
     ("commands.status", "commands._status.short"),
     ("commands.status", "commands._status.view"),

@@ -332,7 +332,7 @@ def test_the_examples_work(hub: Hub) -> None:
     assert (result.code, result.err.count("warning: agent-1: 1 file")) == (0, 1), result
     assert "   1  agent-2       5 " in result.out
     assert result.out.endswith(
-        "agent-2: removed ../project.hub/fast/agent-2\n"
+        "agent-2: removed ../project.hub/fast/agent-2, kept its branch\n"
         "Cleaned up 2 worktrees for session fast\n"
         "Session fast: evaluating → merged\n"
     )

@@ -19,7 +19,6 @@ from git_hub_session.git.ref_names import (
     short_name,
     verify_command,
 )
-from git_hub_session.lineage.parent import is_parent
 from git_hub_session.session.agents import base_now, find_base_commit
 from git_hub_session.stash.lfs import LfsContents
 
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from git_hub_session.git.command import Git
     from git_hub_session.git.repository import Branch, GitRepo
     from git_hub_session.session.model import Session
-    from git_hub_session.session.project import Project
-    from git_hub_session.session.store import Store
 
 
 _MAX_TRIES = 5
@@ -76,7 +73,8 @@ class ArchiveContext(NamedTuple):
     session: Session | None
     """None if the session cannot be read: each branch then gets a tag."""
     repo: GitRepo
-    store: Store
+    is_parent: Callable[[AgentBranch], bool]
+    """Return True if another session starts from the attempt."""
 
     def is_in_base(self, agent: AgentBranch, oid: str) -> bool:
         """Return True if the base branch or the start of the attempt contains the commit.
@@ -91,7 +89,7 @@ class ArchiveContext(NamedTuple):
             return True
         if not repo.is_ancestor(base_now(session, repo), oid):
             return False
-        return session.merge is not None or not is_parent(agent, self.store)
+        return session.merge is not None or not self.is_parent(agent)
 
 
 def plan_archive(
@@ -186,15 +184,13 @@ def _ref_commands(plan: ArchivePlan) -> list[str]:
     return commands
 
 
-def check_reference_hook(session: Session, project: Project) -> None:
+def check_reference_hook(context: ArchiveContext, git: Git) -> None:
     """Raise HookRefused if the reference-transaction hook rejects the archive of all branches."""
-    repo = project.repo
-    context = ArchiveContext(session.id, session, repo, project.store)
-    plan = plan_archive(context, repo.branches(branch_prefix(session.id)), ())
+    plan = plan_archive(context, context.repo.branches(branch_prefix(context.sid)), ())
     if not plan.archived:
         return
     try:
-        project.git.update_refs(_REASON, _ref_commands(plan), dry_run=True)
+        git.update_refs(_REASON, _ref_commands(plan), dry_run=True)
     except HookRefused as error:
         raise HookRefused(error.hook, "the archive; nothing was changed") from None
     except HubError:

@@ -11,6 +11,7 @@ from functools import partial
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.cleanup.archive_branches import check_reference_hook
+from git_hub_session.cleanup.archive_context import make_archive_context
 from git_hub_session.cleanup.cleanup import clean_up_locked, preview_cleanup
 from git_hub_session.session.agents import refuse_if_evaluated
 from git_hub_session.session.record import with_transition
@@ -58,7 +59,7 @@ def archive_session(
         session = locked.read()
         steps = _archive_steps(session)
         refuse_if_evaluated(sid, locked.directory)
-        check_reference_hook(session, project)
+        check_reference_hook(make_archive_context(sid, session, project), project.git)
         report = clean_up_locked(locked, sid, project, options, archiving=True)
         if not report.is_finished:
             return ArchiveResult(session.state, (), report, is_finished=False)

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cleanup.archive_branches import (
-    ArchiveContext,
     ArchivePlan,
     archive_branches,
     keep_lfs_contents,
     plan_archive,
 )
+from git_hub_session.cleanup.archive_context import read_archive_context
 from git_hub_session.cleanup.exposed_refs import exposed_ref_warnings
 from git_hub_session.cleanup.plan import WorktreePlan, plan_cleanup
 from git_hub_session.cleanup.report import (
@@ -87,7 +87,7 @@ def preview_cleanup(
     if archiving:
         git_dirs = {plan.worktree.git_dir for plan in removed}
         in_use = neighbors.branches_in_use(git_dirs) | _branches_to_keep(kept)
-        context = _archive_context(sid, project)
+        context = read_archive_context(sid, project)
         branches = plan_archive(context, project.repo.branches(branch_prefix(sid)), in_use)
     notes: list[str] = []
     if _has_eval_worktrees(neighbors.worktrees):
@@ -195,7 +195,7 @@ def _archive(
     try:
         branches = _archivable_branches(sid, project, {*off_branch, keep_branch})
         notes += save_and_record_reflogs(locked, sid, project, branches)
-        context = _archive_context(sid, project)
+        context = read_archive_context(sid, project)
         keep_lfs_contents(context, branches, project.paths.common_dir)
         archived = archive_branches(
             context,
@@ -207,13 +207,6 @@ def _archive(
         notes.append(f"cannot archive the branches: {to_hub_error(error).message}")
         return report._replace(notes=tuple(notes), failed=True)
     return report._replace(branches=archived, notes=tuple(notes))
-
-
-def _archive_context(sid: SessionId, project: Project) -> ArchiveContext:
-    try:
-        return ArchiveContext(sid, project.store.read(sid), project.repo, project.store)
-    except (HubError, OSError):
-        return ArchiveContext(sid, None, project.repo, project.store)
 
 
 def clean_up_missing_worktree(

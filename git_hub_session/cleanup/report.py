@@ -7,6 +7,7 @@ from git_hub_session.cleanup.archive_branches import ArchivePlan
 from git_hub_session.git.ref_names import SessionId, parse_agent_branch
 
 if TYPE_CHECKING:
+    from git_hub_session.git.repository import GitRepo
     from git_hub_session.worktree.reason import Reason
 
 
@@ -59,11 +60,21 @@ class CleanupReport(NamedTuple):
     """Warnings."""
     failed: bool = False
     """True if a step failed as a whole. A warning in `notes` names it."""
+    unchanged_branches: tuple[str, ...] = ()
+    """The branches (full refs) that with_unchanged_branches() has added."""
 
     @property
     def outcomes(self) -> tuple[RemovedWorktree | KeptWorktree, ...]:
         """The removed worktrees, then the kept ones."""
         return (*self.removed, *self.kept)
+
+    def with_unchanged_branches(self, repo: GitRepo, *others: str) -> CleanupReport:
+        """Return the report with the unchanged branches of removed worktrees, and `others`."""
+        changed = {archived.branch for archived in self.branches.archived}
+        changed |= {skipped.branch for skipped in self.branches.skipped}
+        refs = dict.fromkeys((*(removed.branch for removed in self.removed), *others))
+        unchanged = (ref for ref in refs if ref not in changed and repo.find_ref_target(ref))
+        return self._replace(unchanged_branches=tuple(unchanged))
 
     @property
     def is_finished(self) -> bool:

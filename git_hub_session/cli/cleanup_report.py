@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.cli.table import part_lines
@@ -110,7 +110,7 @@ class ReportOutput:
         ]
 
     def lines(self, style: TerminalStyle) -> list[str]:
-        """Return the report as text: one line for each branch, and its details below it.
+        """Return the report as text: one line for each agent, and its details below it.
 
         On a narrow terminal, a row has several lines.
         """
@@ -122,7 +122,8 @@ class ReportOutput:
     def kept_lines(self, style: TerminalStyle) -> list[str]:
         """Return the lines of kept worktrees and branches. Print them even with -q."""
         branches = self.report.branches._replace(archived=())
-        return self._branch_lines(self.report._replace(removed=(), branches=branches), style)
+        report = self.report._replace(removed=(), branches=branches, unchanged_branches=())
+        return self._branch_lines(report, style)
 
     def kept_error(self, done: str) -> HubError:
         """Return the error with the kept worktrees and branches.
@@ -156,20 +157,22 @@ class ReportOutput:
             details[removed.branch] += self._restore_lines(removed)
         for kept in report.kept:
             parts[kept.branch] += self._kept_parts(kept, style)
-            details[kept.branch] += _reason_lines(kept)
+            details[kept.branch] += _reason_lines(kept, names[kept.branch])
         for archived in report.branches.archived:
             verbs = ("would tag", "tagged") if archived.tag else ("would archive", "archived")
             parts[archived.branch].append(f"{verbs[not self._dry_run]} as {archived.name}")
         for skipped in report.branches.skipped:
             reason = escape_control(skipped.reason)
             parts[skipped.branch].append(f"{style.paint('kept', 'red')} branch: {reason}")
-            if skipped.hint:
-                details[skipped.branch].append(f"  hint: {escape_control(skipped.hint)}")
-        return [
-            line
-            for ref, name in names.items()
-            for line in (*part_lines(name, parts[ref], style), *details[ref])
-        ]
+            hints = filter(None, [skipped.hint])
+            details[skipped.branch] += [f"  hint: {escape_control(hint)}" for hint in hints]
+        for ref in report.unchanged_branches:
+            parts[ref].append("would keep its branch" if self._dry_run else "kept its branch")
+        out = []
+        for name, refs in _refs_by_agent(names).items():
+            out += part_lines(name, _parts_of_attempts(refs, parts), style)
+            out += [line for ref in refs for line in details[ref]]
+        return out
 
     def _removed_parts(self, removed: RemovedWorktree) -> Iterator[str]:
         remove, save = ("would remove", "would save") if self._dry_run else ("removed", "saved")
@@ -202,6 +205,7 @@ def _branch_names(report: CleanupReport) -> dict[str, str]:
     refs = {worktree.branch for worktree in report.outcomes}
     refs |= {archived.branch for archived in report.branches.archived}
     refs |= {skipped.branch for skipped in report.branches.skipped}
+    refs |= {*report.unchanged_branches}
     attempts = {ref: parse_agent_branch(ref) for ref in sorted(refs, key=natural_key)}
     agents = Counter(attempt.agent for attempt in attempts.values() if attempt)
     names = {}
@@ -211,6 +215,27 @@ def _branch_names(report: CleanupReport) -> dict[str, str]:
             name = agent_name(attempt.agent)
         names[ref] = escape_control(name) or "?"
     return names
+
+
+def _refs_by_agent(names: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the refs of each agent by its name. A branch of no agent has its own name."""
+    groups: dict[str, list[str]] = {}
+    for ref, name in names.items():
+        attempt = parse_agent_branch(ref)
+        groups.setdefault(agent_name(attempt.agent) if attempt else name, []).append(ref)
+    return groups
+
+
+def _parts_of_attempts(refs: Sequence[str], parts: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the parts of all attempts of an agent. The first part of each one names it."""
+    if len(refs) == 1:
+        return [*parts[refs[0]]]
+    texts = []
+    for ref in refs:
+        attempt = parse_agent_branch(ref)
+        assert attempt is not None
+        texts += [f"attempt-{attempt.attempt} {', '.join(parts[ref][:1])}", *parts[ref][1:]]
+    return texts
 
 
 def _removed_fields(removed: RemovedWorktree) -> dict[str, Any]:
@@ -228,9 +253,11 @@ def _kept_fields(kept: KeptWorktree) -> dict[str, Any]:
     }
 
 
-def _reason_lines(kept: KeptWorktree) -> list[str]:
+def _reason_lines(kept: KeptWorktree, name: str) -> list[str]:
+    attempt = name.partition("/attempt-")[2]
+    label = f"attempt-{attempt}: " if attempt else ""
     hints = kept.reason.hint.strip().splitlines()
-    reason = f"  {escape_control(kept.reason.message)}"
+    reason = f"  {label}{escape_control(kept.reason.message)}"
     return [reason, *(f"  hint: {escape_control(line)}" for line in hints)]
 
 

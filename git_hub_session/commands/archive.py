@@ -37,7 +37,8 @@ def run(context: Context, args: Arguments) -> ArchiveView:
     else:
         result = archive_session(sid, project, options, reason=args.value("reason") or "")
     commands = restore_commands(result.report, project)
-    report = ReportOutput(result.report, project.cwd, commands, dry_run=dry_run)
+    outcome = result.report.with_unchanged_branches(project.repo)
+    report = ReportOutput(outcome, project.cwd, commands, dry_run=dry_run)
     view = ArchiveView(result, report, dry_run=dry_run)
     if not dry_run:
         if view.is_archived:

@@ -72,6 +72,7 @@ def run(context: Context, args: Arguments) -> CleanupView:
             # Report the other sessions too: the user needs the names of their rescue refs.
             report = failed_report(sid, error)
         commands = restore_commands(report, project)
+        report = report.with_unchanged_branches(project.repo)
         output = ReportOutput(report, project.cwd, commands, dry_run=dry_run)
         reports.append(output)
         if (report.removed or report.branches.archived) and not dry_run:

@@ -83,7 +83,9 @@ def run(context: Context, args: Arguments) -> MergeView:
         _confirm(context, plan, options)
         result = merge_winner(project, options, cleanup_options, plan, objects)
     commands = restore_commands(result.report, project)
-    report = ReportOutput(result.report, project.cwd, commands, dry_run=False)
+    winner = [plan.winner.ref] if options.cleanup else []
+    outcome = result.report.with_unchanged_branches(project.repo, *winner)
+    report = ReportOutput(outcome, project.cwd, commands, dry_run=False)
     ancestors = None
     if options.cleanup:
         archived = archive_ancestors(plan, project, cleanup_options, force=options.force)
@@ -139,7 +141,8 @@ def _ancestor_views(archived: ArchivedAncestors, project: Project) -> AncestorVi
     views = []
     for result in archived.results:
         commands = restore_commands(result.report, project)
-        report = ReportOutput(result.report, project.cwd, commands, dry_run=False)
+        outcome = result.report.with_unchanged_branches(project.repo)
+        report = ReportOutput(outcome, project.cwd, commands, dry_run=False)
         views.append(ArchiveView(result, report, dry_run=False))
     return AncestorViews(views, archived.errors)
 

@@ -30,8 +30,13 @@ def worktree(hub: Hub) -> Path:
 def commits_saved(worktree: Path, *refs: str) -> Result:
     """Return the result of a cleanup that saved commits in `refs` and removed the worktree."""
     lines = "".join(f"  bring it back: git branch <name> {ref}\n" for ref in refs)
-    first, last = removed(worktree).out.splitlines()
-    return Result(0, f"{first}, saved unreferenced commits\n{lines}{last}\n")
+    text = removed(worktree).out
+    return Result(
+        0,
+        text.replace(", kept", ", saved unreferenced commits, kept").replace(
+            "branch\n", f"branch\n{lines}"
+        ),
+    )
 
 
 def is_reachable(hub: Hub, oid: str) -> bool:
@@ -182,11 +187,15 @@ def test_tags_of_archived_branches(hub: Hub) -> None:
     assert (result.code, result.err) == (1, "")
     directory = "../worktrees/s1"
     assert result.out.splitlines() == [
-        f"agent-1/attempt-1: removed {directory}/agent-1, tagged as hub/archive/s1/agent-1",
-        f"agent-1/attempt-2: removed {directory}/agent-1-2, tagged as hub/archive/s1/agent-1-attempt-2",
-        f"agent-1/attempt-10: removed {directory}/agent-1-10, tagged as hub/archive/s1/agent-1-attempt-10",
-        f"agent-2/attempt-2: removed {directory}/agent-2-2, tagged as hub/archive/s1/agent-2-attempt-2",
-        f"agent-2/attempt-3: removed {directory}/agent-2-3, tagged as hub/archive/s1/agent-2",
+        (
+            f"agent-1: attempt-1 removed {directory}/agent-1, tagged as hub/archive/s1/agent-1, "
+            f"attempt-2 removed {directory}/agent-1-2, tagged as hub/archive/s1/agent-1-attempt-2, "
+            f"attempt-10 removed {directory}/agent-1-10, tagged as hub/archive/s1/agent-1-attempt-10"
+        ),
+        (
+            f"agent-2: attempt-2 removed {directory}/agent-2-2, tagged as hub/archive/s1/agent-2-attempt-2, "
+            f"attempt-3 removed {directory}/agent-2-3, tagged as hub/archive/s1/agent-2"
+        ),
         f"agent-10: removed {directory}/agent-10, tagged as hub/archive/s1/agent-10",
         "notes: kept branch: not an agent's branch",
         "Cleaned up 6 worktrees for session s1",
@@ -375,7 +384,8 @@ def test_rescue_refs_of_changes_and_commits(hub: Hub, worktree: Path) -> None:
     result = hub.run("cleanup", "s1")
     first, bring_back, last = saved(worktree).out.splitlines()
     commits = f"  bring it back: git branch <name> {RESCUE[:-1]}2"
-    lines = [f"{first} and unreferenced commits", bring_back, commits, last]
+    first = first.replace(" work", " work and unreferenced commits")
+    lines = [first, bring_back, commits, last]
     assert result == Result(0, "".join(f"{line}\n" for line in lines))
     assert hub.refs("refs/hub")[f"{RESCUE[:-1]}2"] == oid
     assert hub.state()["agents"] == {

@@ -327,7 +327,7 @@ def test_other_worktrees_are_removed_from_within_a_worktree(hub: Hub, worktree: 
         "agent-1: kept .\n"
         "  the current directory is in the worktree\n"
         "  hint: run the command from another directory\n"
-        f"agent-2: removed {os.path.relpath(second, worktree)}\n"
+        f"agent-2: removed {os.path.relpath(second, worktree)}, kept its branch\n"
         "Cleaned up 1 worktree for session s1\n",
     )
 
@@ -417,7 +417,9 @@ def test_worktree_with_an_unpopulated_submodule_is_removed(hub: Hub, worktree: P
     add_submodule(hub, worktree)
     second = hub.spawn("s1", 2, base="hub/s1/agent-1/attempt-1")
     hub.git("worktree", "lock", worktree)
-    assert f"agent-2: removed {shown_path(second)}\n" in hub.run("cleanup", "s1").out
+    assert (
+        f"agent-2: removed {shown_path(second)}, kept its branch\n" in hub.run("cleanup", "s1").out
+    )
 
 
 def create_repository(hub: Hub, inner: Path) -> None:
@@ -760,7 +762,7 @@ def test_changes_without_git(hub: Hub, worktree: Path) -> None:
         f"agent-1: kept {shown_path(worktree)}\n"
         "  cannot save the work: cannot find 'git'\n"
         "  hint: put git on PATH\n"
-        f"agent-2: removed {shown_path(second)}\n"
+        f"agent-2: removed {shown_path(second)}, kept its branch\n"
         "Cleaned up 1 worktree for session s1\n",
     )
 

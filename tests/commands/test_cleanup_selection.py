@@ -234,7 +234,7 @@ def test_path_that_is_not_utf8(hub: Hub) -> None:
     hub.git("worktree", "add", "-q", "-b", "theirs", foreign, "main")
     assert hub.run("cleanup", "s1") == Result(
         0,
-        "agent-1: removed ../worktrees/ours-\\xff\\nand more\n"
+        "agent-1: removed ../worktrees/ours-\\xff\\nand more, kept its branch\n"
         "Cleaned up 1 worktree for session s1\n",
     )
     assert (own.exists(), foreign.exists()) == (False, True)
@@ -290,9 +290,9 @@ def test_missing_directory(hub: Hub, force: bool) -> None:
     result = hub.run("cleanup", *["--force"] * force, "s1")
     assert result == Result(
         0,
-        f"agent-1: removed {shown_path(first)} (its directory was missing), saved uncommitted work\n"
+        f"agent-1: removed {shown_path(first)} (its directory was missing), saved uncommitted work, kept its branch\n"
         f"  bring it back: {restore_command(first)}\n"
-        f"agent-2: removed {shown_path(second)} (its directory was missing)\n"
+        f"agent-2: removed {shown_path(second)} (its directory was missing), kept its branch\n"
         "Cleaned up 2 worktrees for session s1\n",
     )
     assert not (hub.top / ".git" / "worktrees").exists()

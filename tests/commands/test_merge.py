@@ -41,7 +41,7 @@ def test_merge_into_the_checked_out_branch(hub: Hub) -> None:
         0,
         preview_text(hub) + f"Merged agent-2 into main: {merged[:12]}\n"
         "agent-1: removed ../project.hub/s1/agent-1, tagged as hub/archive/s1/agent-1\n"
-        "agent-2: removed ../project.hub/s1/agent-2\n"
+        "agent-2: removed ../project.hub/s1/agent-2, kept its branch\n"
         "Cleaned up 2 worktrees for session s1\n"
         "Session s1: evaluating → merged\n",
     )
@@ -392,7 +392,7 @@ def test_merge_without_cleanup(hub: Hub) -> None:
         0,
         f"hub/s1/agent-2/attempt-1 is already merged into main, in {merged[:12]}\n"
         "agent-1: removed ../project.hub/s1/agent-1, tagged as hub/archive/s1/agent-1\n"
-        "agent-2: removed ../project.hub/s1/agent-2\n"
+        "agent-2: removed ../project.hub/s1/agent-2, kept its branch\n"
         "Cleaned up 2 worktrees for session s1\n",
     )
     assert hub.git("rev-parse", "main") == merged

@@ -884,7 +884,7 @@ def test_printed_command_recreates_the_worktree(hub: Hub, command: str) -> None:
         ", archived as refs/hub/archive/s1/agent-3/attempt-1/1",
     ]
     if command == "cleanup":
-        archived = ["", "", ""]
+        archived = [", kept its branch"] * 3
     assert (result.code, result.err) == (0, "")
     assert result.out.splitlines()[:5] == [
         f"agent-1: removed ../project.hub/s1/agent-1{archived[0]}",

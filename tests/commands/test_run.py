@@ -67,7 +67,7 @@ def test_run_from_a_task_to_a_merge(slow_project: Hub) -> None:
         "  ms: 50 → 10 (−80.0 %)\n"
         "  ms | 2 +-\n  1 file changed, 1 insertion(+), 1 deletion(-)\n"
         f"Merged agent-1 into main: {merged[:12]}\n  ms: 50 → 10 (−80.0 %)\n"
-        "agent-1: removed ../project.hub/s1/agent-1\n"
+        "agent-1: removed ../project.hub/s1/agent-1, kept its branch\n"
         "agent-2: removed ../project.hub/s1/agent-2, tagged as hub/archive/s1/agent-2\n"
         "Cleaned up 2 worktrees for session s1\n"
         "Session s1: evaluating → merged\n",

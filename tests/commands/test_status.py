@@ -68,8 +68,11 @@ def test_each_kind_of_worktree(hub: Hub) -> None:
         "    hub/s1/agent-9/attempt-1       0       1      0  +0/-0  ../worktrees/s1/agent-9 (its .git file names another git dir)         30 minutes ago: base",
         "    hub/s1/agent-10/attempt-1      0       1      0  +0/-0  -                                                                     30 minutes ago: base",
     )
-    expected = HEAD.format(agents=10) + "\n  Branches:\n" + "".join(f"{row}\n" for row in rows)
-    out = result.out.replace(f"process {pid})", "process PID)" + " " * (len(str(pid)) - 3))
+    head, _, rest = result.out.partition("\n  Agents:\n")
+    agents, _, branches = rest.partition("\n\n")
+    assert (head, agents.count("\n")) == (HEAD.format(agents=10), 10)
+    expected = "  Branches:\n" + "".join(f"{row}\n" for row in rows)
+    out = branches.replace(f"process {pid})", "process PID)" + " " * (len(str(pid)) - 3))
     assert Result(result.code, out, result.err) == Result(0, expected)
 
 
@@ -550,11 +553,11 @@ def test_width_of_the_terminal(hub: Hub) -> None:
     hub.commit(hub.worktree(1), "file", "better\n", subject)
     hub.git("worktree", "lock", hub.worktree(2))
     hub.git("branch", "hub/s1/scratch", "main")
-    assert terminal_lines(hub, 132, "status", "s1")[9:11] == [
+    assert terminal_lines(hub, 132, "status", "s1")[14:16] == [
         "    BRANCH                    AHEAD  BEHIND  FILES  +/-    WORKTREE                          LAST COMMIT",
         "  * hub/s1/agent-1/attempt-1      1       0      1  +1/-1  ../worktrees/s1/agent-1           30 minutes ago: A subject that takes a…",
     ]
-    assert terminal_lines(hub, 100, "status", "s1")[9:] == [
+    assert terminal_lines(hub, 100, "status", "s1")[14:] == [
         "    BRANCH                    AHEAD  BEHIND  FILES  +/-    LAST COMMIT",
         "  * hub/s1/agent-1/attempt-1      1       0      1  +1/-1  30 minutes ago: A subject that takes a l…",
         "      ../worktrees/s1/agent-1",
@@ -562,7 +565,7 @@ def test_width_of_the_terminal(hub: Hub) -> None:
         "      ../worktrees/s1/agent-2 (locked)",
         "    hub/s1/scratch                0       0      0  +0/-0  30 minutes ago: base",
     ]
-    assert terminal_lines(hub, 80, "status", "s1")[9:] == [
+    assert terminal_lines(hub, 80, "status", "s1")[14:] == [
         "    BRANCH                    AHEAD  BEHIND  FILES  +/-",
         "  * hub/s1/agent-1/attempt-1      1       0      1  +1/-1",
         "      ../worktrees/s1/agent-1",
@@ -573,7 +576,7 @@ def test_width_of_the_terminal(hub: Hub) -> None:
         "    hub/s1/scratch                0       0      0  +0/-0",
         "      30 minutes ago: base",
     ]
-    assert terminal_lines(hub, 40, "status", "s1")[9:] == [
+    assert terminal_lines(hub, 40, "status", "s1")[14:] == [
         "    BRANCH",
         "      AHEAD  BEHIND  FILES  +/-",
         "  * hub/s1/agent-1/attempt-1",

@@ -116,7 +116,7 @@ def test_cleanup_without_git_keeps_uncommitted_work(session: Hub) -> None:
         f"agent-1: kept {shown_path(worktree_path(session, 1))}\n"
         "  cannot save the work: cannot find 'git'\n"
         "  hint: put git on PATH\n"
-        f"agent-2: removed {shown_path(worktree_path(session, 2))}\n"
+        f"agent-2: removed {shown_path(worktree_path(session, 2))}, kept its branch\n"
         "Cleaned up 1 worktree for session s1\n",
     )
     assert (worktree_path(session, 1) / "new").read_text() == "new\n"

@@ -203,7 +203,7 @@ def test_process_that_starts_during_the_cleanup(hub: Hub) -> None:
         assert (result.code, pid_file.exists()) == (1, True), result
         pid = pid_file.read_text()
         assert (
-            f"agent-1: removed {shown_path(hub.worktree(1))}, saved uncommitted work\n"
+            f"agent-1: removed {shown_path(hub.worktree(1))}, saved uncommitted work, kept its branch\n"
             in result.out
         )
         assert (

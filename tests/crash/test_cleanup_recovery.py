@@ -53,7 +53,7 @@ def test_directory_renamed_back_by_the_user(hub: Hub) -> None:
     hub.git("worktree", "unlock", worktree)
     assert hub.run("cleanup", "s1") == Result(
         0,
-        f"agent-1: removed {shown_path(worktree)}, saved unreferenced commits\n"
+        f"agent-1: removed {shown_path(worktree)}, saved unreferenced commits, kept its branch\n"
         f"  bring it back: git branch <name> {RESCUE}\n"
         "Cleaned up 1 worktree for session s1\n",
     )
@@ -133,7 +133,10 @@ def test_one_directory_that_cannot_be_renamed(hub: Hub) -> None:
     )
     result = run_with_injected_code(hub, "cleanup", "s1", code=code)
     assert result.code == 1
-    assert f"agent-2: removed {shown_path(hub.worktree(2))}, saved uncommitted work\n" in result.out
+    assert (
+        f"agent-2: removed {shown_path(hub.worktree(2))}, saved uncommitted work, kept its branch\n"
+        in result.out
+    )
     assert f"agent-1: kept {shown_path(hub.worktree(1))}\n" in result.out
     assert "No space left on device" in result.out
 
@@ -343,7 +346,7 @@ def test_reflog_that_cannot_be_saved(hub: Hub) -> None:
     hook.chmod(0o755)
     assert hub.run("cleanup", "s1", "--archive") == Result(
         1,
-        f"agent-1: removed {shown_path(worktree)}\nCleaned up 1 worktree for session s1\n",
+        f"agent-1: removed {shown_path(worktree)}, kept its branch\nCleaned up 1 worktree for session s1\n",
         "warning: cannot archive the branches: "
         "the reference-transaction hook rejected the change of the refs\n",
     )

@@ -84,7 +84,7 @@ def test_bare_repository_and_its_worktrees(hub: Hub, tmp_path: Path) -> None:
     assert hub.run("update", "--state", "running", cwd=linked).code == 0
     assert hub.run("cleanup", "s1", cwd=bare) == Result(
         0,
-        f"agent-1: removed {os.path.relpath(linked, bare)}\nCleaned up 1 worktree for session s1\n",
+        f"agent-1: removed {os.path.relpath(linked, bare)}, kept its branch\nCleaned up 1 worktree for session s1\n",
     )
     assert not linked.exists()
 

@@ -54,7 +54,7 @@ def clean_up_in_hook(hub: Hub, name: str, *arguments: str) -> None:
     ref = "refs/hub/rescue/s1/agent-1/attempt-1/1"
     branch = "hub/s1/agent-1/attempt-1"
     assert read_and_delete_log(hub) == (
-        f"agent-1: removed {shown_path(worktree)}, saved uncommitted work\n"
+        f"agent-1: removed {shown_path(worktree)}, saved uncommitted work, kept its branch\n"
         f"  bring it back: git worktree add {worktree} {branch}"
         f" && git -C {worktree} stash apply --index {ref}\n"
         "Cleaned up 1 worktree for session s1\n"
@@ -116,7 +116,7 @@ def test_hook_in_a_linked_worktree(hub: Hub) -> None:
     text = read_and_delete_log(hub)
     assert text.startswith("1\nSession s1: init → running\nagent-1: kept .\n")
     assert text.endswith(
-        "agent-2: removed ../agent-2, saved uncommitted work\n"
+        "agent-2: removed ../agent-2, saved uncommitted work, kept its branch\n"
         f"  bring it back: git worktree add {second} {branch}"
         f" && git -C {second} stash apply --index {ref}\n"
         "Cleaned up 1 worktree for session s1\nkept\n"

@@ -157,7 +157,10 @@ def test_narrow_table_of_exec(hub: Hub) -> None:
     [
         (
             80,
-            ["agent-2: would remove ../project.hub/s1/agent-2, would save uncommitted work"],
+            [
+                "agent-2: would remove ../project.hub/s1/agent-2, would save uncommitted work,",
+                "    would keep its branch",
+            ],
             [
                 "agent-2: removed ../project.hub/s1/agent-2, saved uncommitted work,",
                 "    tagged as hub/archive/s1/agent-2",
@@ -167,7 +170,8 @@ def test_narrow_table_of_exec(hub: Hub) -> None:
             40,
             [
                 "agent-2: would remove ../project.hub/s1/agent-2,",
-                "    would save uncommitted work",
+                "    would save uncommitted work,",
+                "    would keep its branch",
             ],
             [
                 "agent-2: removed ../project.hub/s1/agent-2,",
@@ -185,7 +189,7 @@ def test_narrow_rows_of_cleanup_and_merge(
     (agent_worktree(hub, 2) / "new").write_text("new\n")
     assert hub.run("eval", "-q", "--ranking=1,2", "s1").code == 0
     lines = run_in_terminal(hub, "cleanup", "-n", "s1", columns=columns).splitlines()
-    assert lines[1:-1] == planned
+    assert lines[lines.index(planned[0]) : -1] == planned
     assert hub.run("cleanup", "-n", "s1").out.splitlines()[1] == " ".join(
         line.strip() for line in planned
     )

@@ -58,7 +58,7 @@ def saved(
     """Return the result of a cleanup that saved the work of one worktree and removed it."""
     return Result(
         0,
-        f"{branch.split('/')[2]}: removed {shown_path(worktree)}, saved uncommitted work\n"
+        f"{branch.split('/')[2]}: removed {shown_path(worktree)}, saved uncommitted work, kept its branch\n"
         f"  bring it back: {restore_command(worktree, branch=branch, ref=ref, start=start)}\n"
         f"Cleaned up 1 worktree for session {sid}\n",
     )
@@ -89,7 +89,10 @@ def removed(*worktrees: Path, sid: str = "s1") -> Result:
     count = f"{len(worktrees)} worktree{'' if len(worktrees) == 1 else 's'}"
     return Result(
         0,
-        "".join(f"{agent_of(worktree)}: removed {shown_path(worktree)}\n" for worktree in worktrees)
+        "".join(
+            f"{agent_of(worktree)}: removed {shown_path(worktree)}, kept its branch\n"
+            for worktree in worktrees
+        )
         + f"Cleaned up {count} for session {sid}\n",
     )
 

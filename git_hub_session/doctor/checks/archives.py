@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.cleanup.archive_branches import ArchiveContext, choose_tag
+from git_hub_session.cleanup.archive_branches import choose_tag
+from git_hub_session.cleanup.archive_context import make_archive_context
 from git_hub_session.cleanup.archive_limit import PRUNE_COMMAND, describe_excess
 from git_hub_session.cleanup.exposed_refs import find_exposed_refs
 from git_hub_session.doctor.finding import Finding, Problem, check
@@ -79,7 +80,7 @@ def _missing_refs(session: Session, hub: HubSnapshot) -> dict[str, tuple[str, st
     """Return the missing archive refs, each with the name and the commit of its tag."""
     tags, archives = hub.archive_tags(session.id), newest_archive_refs(hub.archives)
     branches = {branch.ref for branch in hub.branches}
-    context = ArchiveContext(session.id, session, hub.project.repo, hub.project.store)
+    context = make_archive_context(session.id, session, hub.project)
     return {
         f"{branch.archive_prefix}1": (short_name(tag), tags[tag])
         for branch, tag in session_archived_attempts(session, tags).items()
@@ -114,7 +115,7 @@ def _missing_tags(session: Session, hub: HubSnapshot) -> dict[str, tuple[str, st
     refs = hub.archived_refs(session.id)
     tagged = {*hub.archive_tags(session.id).values()}
     branches = {branch.ref for branch in hub.branches}
-    context = ArchiveContext(session.id, session, hub.project.repo, hub.project.store)
+    context = make_archive_context(session.id, session, hub.project)
     missing = {}
     for branch, ref in newest_archive_refs(refs).items():
         oid = refs[ref]

@@ -194,7 +194,9 @@ def test_the_global_ignore_file(hub: Hub) -> None:
     (home / ".config" / "git").mkdir(parents=True)
     (home / ".config" / "git" / "ignore").write_text("*.mine\n")
     (first / "a.mine").write_text("x\n")
-    assert hub.run("cleanup", "s1").out.startswith("agent-1: removed ../worktrees/s1/agent-1\n")
+    assert hub.run("cleanup", "s1").out.startswith(
+        "agent-1: removed ../worktrees/s1/agent-1, kept its branch\n"
+    )
     second = hub.session("s2", agents=1).worktree(1, "s2")
     (home / "other").write_text("*.other\n")
     hub.git("config", "--global", "core.excludesFile", "~/other")
