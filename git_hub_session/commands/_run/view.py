@@ -129,7 +129,7 @@ class RunView(View):
 
     def _failure_lines(self) -> list[str]:
         """Return warnings about the failed agents, and the command that runs them again."""
-        if self.failures is None:
+        if self.failures is None or not self.failures.reasons:
             return []
         # A merged session runs no commands. At 'exec', this command already continues the run.
         command = self.failures.command
