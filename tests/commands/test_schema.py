@@ -13,6 +13,7 @@ import pytest
 from git_hub_session.schemas.schema import read_descriptions, read_schema
 from git_hub_session.settings.table import SETTINGS
 from tests.support.answers import ERROR, EVENT, documented_keys, occurring_keys
+from tests.support.clones import add_clone, bare_remote, connect
 from tests.support.hints import find_hint, type_hint, types
 from tests.support.hub import Hub
 
@@ -90,6 +91,7 @@ def test_each_documented_key_occurs(hub: Hub) -> None:
     _end_session(reader)
     _find_problems(reader)
     _read_the_rest(reader)
+    _share_session(reader)
     assert documented_keys() - reader.keys == set()
     assert reader.keys - documented_keys() == set()
 
@@ -173,3 +175,14 @@ def _read_the_rest(reader: Reader) -> None:
     reader.read("guide", "--agents-md")
     reader.read("completion", "bash")
     reader.read("completion", "--words", "--", "l")
+
+
+def _share_session(reader: Reader) -> None:
+    """Publish a session, and bring it into another clone."""
+    remote = str(bare_remote(reader.hub))
+    connect(reader.hub, remote)
+    reader.hub.session("s5", agents=1)
+    assert reader.read("push", "s5")["sessions"][0]["refs"]
+    other = Reader(add_clone(reader.hub, "second", remote))
+    assert other.read("fetch")["sessions"][0]["refs"]
+    reader.keys |= other.keys

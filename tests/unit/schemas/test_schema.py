@@ -97,7 +97,13 @@ def test_types_of_settings_are_those_of_the_table() -> None:
 
 
 def test_a_difference_is_found() -> None:
-    answer = {"version": 1, "session_id": "s1", "branch": "hub/s1/agent-1/attempt-1", "path": "/x"}
+    answer: dict[str, Any] = {
+        "version": 1,
+        "session_id": "s1",
+        "branch": "hub/s1/agent-1/attempt-1",
+        "path": "/x",
+    }
+    answer |= {"off_branch": None, "hint": None}
     assert find_differences("path", answer) == []
     for changed, difference in (
         ({**answer, "more": 1}, "more"),
