@@ -6,7 +6,7 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.cli.view import TerminalStyle, TextOutput, View, command_after
 from git_hub_session.errors import Refused, UsageError
-from git_hub_session.session.record import with_transition
+from git_hub_session.session.record import with_decision, with_transition
 from git_hub_session.session.state import FINISHED, State, parse_state
 from git_hub_session.util.clock import format_iso
 
@@ -18,9 +18,18 @@ if TYPE_CHECKING:
     from git_hub_session.session.project import Project
 
 USAGE = Usage(
-    ("update [<options>] --state <state> [<id>]",),
+    (
+        "update [<options>] --state <state> [<id>]",
+        "update [<options>] --resolve (merged | archived) [<id>]",
+    ),
     (
         Option("--state", "new state", "<state>"),
+        Option(
+            "--resolve",
+            "settle a session that clones have merged and archived",
+            "<ending>",
+            choices=("merged", "archived"),
+        ),
         Option("--if-state", "update only if the session is in this state", "<state>"),
         Option("--reason", "reason to record in the history", "<text>"),
         DRY_RUN,
@@ -38,8 +47,12 @@ class UnexpectedState(Refused):
 
 
 def run(context: Context, args: Arguments) -> UpdateView:
-    """Move the session to --state. With --if-state, compare its state under the same lock."""
-    target = _required_state(args)
+    """Move the session to --state, or settle its ending with --resolve.
+
+    With --if-state, compare its state under the same lock.
+    """
+    ending = args.value("resolve")
+    target = State(ending) if ending else _required_state(args)
     expected_text = args.value("if-state")
     expected = parse_state(expected_text) if expected_text is not None else None
     sid = context.require_session(args.argument, "update")
@@ -53,6 +66,8 @@ def run(context: Context, args: Arguments) -> UpdateView:
             raise UnexpectedState(f"session '{sid}' is '{session.state}', not '{expected}'")
         at = format_iso(project.now())
         reason = args.value("reason") or ""
+        if ending:
+            return with_decision(session, target, at=at, by=identity, reason=reason)
         changed = with_transition(session, target, at=at, by=identity, verb="update", reason=reason)
         if target in FINISHED:
             _refuse_other_branches(session, project)
@@ -73,6 +88,7 @@ def _refuse_other_branches(session: Session, project: Project) -> None:
 
 
 def _required_state(args: Arguments) -> State:
+    """Return the value of --state. Raise UsageError if it is missing."""
     text = args.value("state")
     if text is None:
         raise UsageError(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
-from git_hub_session.session.state import State, is_transition
-from git_hub_session.util.json_values import as_text
+from git_hub_session.session.state import FINISHED, State, is_transition
+from git_hub_session.util.json_values import as_count, as_text, as_texts
 
 if TYPE_CHECKING:
     from git_hub_session.session.model import Session
@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 DOCTOR_VERB = "doctor"
 """The verb of an entry in which `doctor` corrected the state. Earlier entries do not count."""
+
+
+RESOLVE_VERB = "resolve"
+"""The verb of an entry that settles two endings of a session. Earlier entries do not count."""
+_SETTING_VERBS = (DOCTOR_VERB, RESOLVE_VERB)
+_ENDINGS = frozenset(map(str, FINISHED))
 
 
 class Transition(NamedTuple):
@@ -43,20 +49,54 @@ def _parse_transition(fields: Mapping[str, Any]) -> Transition:
 def find_contradiction(history: Sequence[Transition], state: State) -> str:
     """Return why the history does not lead to `state`, or ''.
 
-    The last steps may be missing: AgentHub's script changes the state without adding an entry.
+    The last steps may be missing: AgentHub's script changes the state without adding an entry. Two
+    clones may have made a step from the same state.
     """
-    corrections = [index for index, step in enumerate(history) if step.verb == DOCTOR_VERB]
+    corrections = [index for index, step in enumerate(history) if step.verb in _SETTING_VERBS]
     start = corrections[-1] if corrections else -1
-    last = history[start].target if corrections else ""
+    source, last = "", {history[start].target} if corrections else set()
     for step in history[start + 1 :]:
-        if last and step.source != last:
-            return f"its history goes to '{last}', and on from '{step.source}'"
+        if last and step.source not in (source, *last):
+            return f"its history goes to '{min(last)}', and on from '{step.source}'"
         if not is_transition(step.source, step.target):
             return f"its history goes from '{step.source}' to '{step.target}'"
-        last = step.target
-    if not last or _can_reach(last, state):
+        last = {step.target, *(last if step.source == source else ())}
+        source = step.source
+    if not last or any(_can_reach(each, state) for each in last):
         return ""
-    return f"its history ends at '{last}', and it is '{state}'"
+    return f"its history ends at '{min(last)}', and it is '{state}'"
+
+
+def settled_ending(steps: Iterable[Mapping[str, Any]]) -> str:
+    """Return the ending that the newest decisions in a history agree on, or ''."""
+    decisions = _decisions(steps)
+    newest = {target for number, target in decisions if number == max(decisions)[0]}
+    return newest.pop() if len(newest) == 1 else ""
+
+
+def next_decision(steps: Iterable[Mapping[str, Any]]) -> int:
+    """Return the number of the next decision between two endings."""
+    return 1 + max((number for number, _ in _decisions(steps)), default=0)
+
+
+def _decisions(steps: Iterable[Mapping[str, Any]]) -> list[tuple[int, str]]:
+    return [
+        (as_count(step.get("number")), step["to"])
+        for step in steps
+        if step.get("verb") == RESOLVE_VERB and step.get("to") in _ENDINGS
+    ]
+
+
+def has_two_endings(session: Session) -> bool:
+    """Return True if clones have ended the session in two ways, and nobody has settled it."""
+    steps = session.document.get("history")
+    entries = [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
+    return len(recorded_endings(session)) > 1 and not settled_ending(entries)
+
+
+def recorded_endings(session: Session) -> set[str]:
+    """Return the endings that clones have reached, if state.json records several."""
+    return {*as_texts(session.document.get("endings"))} & _ENDINGS
 
 
 def _can_reach(source: str, target: State) -> bool:

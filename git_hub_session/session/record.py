@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.errors import Damaged
+from git_hub_session.errors import Damaged, Refused
 from git_hub_session.git.ref_names import AgentBranch, agent_name
+from git_hub_session.session.history import RESOLVE_VERB, next_decision, recorded_endings
 from git_hub_session.session.model import MergeRecord, Session
 from git_hub_session.session.state import State, check_transition
 from git_hub_session.util.json_values import as_count, as_mapping
@@ -40,6 +41,34 @@ def with_transition(
     history = session.document.get("history", [])
     if not isinstance(history, list):
         raise Damaged("state.json: 'history' is not a list")
+    document = {
+        **session.document,
+        "state": str(target),
+        "updated": at,
+        "history": [*history, step],
+    }
+    return session._replace(state=target, document=document)
+
+
+def with_decision(session: Session, target: State, *, at: str, by: str, reason: str) -> Session:
+    """Return the session whose two endings are settled.
+
+    Raises:
+        Refused: no other clone has ended the session in another way.
+    """
+    history = session.document.get("history", [])
+    if str(target) not in recorded_endings(session) or not isinstance(history, list):
+        raise Refused(f"session '{session.id}' does not have two endings")
+    step = {
+        "at": at,
+        "from": str(session.state),
+        "to": str(target),
+        "by": by,
+        "verb": RESOLVE_VERB,
+        "number": next_decision(step for step in history if isinstance(step, dict)),
+    }
+    if reason:
+        step["reason"] = reason
     document = {
         **session.document,
         "state": str(target),

@@ -17,7 +17,7 @@ from git_hub_session.session.config_file import MAX_CONFIG_BYTES, render_config
 from git_hub_session.session.evaluation_log import append_log_lines, read_log_lines
 from git_hub_session.session.layout import PREVIOUS_FILE
 from git_hub_session.session.model import Config
-from git_hub_session.session.read import CONFIG_FILE
+from git_hub_session.session.read import CONFIG_FILE, read_session
 from git_hub_session.session.state import AgentStatus
 from git_hub_session.session.store import SessionExists
 from git_hub_session.sharing.merge_records import merge_records
@@ -48,8 +48,10 @@ if TYPE_CHECKING:
     from git_hub_session.git.ref_names import SessionId
     from git_hub_session.session.project import Project
     from git_hub_session.session.store import LockedSession
+    from git_hub_session.system.directory import SafeDirectory
 
 _CLONE_FILE = "hub-session-clone"
+_NO_CLONE = "0" * 32
 _PENDING = (AgentStatus.SPAWNING, AgentStatus.RESTORING)
 
 
@@ -113,8 +115,8 @@ def _share_locked(
     incoming, received = remote
     commit = find_record_commit(sid, project)
     known = read_record(commit, sid, project) if commit else None
-    parts = _read_parts(sid, project, locked)
-    clone = ensure_id(project.paths.common_dir, _CLONE_FILE) if not dry_run else "0" * 32
+    parts = _read_parts(sid, project, locked.directory)
+    clone = _NO_CLONE if dry_run else ensure_id(project.paths.common_dir, _CLONE_FILE)
     own = own_record(parts, known, clone)
     merged = own if received is None else merge_records(own, received)
     is_changed = merged != own and _write_parts(parts, merged, project, locked, dry_run=dry_run)
@@ -130,6 +132,14 @@ def _share_locked(
     return SharedState(merged, "" if dry_run else commit, is_changed=is_changed)
 
 
+def read_own_record(sid: SessionId, project: Project) -> Record:
+    """Return the record that the next push would publish. Write nothing, and take no lock."""
+    commit = find_record_commit(sid, project)
+    known = read_record(commit, sid, project) if commit else None
+    with project.store.open_directory(sid) as directory:
+        return own_record(_read_parts(sid, project, directory), known, _NO_CLONE)
+
+
 def _without_ancestors(known: str, incoming: str, project: Project) -> list[str]:
     if incoming and project.repo.is_ancestor(known, incoming):
         return [known]
@@ -138,24 +148,24 @@ def _without_ancestors(known: str, incoming: str, project: Project) -> list[str]
     return list(filter(None, (known, incoming)))
 
 
-def _read_parts(sid: SessionId, project: Project, locked: LockedSession) -> SessionParts:
+def _read_parts(sid: SessionId, project: Project, directory: SafeDirectory) -> SessionParts:
     posts = (
         SharedPost(channel, original_name(name), data)
         for channel, name, data in read_post_files(project.store.hub, f"session: {sid}".encode())
         if is_shared_post(channel, original_name(name), data, sid)
     )
     return SessionParts(
-        locked.read(),
-        read_log_lines(locked.directory),
+        read_session(directory, sid),
+        read_log_lines(directory),
         tuple(posts),
-        _read_previous(locked),
+        _read_previous(directory),
     )
 
 
-def _read_previous(locked: LockedSession) -> bytes:
+def _read_previous(directory: SafeDirectory) -> bytes:
     """Return previous.json, or b"" if it is missing or damaged."""
     try:
-        data = locked.directory.read(PREVIOUS_FILE, limit=MAX_JSON_BYTES)
+        data = directory.read(PREVIOUS_FILE, limit=MAX_JSON_BYTES)
         parse_json(PREVIOUS_FILE, data)
     except (FileNotFoundError, Damaged):
         return b""

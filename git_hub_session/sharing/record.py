@@ -26,6 +26,7 @@ from git_hub_session.board.posts import MAX_POST_BYTES, is_new_channel, parse_po
 from git_hub_session.errors import Damaged, Refused
 from git_hub_session.git.ref_names import agent_number
 from git_hub_session.session.config_file import MAX_CONFIG_BYTES, parse_config, render_config
+from git_hub_session.session.history import RESOLVE_VERB, settled_ending
 from git_hub_session.session.state import FINISHED, State
 from git_hub_session.sharing.session_values import (
     CONFIG_KEYS,
@@ -49,8 +50,6 @@ if TYPE_CHECKING:
 FORMAT = 1
 """The version of the format. A record with a higher version is refused."""
 CONFIG, STATE, PREVIOUS = "config.yaml", "state.json", "previous.json"
-RESOLVE_VERB = "resolve"
-"""The verb of an entry of the history that settles two different endings."""
 
 MAX_RECORD_BYTES = 64 << 20
 MAX_RECORD_FILES = 20_000
@@ -158,20 +157,7 @@ def state_rank(state: str) -> int:
 
 def _settled(history: Iterable[str]) -> str:
     """Return the ending that the newest decisions agree on, or ''."""
-    steps = [json.loads(text) for text in history if f'"{RESOLVE_VERB}"' in text]
-    decisions = [(step["number"], step["to"]) for step in steps if _is_decision(step)]
-    newest = {target for number, target in decisions if number == max(decisions)[0]}
-    return newest.pop() if len(newest) == 1 else ""
-
-
-def _is_decision(step: Mapping[str, Any]) -> bool:
-    return step.get("verb") == RESOLVE_VERB and step.get("to") in _ENDINGS and "number" in step
-
-
-def next_decision(history: Iterable[str]) -> int:
-    """Return the number of the next decision between two endings."""
-    steps = map(json.loads, history)
-    return 1 + max((step["number"] for step in steps if _is_decision(step)), default=0)
+    return settled_ending(json.loads(text) for text in history if f'"{RESOLVE_VERB}"' in text)
 
 
 def _history_key(text: str) -> tuple[int, int, str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.support.cleanup import everything
+from tests.support.clones import bare_remote, connect
 from tests.support.hub import Hub, Result
 
 
@@ -88,3 +89,11 @@ def test_without_an_id(hub: Hub) -> None:
     hub.session(agents=1)
     assert hub.run("delete").code == 129
     assert hub.run("delete", cwd=hub.worktree(1)).code == 1
+
+
+def test_delete_removes_the_shared_records(hub: Hub) -> None:
+    connect(hub, str(bare_remote(hub)))
+    hub.session("s1").session("s2")
+    assert hub.run("push").code == 0
+    assert hub.run("delete", "s1").code == 0
+    assert sorted(hub.refs("refs/hub")) == ["refs/hub/remotes/origin/s2", "refs/hub/sessions/s2"]

@@ -163,6 +163,8 @@ def test_json_format(hub: Hub) -> None:
             worktree_fields(second, "agent-2/attempt-2", processes=[pid]),
         ],
         "posts": [],
+        "conflict": False,
+        "unpushed": [],
         "agents": [
             agent_fields(1, uncommitted=1, own_commit=False),
             agent_fields(2, attempt=2, own_commit=False),

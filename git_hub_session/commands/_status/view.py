@@ -21,11 +21,14 @@ from git_hub_session.cli.view import (
     task_lines,
     warning_lines,
 )
+from git_hub_session.commands._share.conflict import describe_conflict, unpushed_line
 from git_hub_session.commands._status.guarded import with_guarded_paths
 from git_hub_session.git.ref_names import short_name
 from git_hub_session.session.baseline import last_evaluation
+from git_hub_session.session.history import has_two_endings
 from git_hub_session.session.model import CONFIG_KEYS
 from git_hub_session.session.state import FINISHED
+from git_hub_session.sharing.unpushed import unpushed_remotes
 from git_hub_session.system import procfs
 from git_hub_session.util.clock import format_age, format_age_since
 from git_hub_session.util.text import display_width, escape_control, pad
@@ -51,7 +54,11 @@ def read_status(sid: SessionId, project: Project) -> StatusView:
     status = with_guarded_paths(status, project)
     agents = read_agent_progress(status, project)
     posts, error = read_recent_posts(session, project.store, _MAX_POSTS)
-    return StatusView(status, agents, posts, project.cwd, project.now(), board_error=error)
+    unpushed = unpushed_remotes(sid, project)
+    moment = project.now()
+    return StatusView(
+        status, agents, posts, project.cwd, moment, board_error=error, unpushed=unpushed
+    )
 
 
 _MIN_COMMIT_WIDTH = 30  # enough for the age and the start of the subject
@@ -77,6 +84,7 @@ class StatusView(View):
         now: float,
         *,
         board_error: str,
+        unpushed: Sequence[str],
     ) -> None:
         self.status = status
         self.agents = agents
@@ -85,6 +93,8 @@ class StatusView(View):
         self.cwd = cwd
         self.now = now
         self.board_error = board_error
+        self.unpushed = unpushed
+        """The remotes that do not have the present state."""
 
     @property
     def diagnostics(self) -> list[str]:
@@ -103,6 +113,8 @@ class StatusView(View):
             "worktrees": [_worktree_fields(worktree) for worktree in self.status.worktrees],
             "posts": [post_fields(post) for post in self.posts],
             "agents": self._agent_fields(),
+            "conflict": has_two_endings(session),
+            "unpushed": list(self.unpushed),
         }
 
     def _agent_fields(self) -> list[dict[str, Any]]:
@@ -128,6 +140,8 @@ class StatusView(View):
         config = session.config
         out = [f"Session: {session.id}"]
         out.append(f"  State: {style.paint(str(session.state), STATE_COLORS[str(session.state)])}")
+        if has_two_endings(session):
+            out.append(f"  Conflict: {describe_conflict(session.id)}")
         out += task_lines(config.task)
         out.append(f"  Agents: {config.agent_count or '?'}")
         out.append(f"  Base branch: {escape_control(config.base_branch) or '?'}")
@@ -139,6 +153,7 @@ class StatusView(View):
         out += metric_lines(config)
         out.append(f"  Created: {_format_moment(session.created, self.now)}")
         out.append(f"  Updated: {_format_moment(session.updated, self.now)}")
+        out += [unpushed_line(remote, session.id) for remote in self.unpushed]
         # An agent of a finished session without a result has nothing to report.
         if session.state not in FINISHED or any(agent.has_progress for agent in self.agents):
             out += agent_lines(self.agents, self.evaluation, style, cwd=self.cwd, now=self.now)

@@ -1,0 +1,146 @@
+"""Clones that change one session at the same time end in one identical state."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.clones import add_clone, bare_remote, connect, shared_files
+from tests.support.hub import Hub
+from tests.support.interrupt import LONG
+
+Step = Callable[[Hub, random.Random], object]
+
+_SEEDS = range(100) if LONG else range(2)
+_STEPS = 20
+
+
+def _commit(hub: Hub, choice: random.Random) -> None:
+    """Add a commit to a branch of an agent, as a worker does. Each clone has its own agents."""
+    number = 1 + int(hub.environ["CLONE"])
+    ref = f"refs/heads/hub/s1/agent-{number}/attempt-1"
+    tip = hub.refs("refs/heads").get(ref)
+    if tip is None:
+        return
+    tree = hub.git("write-tree")
+    text = str(choice.random())
+    oid = hub.git("commit-tree", tree, "-p", tip, "-m", text)
+    hub.git("update-ref", ref, oid, tip)
+
+
+def _post(hub: Hub, choice: random.Random) -> None:
+    author = f"ada-{hub.environ['CLONE']}"
+    text = str(choice.random())
+    hub.run("board", "post", "results", "--session", "s1", "--author", author, "-m", text)
+
+
+def _record_result(hub: Hub, choice: random.Random) -> None:
+    """Change the entry of an agent, as a run does."""
+    if not (hub.directory() / "state.json").exists():
+        return
+    state = hub.state()
+    number = choice.randrange(1, 4)
+    agent = state["agents"].get(f"agent-{number}")
+    if agent:
+        agent["status"] = choice.choice(["ready", "done", "failed"])
+        agent["exec"] = {"run": "exec-1", "exit_code": choice.randrange(9)}
+        (hub.directory() / "state.json").write_text(json.dumps(state))
+
+
+def _advance(hub: Hub, choice: random.Random) -> None:
+    state = choice.choice(["running", "evaluating", "merged", "archived"])
+    hub.run("update", "s1", "--state", state)
+
+
+STEPS: tuple[Step, ...] = (
+    _commit,
+    _post,
+    _record_result,
+    _advance,
+    lambda hub, _: hub.run("push", "s1"),
+    lambda hub, _: hub.run("push", "s1"),
+    lambda hub, _: hub.run("fetch", "s1"),
+    lambda hub, _: hub.run("spawn", "s1"),
+)
+
+
+def _clones(hub: Hub, count: int) -> list[Hub]:
+    remote = bare_remote(hub)
+    first = connect(hub, str(remote), {"CLONE": "0"})
+    first.run("init", "-q", "--id", "s1", "--task", "x", "--agents", "3")
+    first.run("push")
+    others = [
+        add_clone(first, f"clone-{number}", str(remote), {"CLONE": str(number)})
+        for number in range(1, count)
+    ]
+    for other in others:
+        other.run("fetch")
+    return [first, *others]
+
+
+@pytest.mark.parametrize("seed", _SEEDS)
+def test_random_steps_end_in_one_state(hub: Hub, seed: int, tmp_path: Path) -> None:
+    choice = random.Random(seed)
+    clones = _clones(hub, choice.randrange(2, 6 if LONG else 4))
+    posts = set()
+    for _ in range(_STEPS):
+        clone = choice.choice(clones)
+        choice.choice(STEPS)(clone, choice)
+    tips = {tip for clone in clones for tip in clone.refs("refs/heads/hub").values()}
+    for clone in clones:
+        posts |= {path.read_bytes() for path in clone.top.glob(".agenthub/board/*/*.md")}
+    for clone in [*clones, *clones]:  # the first round collects, the second one distributes
+        clone.run("fetch", "s1")
+        pushed = clone.run("push", "s1")
+        assert pushed.code == 0, (seed, pushed)
+    first = shared_files(clones[0])
+    for clone in clones:
+        assert shared_files(clone) == first, seed
+        shown = {path.read_bytes() for path in clone.top.glob(".agenthub/board/*/*.md")}
+        assert posts <= shown, seed
+        assert clone.state()["state"] == json.loads(first["state.json"])["state"]
+        found = clone.run("doctor", "--format=json", "s1").out
+        codes = {finding["code"] for finding in json.loads(found)["findings"]}
+        assert codes <= {"worktree-of-finished"}, (seed, found)
+    # No commit is lost: the remote has each tip, or a later one.
+    remote = str(clones[0].top.parent / "shared.git")
+    for tip in tips:
+        containing = clones[0].git("-C", remote, "for-each-ref", f"--contains={tip}")
+        assert containing, (seed, tip)
+
+
+def test_two_endings_are_shown_and_settled(hub: Hub) -> None:
+    first, second = _clones(hub, 2)
+    for clone, state in ((first, "merged"), (second, "archived")):
+        for step in ("running", "evaluating", state):
+            clone.run("update", "s1", "--state", step)
+    assert first.run("push").err == ""
+    pushed = second.run("push")
+    sentence = (
+        "one clone merged the session, another one archived it; "
+        "settle it: git hub-session update --resolve merged s1"
+    )
+    assert (pushed.code, pushed.err) == (0, f"warning: session 's1': {sentence}\n")
+    assert first.run("fetch").err == f"warning: session 's1': {sentence}\n"
+    assert f"  Conflict: {sentence}\n" in first.run("status", "s1").out
+    assert first.run("doctor", "s1").code == 0
+    assert second.json("status", "s1")["conflict"] is True
+    result = second.run("update", "--resolve", "archived", "s1")
+    assert (result.code, second.state()["state"]) == (0, "archived")
+    assert second.json("status", "s1")["unpushed"] == ["origin"]
+    assert second.run("push").err == ""
+    assert first.run("fetch").err == ""
+    assert (first.state()["state"], first.run("doctor", "s1").code) == ("archived", 0)
+    assert second.json("status", "s1")["unpushed"] == []
+    states = {step["to"] for step in first.state()["history"]}
+    assert states == {"running", "evaluating", "merged", "archived"}
+
+
+def test_a_session_with_one_ending_has_nothing_to_settle(hub: Hub) -> None:
+    hub.session("s1")
+    result = hub.run("update", "--resolve", "merged", "s1")
+    assert (result.code, result.err) == (1, "error: session 's1' does not have two endings\n")
