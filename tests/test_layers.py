@@ -54,7 +54,8 @@ LAYERS = {
     "merge": f"{WORKTREES} board lineage cleanup merge",
     "doctor": f"{WORKTREES} board cleanup doctor",
     "hooks": f"{SESSION} hooks",
-    "sharing": f"{WORKTREES} board agents sharing",
+    "sharing": f"{WORKTREES} board sharing",
+    "worker": f"{WORKTREES} board agents sharing worker",
     "review": f"{WORKTREES} board review",
     "events": f"{SESSION} schemas events",
     "cli": f"{SESSION} metric schemas events cli",
@@ -62,7 +63,7 @@ LAYERS = {
     "watch": f"{WORKTREES} board review schemas cli watch",
     "completion": f"{SESSION} metric board schemas events cli completion",
     "api": f"{WORKTREES} programs schemas cli api",
-    "commands": f"{WORKTREES} board lineage agents metric schemas ranking evaluation cleanup restore merge doctor review sharing events hooks cli "
+    "commands": f"{WORKTREES} board lineage agents metric schemas ranking evaluation cleanup restore merge doctor review sharing worker events hooks cli "
     "completion report watch commands",
     "main": f"{SYSTEM} cli commands main",
     "__main__": "_typing main",

@@ -60,6 +60,9 @@ COMMANDS: dict[str, Command] = {
     "fetch": Command(
         "git_hub_session.commands.fetch", "fetch sessions from a remote and merge them"
     ),
+    "work": Command(
+        "git_hub_session.commands.work", "work on the agents of a shared session until none is left"
+    ),
     "doctor": Command(
         "git_hub_session.commands.doctor", "report problems in the hub, or fix them with --fix"
     ),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.agents.exec import ExecOptions, preview_exec, run_for_agents
-from git_hub_session.agents.run_monitor import COMMIT_SUCCESS, RunObserver
+from git_hub_session.agents.run_monitor import COMMIT_SUCCESS
 from git_hub_session.cli.agent_options import (
     AGENT_CMD,
     AGENTS,
@@ -42,12 +42,11 @@ from git_hub_session.cli.view import (
     relative_path,
     warning_lines,
 )
+from git_hub_session.commands._exec.display import LiveDisplay
 from git_hub_session.commands._exec.table import run_fields, run_table
-from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import agent_list
 from git_hub_session.session.model import MAX_AGENTS
-from git_hub_session.settings.table import HOOK_AGENT_DONE
-from git_hub_session.util.text import decode_terminal_line, escape_control
+from git_hub_session.util.text import escape_control
 
 if TYPE_CHECKING:
     from git_hub_session.agents.exec import ExecResult
@@ -99,7 +98,7 @@ def run(context: Context, args: Arguments, following: Sequence[str] = ()) -> Exe
     options = _parse_options(context, args, sid)
     if args.is_set("dry-run"):
         return ExecView(preview_exec(sid, project, options), project.cwd, dry_run=True)
-    display = _LiveDisplay(context, sid)
+    display = _Display(context, sid)
     try:
         result = run_for_agents(sid, project, options, display)
     except BaseException as error:
@@ -135,53 +134,15 @@ def _parse_commit(args: Arguments) -> str:
     return "" if value is None else value or COMMIT_SUCCESS
 
 
-class _LiveDisplay(RunObserver):
-    """Prints the output of the agents, and the time that they take. Sends the events.
-
-    A closed standard output must not end the agents' commands.
-    """
-
-    def __init__(self, context: Context, sid: SessionId) -> None:
-        self._context = context
-        self._sid = sid
-        self._reporter = context.reporter
-        self.elapsed = self._reporter.elapsed_line()
-        self._is_open = True
-        self._success_by_agent: dict[int, bool] | None = None
-        """True for each agent whose command succeeded, or None before the first command."""
-
-    def on_plan(self, agent_runs: Sequence[AgentRun]) -> None:
-        self._success_by_agent = {agent_run.branch.agent: False for agent_run in agent_runs}
-
-    def on_start(self, agent: str) -> None:
-        self.elapsed.start(agent)
-
-    def on_wait(self) -> float | None:
-        return self.elapsed.update()
-
-    def on_end(self, agent_run: AgentRun) -> None:
-        self.elapsed.end(agent_run.agent)
-        if self._success_by_agent is not None:
-            self._success_by_agent[agent_run.branch.agent] = agent_run.has_not_failed
-        self._context.start_event(
-            HOOK_AGENT_DONE, lambda: {"session_id": self._sid, **run_fields(agent_run)}
-        )
-
-    def on_output(self, agent: str, line: bytes) -> None:
-        if not self._is_open:
-            return
-        self.elapsed.clear()
-        try:
-            self._reporter.write_text(live_line(agent, line))
-        except (HubError, BrokenPipeError):
-            self._is_open = False
+class _Display(LiveDisplay):
+    """Prints the output of the agents, and the commands that finish an interrupted run."""
 
     def continue_commands(self, sid: SessionId, args: Arguments) -> list[str]:
         """Return the commands that finish an interrupted run."""
-        if self._success_by_agent is None:
+        if self.success_by_agent is None:
             return [_repeat_command(sid, args)]
-        done = [agent for agent, has_succeeded in self._success_by_agent.items() if has_succeeded]
-        left = [agent for agent in self._success_by_agent if agent not in done]
+        done = [agent for agent, has_succeeded in self.success_by_agent.items() if has_succeeded]
+        left = [agent for agent in self.success_by_agent if agent not in done]
         commands = [_repeat_command(sid, args, agents=left)] if left else []
         if done and args.value("commit") is not None:
             commit_args = args.subset("commit", command=("true",))
@@ -202,11 +163,6 @@ def _repeat_command(sid: SessionId, args: Arguments, *, agents: Sequence[int] = 
         ]
         args = args.subset(*names, command=args.command, only=agent_list(agents))
     return command_line("exec", options, args, arguments=[sid], command=args.command)
-
-
-def live_line(agent: str, line: bytes) -> str:
-    """Return the text that shows one line of output of an agent's running command."""
-    return f"{agent} | {decode_terminal_line(line)}\n"
 
 
 class ExecView(View):

@@ -121,10 +121,10 @@ def _missing_sessions(project: Project) -> tuple[SessionId, ...]:
     """Return the ids of sessions that have branches, if the hub has no session at all."""
     if project.store.ids():
         return ()
-    from git_hub_session.git.ref_names import HUB_BRANCHES, session_of_branch
+    from git_hub_session.git.ref_names import ALL_BRANCHES, session_of_branch
     from git_hub_session.git.refs import refs_below
 
-    ids = map(session_of_branch, refs_below(project.paths.common_dir, HUB_BRANCHES))
+    ids = map(session_of_branch, refs_below(project.paths.common_dir, ALL_BRANCHES))
     return tuple(sorted(set(filter(None, ids))))
 
 

@@ -10,7 +10,7 @@ import os
 
 from git_hub_session.errors import HubError
 from git_hub_session.git.config import is_true, parse_git_config
-from git_hub_session.git.ref_names import HUB_BRANCHES
+from git_hub_session.git.ref_names import ALL_BRANCHES
 from git_hub_session.git.refs import refs_below
 from git_hub_session.git.safe_open import read_text
 from git_hub_session.util.shell import quote_word
@@ -62,7 +62,7 @@ def refuse_hidden_worktree(hub: str, common_dir: str) -> None:
         return
     file = f"{common_dir}/config"
     is_bare = is_true(parse_git_config(read_text(file)).get("core.bare"))
-    if is_bare and refs_below(common_dir, HUB_BRANCHES):
+    if is_bare and refs_below(common_dir, ALL_BRANCHES):
         raise HubHidden(
             f"core.bare is true, but '{common_dir}' has the index of a main worktree",
             hint=f"git -C / config --file {quote_word(file)} --replace-all core.bare false",

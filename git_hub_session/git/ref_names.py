@@ -33,8 +33,6 @@ REFS = "refs/"
 HEADS = "refs/heads/"
 LIST_BRANCHES_COMMAND = "git branch --list 'hub/*'"
 """The command that lists the branches of all sessions."""
-HUB_BRANCHES = "refs/heads/hub/"
-"""The prefix of the branches of all sessions."""
 STASH = "refs/stash"
 REPLACED = "refs/replace"
 """The directory of the refs that replace objects (git-replace(1))."""
@@ -50,6 +48,7 @@ if git refuses because of worktrees, remove each one: git worktree remove (its b
 ALL_HUB = f"{REFS}hub/"
 """The prefix of the archive refs and the rescue refs."""
 ALL_BRANCHES = f"{HEADS}hub/"
+"""The prefix of the branches of all sessions."""
 ALL_TAGS = f"{TAGS}hub/archive/"
 ALL_ARCHIVES = f"{REFS}hub/archive/"
 ALL_RESCUES = f"{REFS}hub/rescue/"
@@ -59,11 +58,8 @@ ALL_TRACKED = f"{REFS}hub/remotes/"
 """The prefix of the last known records of remotes: <prefix><remote>/<id>."""
 ALL_INCOMING = f"{REFS}hub/incoming/"
 """The prefix of the refs that a fetch has received and not yet checked: <prefix><pid>/<ref>."""
-
 ALL_CLAIMS = f"{REFS}hub/claims/"
 """The prefix of the last known claims on a remote: <prefix><id>/agent-<N>."""
-ALL_OWN_CLAIMS = f"{REFS}hub/own-claims/"
-"""The prefix of the claims that workers of this clone hold: <prefix><id>/agent-<N>."""
 
 
 class InvalidId(HubError):
@@ -247,7 +243,7 @@ def claim_prefix(session: SessionId) -> str:
 
 def own_claim(session: SessionId, agent: int) -> str:
     """Return the full ref of the claim that a worker of this clone holds."""
-    return f"{ALL_OWN_CLAIMS}{session}/{agent_name(agent)}"
+    return f"{REFS}hub/own-claims/{session}/{agent_name(agent)}"
 
 
 def record_ref(session: SessionId) -> str:

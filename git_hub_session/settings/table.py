@@ -164,13 +164,22 @@ ARCHIVE_LIMIT = Setting(
     ("list", "doctor"),
     default=("1000",),
 )
-REMOTE = Setting("remote", TEXT, "remote through which sessions are shared", ("push", "fetch"))
+REMOTE = Setting(
+    "remote", TEXT, "remote through which sessions are shared", ("push", "fetch", "work")
+)
 SHARED_REFS = Setting(
     "sharedRefs",
     TEXT,
     "start of the refs on a remote that have records and archives",
-    ("push", "fetch"),
+    ("push", "fetch", "work"),
     default=("refs/hub",),
+)
+CLAIM_TIMEOUT = Setting(
+    "claimTimeout",
+    NUMBER,
+    "seconds after which an unchanged claim is stale",
+    ("work",),
+    default=("600",),
 )
 EDITOR = Setting("editor", COMMAND, "command that opens the worktree of an agent", ("open",))
 HOOK_SPAWNED = Setting(
@@ -203,6 +212,7 @@ SETTINGS = (
         ARCHIVE_LIMIT,
         REMOTE,
         SHARED_REFS,
+        CLAIM_TIMEOUT,
         EDITOR,
     ),
     *(HOOK_SPAWNED, HOOK_AGENT_DONE, HOOK_EVALUATED, HOOK_MERGED, HOOK_ARCHIVED, HOOK_CLEANED),

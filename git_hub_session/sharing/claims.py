@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Refused
 from git_hub_session.git.ref_names import (
-    ALL_HUB,
     agent_name,
     agent_number,
     claim_prefix,
     delete_command,
     own_claim,
+    shared_name,
     update_command,
 )
 from git_hub_session.sharing.claim import (
@@ -217,7 +217,7 @@ class Claims:
 
     def _name(self, ref: str) -> str:
         """Return the name on the remote of a ref below refs/hub/."""
-        return f"{self._shared}/{ref.removeprefix(ALL_HUB)}"
+        return shared_name(ref, self._shared)
 
     def _write_commit(self, generation: int, parent: str) -> str:
         """Write the commit of a claim and return its object id.

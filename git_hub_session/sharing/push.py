@@ -15,6 +15,7 @@ from git_hub_session.errors import HubError, Refused
 from git_hub_session.git.ref_names import (
     REFS,
     SessionId,
+    parse_agent_branch,
     record_ref,
     rescue_prefix,
     shared_archive_prefix,
@@ -52,6 +53,8 @@ class PushOptions(NamedTuple):
     rescue: bool = False
     """Publish the rescue refs too."""
     dry_run: bool = False
+    agents: Sequence[int] = ()
+    """Publish only the branches of these agents; empty: those of all agents."""
 
 
 class PushedSession(NamedTuple):
@@ -173,7 +176,7 @@ class _Push:
         added = self._numbered_refs(sid, refs, present)
         branches = {
             ref: oid
-            for ref, oid in refs.branches.items()
+            for ref, oid in _branches_of(self._options.agents, refs).items()
             if _is_behind(present.get(ref, ""), ref, oid, project)
         }
         targets = {record: state.commit, **branches, **added}
@@ -223,6 +226,14 @@ class _Push:
         answers = [answer.of(ref) for ref in draft.targets]
         changes = tuple((each.ref, each.flag) for each in answers if each.flag != UNCHANGED)
         self.results[draft.sid] = PushedSession(draft.sid, draft.shared, changes)
+
+
+def _branches_of(agents: Sequence[int], refs: SessionRefs) -> dict[str, str]:
+    """Return the branches of some agents, or all branches for ()."""
+    parsed = ((parse_agent_branch(ref), ref, oid) for ref, oid in refs.branches.items())
+    return {
+        ref: oid for branch, ref, oid in parsed if not agents or (branch and branch.agent in agents)
+    }
 
 
 def _is_behind(theirs: str, ref: str, oid: str, project: Project) -> bool:

@@ -157,6 +157,11 @@ class Remote:
         self._note = note or (lambda _text: None)
 
     @property
+    def binding(self) -> tuple[Git, str]:
+        """The arguments that bind another Remote to the same remote."""
+        return self._git, self.name
+
+    @property
     def label(self) -> str:
         """The name for messages, without a password."""
         return re.sub(_PASSWORD, "", self.name)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import HubError, describe_read_error
 from git_hub_session.git.ref_names import (
-    HUB_BRANCHES,
+    ALL_BRANCHES,
     AgentBranch,
     SessionId,
     branch_prefix,
@@ -148,7 +148,7 @@ class Collector:
 
     def _read_ref_stamps(self) -> dict[str, Stamp]:
         common_dir = self._project.paths.common_dir
-        refs = list_files_below(common_dir, HUB_BRANCHES.rstrip("/"))
+        refs = list_files_below(common_dir, ALL_BRANCHES.rstrip("/"))
         return {ref: read_stamp(f"{common_dir}/{ref}") for ref in (*refs, "packed-refs")}
 
     def _read_parts(self, session: Session, moment: _Moment) -> _SessionParts:

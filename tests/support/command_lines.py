@@ -91,6 +91,7 @@ _CHANGING = (
     "delete s4",
     "push",
     "fetch",
+    "work s1 -- true",
     "restore s3",
     "board post results -m text",
     "board reply results/001 -m text",

@@ -1,0 +1,224 @@
+"""git hub-session work: work on the agents of a shared session until nothing is left."""
+
+from __future__ import annotations
+
+from git_hub_session._typing import TYPE_CHECKING, Any
+from git_hub_session.agents.exec import ExecOptions
+from git_hub_session.agents.run_monitor import COMMIT_SUCCESS
+from git_hub_session.cli.agent_options import (
+    AGENT_CMD,
+    AGENTS,
+    ONLY,
+    parse_agent_commands,
+    parse_selected_agents,
+    with_agent_command,
+)
+from git_hub_session.cli.options import FORMAT, QUIET, TIMEOUT, Option, Usage, parse_timeout
+from git_hub_session.cli.retry_options import (
+    RETRIES,
+    RETRY_DELAY,
+    parse_retries,
+    parse_retry_delay,
+)
+from git_hub_session.cli.view import (
+    Record,
+    TerminalStyle,
+    TextOutput,
+    View,
+    error_lines,
+    make_record,
+    warning_lines,
+)
+from git_hub_session.commands._exec.display import LiveDisplay
+from git_hub_session.commands._exec.table import run_fields
+from git_hub_session.commands._share.arguments import read_shared_refs
+from git_hub_session.errors import HubError, UsageError
+from git_hub_session.git.ref_names import agent_name, parse_session_id, short_name
+from git_hub_session.session.model import MAX_AGENTS
+from git_hub_session.settings.table import CLAIM_TIMEOUT
+from git_hub_session.sharing.choose_remote import choose_remote
+from git_hub_session.sharing.remote import Remote
+from git_hub_session.util.numbers import MAX_COUNT, parse_int
+from git_hub_session.util.shell import quote_word
+from git_hub_session.worker.work import Worker, WorkObserver, WorkOptions
+from git_hub_session.worktree.paths import worktree_template
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from git_hub_session.cli.context import Context
+    from git_hub_session.cli.options import Arguments
+    from git_hub_session.git.ref_names import SessionId
+    from git_hub_session.worker.work import WorkedAgent
+
+USAGE = Usage(
+    (
+        "work [<options>] <id> -- <command> [<argument>...]",
+        "work [<options>] --agent-cmd <command> <id>",
+    ),
+    (
+        AGENT_CMD,
+        ONLY,
+        AGENTS,
+        Option("--remote", "remote to work through (default: hubsession.remote)", "<remote>"),
+        Option("--max", "largest number of agents to work on (default: all)", "<number>"),
+        TIMEOUT,
+        RETRIES,
+        RETRY_DELAY,
+        Option(
+            "--commit",
+            "commit the agents' changes: on success (default), or always",
+            "<when>",
+            choices=("success", "always"),
+            value_optional=True,
+        ),
+        QUIET,
+        *FORMAT,
+    ),
+    max_arguments=1,
+    takes_command=True,
+)
+
+
+def run(context: Context, args: Arguments) -> WorkView:
+    """Work on one agent after the other, and print the output of their commands."""
+    args = with_agent_command(context, args)
+    if args.argument is None:
+        raise UsageError("no session given", hint="git hub-session work <id> -- <command>")
+    sid = parse_session_id(args.argument)
+    project = context.project
+    remote = Remote(
+        project.git, choose_remote(project, args.value("remote") or ""), note=context.reporter.note
+    )
+    display = _Display(context, sid)
+    worker = Worker(sid, project, remote, _parse_options(context, args), display)
+    error: HubError | None = None
+    try:
+        worker.run()
+    except HubError as failure:
+        if not worker.worked:
+            raise
+        error = failure
+    finally:
+        display.elapsed.clear()
+        context.finish_events()
+    return WorkView(sid, remote.label, worker.worked, error)
+
+
+def _parse_options(context: Context, args: Arguments) -> WorkOptions:
+    project = context.project
+    commit = args.value("commit")
+    exec_options = ExecOptions(
+        args.command,
+        parse_agent_commands(args, MAX_AGENTS),
+        timeout=parse_timeout(args),
+        commit="" if commit is None else commit or COMMIT_SUCCESS,
+        retries=parse_retries(args),
+        retry_delay=parse_retry_delay(args),
+    )
+    values = context.settings.checked_values(CLAIM_TIMEOUT) or CLAIM_TIMEOUT.default
+    return WorkOptions(
+        exec_options,
+        read_shared_refs(context),
+        float(parse_int(values[-1], MAX_COUNT) or 0),
+        parse_selected_agents(args, MAX_AGENTS, context.reporter),
+        _parse_maximum(args),
+        worktree_template(project.settings, project.paths),
+    )
+
+
+def _parse_maximum(args: Arguments) -> int:
+    text = args.value("max")
+    number = MAX_COUNT if text is None else parse_int(text, MAX_COUNT)
+    if not number:
+        raise UsageError(f"not a number of agents: '{text}'")
+    return number
+
+
+class _Display(LiveDisplay, WorkObserver):
+    """Prints the output of the commands, and notes about the progress."""
+
+    def note(self, text: str) -> None:
+        self.elapsed.clear()
+        self.reporter.note(text)
+
+
+class WorkView(View):
+    """The agents on which the worker has worked."""
+
+    def __init__(
+        self, sid: SessionId, remote: str, worked: Sequence[WorkedAgent], error: HubError | None
+    ) -> None:
+        self.sid = sid
+        self.remote = remote
+        self.worked = worked
+        self.error = error
+
+    @property
+    def exit_code(self) -> int:
+        if self.error is not None:
+            return self.error.exit_code
+        return 1 if any(each.is_lost or _has_failed(each) for each in self.worked) else 0
+
+    @property
+    def diagnostics(self) -> list[str]:
+        lines = []
+        for each in self.worked:
+            if each.is_lost:
+                name = short_name(each.branch.ref)
+                agent = agent_name(each.branch.agent)
+                lines += warning_lines([f"{agent} was taken over; its work stays on '{name}'"])
+            if each.is_lost and each.tip:
+                lines.append(f"hint: {_adopt_command(each)}")
+        if self.error is not None:
+            lines += error_lines(self.error)
+        if any(not each.is_published and not each.is_lost for each in self.worked):
+            lines.append(f"hint: git hub-session push {quote_word(self.remote)} {self.sid}")
+        return lines
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "session_id": self.sid,
+            "remote": self.remote,
+            "agents": [_worked_fields(each) for each in self.worked],
+        }
+
+    def records(self) -> list[Record]:
+        head = ("session", self.sid)
+        return [[head, *make_record(fields)] for fields in self.document()["agents"]]
+
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
+        if quiet:
+            return TextOutput([])
+        if not self.worked:
+            return TextOutput([], [f"nothing left to work on in session {self.sid}"])
+        return TextOutput([f"{agent_name(w.branch.agent)}: {_outcome(w)}" for w in self.worked])
+
+
+def _has_failed(worked: WorkedAgent) -> bool:
+    run = worked.agent_run
+    return run is not None and (bool(run.reason) or not run.has_not_failed)
+
+
+def _outcome(worked: WorkedAgent) -> str:
+    if worked.is_lost:
+        return "taken over"
+    if not worked.is_published:
+        return "not published"
+    return "failed" if _has_failed(worked) else "done"
+
+
+def _adopt_command(worked: WorkedAgent) -> str:
+    branch = worked.branch
+    return f"git hub-session adopt {branch.session} {agent_name(branch.agent)} {worked.tip}"
+
+
+def _worked_fields(worked: WorkedAgent) -> dict[str, Any]:
+    run = worked.agent_run
+    return {
+        "agent": worked.branch.agent,
+        "attempt": worked.branch.attempt or None,
+        "outcome": _outcome(worked),
+        "commit": worked.tip or None,
+        "run": run_fields(run) if run else None,
+    }

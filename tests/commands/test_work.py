@@ -1,0 +1,277 @@
+"""git hub-session work: clones of one machine work on the agents of a shared session."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.support.clones import add_clone, connect
+from tests.support.hints import find_hint, follow_hint, type_hint, types
+from tests.support.hub import Hub, Result, wait_for
+from tests.support.remotes import ServedRepository, serve
+
+COMMIT = 'echo "${HUB_AGENT#agent-} $HUB_ATTEMPT" >work && git add work && git commit -qm work'
+SHORT = ("-c", "hubsession.claimTimeout=3")
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[ServedRepository]:
+    """Return the remote of the clones."""
+    with serve("file", tmp_path / "server") as served:
+        yield served
+
+
+@pytest.fixture
+def first(hub: Hub, served: ServedRepository) -> Hub:
+    """Return a clone that has published the session s1 with two agents."""
+    connect(hub, served.url)
+    created = hub.run("init", "-q", "--id", "s1", "--task", "Make it fast", "--agents", "2")
+    assert created == Result(0, "s1\n")
+    assert hub.run("push", "-q", "s1").code == 0
+    return hub
+
+
+@pytest.fixture
+def second(first: Hub, served: ServedRepository) -> Hub:
+    """Return another clone."""
+    return add_clone(first, "second", served.url)
+
+
+def start(hub: Hub, *words: str, settings: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    """Start `git hub-session work` in a process group of its own."""
+    return subprocess.Popen(
+        ["git", *settings, "hub-session", "work", *words],
+        cwd=hub.top,
+        env=dict(hub.environ),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> Result:
+    """Wait for the end of a process."""
+    out, err = process.communicate(timeout=240)
+    return Result(process.returncode, out, err)
+
+
+def work(hub: Hub, *words: str, settings: tuple[str, ...] = ()) -> Result:
+    """Run `git hub-session work` to its end."""
+    return finish(start(hub, *words, settings=settings))
+
+
+def worker_of(process: subprocess.Popen[str]) -> int:
+    """Return the id of the process that git has started."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    wait_for(lambda: children.read_text().split(), process)
+    return int(children.read_text().split()[0])
+
+
+def branches(served: ServedRepository) -> Mapping[str, str]:
+    """Return the published attempts and their commits."""
+    refs = served.refs("refs/heads/hub/s1/")
+    return {ref.removeprefix("refs/heads/hub/s1/"): oid for ref, oid in refs.items()}
+
+
+def content(served: ServedRepository, attempt: str) -> str:
+    """Return the file that COMMIT has committed."""
+    return served.git("show", f"refs/heads/hub/s1/{attempt}:work")
+
+
+def claims(served: ServedRepository) -> list[str]:
+    """Return the claims on the remote."""
+    return [*served.refs("refs/hub/claims/")]
+
+
+def test_one_worker_works_on_all_agents(first: Hub, served: ServedRepository) -> None:
+    result = work(first, "s1", "--", "sh", "-c", COMMIT)
+    assert (result.code, sorted(result.out.splitlines())) == (0, ["agent-1: done", "agent-2: done"])
+    assert sorted(branches(served)) == ["agent-1/attempt-1", "agent-2/attempt-1"]
+    assert content(served, "agent-2/attempt-1") == "2 1"
+    assert claims(served) == []
+    assert first.refs("refs/hub/own-claims") == {}
+    again = work(first, "s1", "--", "false")
+    assert again == Result(0, "", "nothing left to work on in session s1\n")
+
+
+def test_two_clones_share_the_agents(first: Hub, second: Hub, served: ServedRepository) -> None:
+    command = f"{COMMIT}; sleep 1"
+    workers = [start(each, "s1", "--", "sh", "-c", command) for each in (first, second)]
+    results = [finish(worker) for worker in workers]
+    assert [result.code for result in results] == [0, 0], results
+    done = sorted(line for result in results for line in result.out.splitlines())
+    assert done == ["agent-1: done", "agent-2: done"]
+    assert sorted(branches(served)) == ["agent-1/attempt-1", "agent-2/attempt-1"]
+    assert claims(served) == []
+    for each in (first, second):
+        assert each.run("fetch", "-q").code == 0
+        agents = each.state()["agents"]
+        assert [agents[name]["status"] for name in ("agent-1", "agent-2")] == ["done", "done"]
+        assert {ref: oid for ref, oid in each.refs("refs/heads/hub/s1").items()} == {
+            f"refs/heads/hub/s1/{name}": oid for name, oid in branches(served).items()
+        }
+
+
+def test_the_selected_agents_and_the_largest_number(first: Hub, served: ServedRepository) -> None:
+    one = work(first, "--only", "agent-2", "s1", "--", "sh", "-c", COMMIT)
+    assert (one.code, one.out) == (0, "agent-2: done\n")
+    assert [*branches(served)] == ["agent-2/attempt-1"]
+    none = work(first, "--only", "2", "--max", "1", "s1", "--", "true")
+    assert none.err == "nothing left to work on in session s1\n"
+    other = work(first, "--max=1", "--remote", served.url, "s1", "--", "sh", "-c", COMMIT)
+    assert (other.code, other.out) == (0, "agent-1: done\n")
+    assert work(first, "--max", "0", "s1", "--", "true").code == 129
+
+
+def test_a_failed_command_is_a_published_result(first: Hub, served: ServedRepository) -> None:
+    result = work(first, "--max", "1", "--only", "1", "s1", "--", "sh", "-c", f"{COMMIT}; exit 7")
+    assert (result.code, result.out) == (1, "agent-1: failed\n")
+    assert content(served, "agent-1/attempt-1") == "1 1"
+    assert claims(served) == []
+    assert work(first, "--only", "1", "s1", "--", "true").out == "", "the agent has ended"
+
+
+def test_a_session_that_is_not_shared(first: Hub, served: ServedRepository) -> None:
+    result = work(first, "s2", "--", "true")
+    assert result == Result(1, "", "error: 'origin' has no session 's2'\n")
+    assert claims(served) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_publishes_what_is_committed(
+    first: Hub, second: Hub, served: ServedRepository, number: signal.Signals
+) -> None:
+    worker = start(first, "--only", "1", "s1", "--", "sh", "-c", f"{COMMIT}; exec sleep 600")
+    work_file = first.top.parent / "project.hub" / "s1" / "agent-1" / "work"
+    branch = "refs/heads/hub/s1/agent-1/attempt-1"
+    start_commit = first.git("rev-parse", "main")
+    wait_for(lambda: first.refs(branch).get(branch, start_commit) != start_commit, worker)
+    os.kill(worker_of(worker), number)
+    assert finish(worker).code == 128 + number
+    assert work_file.exists()
+    assert content(served, "agent-1/attempt-1") == "1 1"
+    assert claims(served) == []
+    assert first.refs("refs/hub/own-claims") == {}
+    result = work(second, "--only", "1", "s1", "--", "sh", "-c", COMMIT)
+    assert (result.code, result.out) == (0, "agent-1: done\n")
+    assert content(served, "agent-1/attempt-2") == "1 2"
+    parent = served.git("rev-parse", f"{branch.replace('attempt-1', 'attempt-2')}~1")
+    assert parent == branches(served)["agent-1/attempt-1"], "it starts from the published commit"
+
+
+def test_a_killed_worker_is_replaced_from_its_last_commit(
+    first: Hub, second: Hub, served: ServedRepository
+) -> None:
+    """The commit was published with a renewal of the claim."""
+    worker = start(
+        first,
+        *("--only", "1", "s1", "--", "sh", "-c", f"{COMMIT}; exec sleep 600"),
+        settings=SHORT,
+    )
+    main = first.git("rev-parse", "main")
+    wait_for(lambda: branches(served).get("agent-1/attempt-1", main) != main, worker)
+    os.killpg(worker.pid, signal.SIGKILL)
+    worker.communicate()
+    assert claims(served) == ["refs/hub/claims/s1/agent-1"]
+    result = work(second, "--only", "1", "s1", "--", "sh", "-c", COMMIT, settings=SHORT)
+    assert (result.code, result.out) == (0, "agent-1: done\n")
+    assert content(served, "agent-1/attempt-1") == "1 1"
+    assert content(served, "agent-1/attempt-2") == "1 2"
+    assert claims(served) == []
+    end_processes(first)
+
+
+def end_processes(hub: Hub) -> None:
+    """End the command that a killed worker has left."""
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if f"HUB_RUN={hub.top}/".encode() in environ.read_bytes():
+                os.kill(int(environ.parent.name), signal.SIGKILL)
+        except OSError:
+            pass
+
+
+def test_the_next_worker_of_a_clone_continues_at_once(first: Hub, served: ServedRepository) -> None:
+    """The claim is not stale yet, but its worker has ended."""
+    worker = start(first, "--only", "1", "s1", "--", "sh", "-c", f"{COMMIT}; exec sleep 600")
+    branch = "refs/heads/hub/s1/agent-1/attempt-1"
+    main = first.git("rev-parse", "main")
+    wait_for(lambda: first.refs(branch).get(branch, main) != main, worker)
+    os.killpg(worker.pid, signal.SIGKILL)
+    worker.communicate()
+    end_processes(first)
+    result = work(first, "--only", "1", "s1", "--", "sh", "-c", "git log -1 --format=%s")
+    assert (result.code, result.out) == (0, "agent-1 | work\nagent-1: done\n")
+    assert [*branches(served)] == ["agent-1/attempt-1"]
+    assert content(served, "agent-1/attempt-1") == "1 1"
+    assert claims(served) == []
+
+
+@types("git hub-session adopt {} {} {}")
+def test_a_worker_that_comes_back_late_is_refused(
+    first: Hub, second: Hub, served: ServedRepository
+) -> None:
+    """Its worker is stopped, not its command. Its commits stay in its clone, and can be adopted."""
+    go = first.top.parent / "go"
+    late_command = f"{COMMIT}; until test -e {go}; do sleep 0.05; done"
+    late = start(first, "--only", "1", "s1", "--", "sh", "-c", late_command, settings=SHORT)
+    wait_for(lambda: "agent-1/attempt-1" in branches(served), late)
+    stopped = worker_of(late)
+    os.kill(stopped, signal.SIGSTOP)
+    other = work(second, "--only", "1", "s1", "--", "sh", "-c", COMMIT, settings=SHORT)
+    assert (other.code, other.out) == (0, "agent-1: done\n")
+    before = served.refs()
+    go.touch()
+    os.kill(stopped, signal.SIGCONT)
+    result = finish(late)
+    assert (result.code, result.out) == (1, "agent-1: taken over\n")
+    assert "agent-1 was taken over; its work stays on 'hub/s1/agent-1/attempt-1'" in result.err
+    assert served.refs() == before
+    hint = find_hint(result, "git hub-session adopt {} {} {}")
+    first.run("fetch", "-q")
+    type_hint(first, hint)
+    assert first.refs("refs/heads/hub/s1/agent-1")["refs/heads/hub/s1/agent-1/attempt-3"]
+
+
+@types("git hub-session push {} {}")
+def test_a_hook_of_the_server_that_refuses_results(first: Hub, served: ServedRepository) -> None:
+    served.install_hook(
+        "update",
+        'case $1 in refs/heads/hub/*) git show "$3:work" >/dev/null 2>&1 && exit 1;; esac; exit 0',
+    )
+    result = work(first, "--only", "1", "s1", "--", "sh", "-c", COMMIT)
+    assert (result.code, result.out) == (1, "agent-1: not published\n")
+    assert "refuses session 's1': hook declined ('hub/s1/agent-1/attempt-1')" in result.err
+    assert claims(served) == []
+    assert branches(served)["agent-1/attempt-1"] == first.git("rev-parse", "main")
+    assert first.git("show", "hub/s1/agent-1/attempt-1:work") == "1 1"
+    (served.path / "hooks" / "update").unlink()
+    type_hint(first, find_hint(result, "git hub-session push {} {}"))
+    assert content(served, "agent-1/attempt-1") == "1 1"
+
+
+@types("git hub-session work <id> -- <command>")
+def test_a_session_has_to_be_named(first: Hub, served: ServedRepository) -> None:
+    result = work(first, "--only", "2", "--", "true")
+    assert result.code == 129
+    follow_hint(find_hint(result, "git hub-session work <id> -- <command>"))
+    assert work(first, "--only", "2", "s1", "--", "true").out == "agent-2: done\n"
+
+
+def test_the_json_names_each_agent(first: Hub, served: ServedRepository) -> None:
+    result = work(first, "--format=json", "--only", "2", "s1", "--", "echo", "x")
+    answer = json.loads(result.out)
+    assert answer["session_id"] == "s1"
+    assert answer["remote"] == "origin"
+    [agent] = answer["agents"]
+    assert (agent["agent"], agent["attempt"], agent["outcome"]) == (2, 1, "done")
+    assert agent["commit"] == branches(served)["agent-2/attempt-1"]
+    assert agent["run"]["exit_code"] == 0
