@@ -40,6 +40,17 @@ def test_daemon_of_a_parallel_command_goes_on(running_session: Hub) -> None:
     assert [is_alive(int(file.read_text())) for file in (first, second)] == [False, False]
 
 
+def test_command_that_kills_its_supervisor_at_once(running_session: Hub) -> None:
+    """The command is known before it starts, so it is ended too."""
+    hub = running_session
+    script = f"kill -KILL $PPID; echo $$ >{hub.top.parent}/$HUB_AGENT; sleep 100"
+    result = hub.run("exec", "-q", "s1", "--", "sh", "-c", script)
+    assert (result.code, exit_codes(hub)) == (1, [143, 143]), result
+    for name in ("agent-1", "agent-2"):
+        file = hub.top.parent / name
+        assert not file.exists() or not is_alive(int(file.read_text() or 0))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "limit", "code"), [("TERM", "100s", 0), ("KILL", "100s", 1), ("STOP", "2s", 1)]

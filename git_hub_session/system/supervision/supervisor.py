@@ -4,9 +4,9 @@ If a process ends, its children become children of the nearest ancestor that is 
 (prctl(2)). A supervisor is a forked process that is one, and the parent of a single command. All
 its descendants belong to the command, also those with another session, environment and directory.
 
-A supervisor sends the id of the command through a pipe, or the error of its start. It closes the
-pipe when the command has ended, and then waits until this process kills it. If a command kills its
-supervisor, this process adopts the descendants.
+The command sends its id through a pipe before it starts. Its supervisor sends the error of the start,
+or only the end of the line. The supervisor closes the pipe when the command has ended, and then waits
+until this process kills it. If a command kills its supervisor, this process adopts the descendants.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NoReturn
 from git_hub_session.system.signals import TERMINATION_SIGNALS
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _SET_DEATH_SIGNAL, _SET_CHILD_SUBREAPER = 1, 36  # of prctl(2)
 _MAX_MESSAGE = 100  # bytes
 _STARTED, _NO_DIRECTORY, _NO_PROGRAM = "started", "no-directory", "no-program"
-"""The first words of a supervisor's message. The id of the command or the errno follows."""
+"""The first words of the messages. The id of the command or the errno follows."""
 
 
 class Command:
@@ -82,7 +82,7 @@ class SupervisedCommand(Command):
         finally:
             os.close(writer)
         self._supervision.supervisors.add(self._supervisor)
-        word, _, number = os.fsdecode(os.read(self.end_pipe, _MAX_MESSAGE)).partition(" ")
+        word, number = (_read_line(self.end_pipe).split() or ["", ""])[-2:]
         value = parse_int(number, MAX_COUNT)
         if word != _STARTED or value is None:
             self._end_supervisor()
@@ -206,7 +206,9 @@ def _close_all(descriptors: Iterable[int]) -> None:
         os.close(descriptor)
 
 
-def _start_process(task: Task, stdout: int, stderr: int) -> subprocess.Popen[bytes]:
+def _start_process(
+    task: Task, stdout: int, stderr: int, before_exec: Callable[[], None] | None = None
+) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         task.command,
         cwd=task.directory,
@@ -215,7 +217,12 @@ def _start_process(task: Task, stdout: int, stderr: int) -> subprocess.Popen[byt
         stdout=stdout,
         stderr=stderr,
         start_new_session=True,
+        preexec_fn=before_exec,  # noqa: PLW1509  # this process has one thread
     )
+
+
+def _send_id(pipe: int) -> None:
+    os.write(pipe, f"{_STARTED} {os.getpid()} ".encode())
 
 
 def _fork_supervisor(task: Task, stdout: int, stderr: int, pipe: int) -> int:
@@ -238,11 +245,12 @@ def _supervise(task: Task, stdout: int, stderr: int, pipe: int) -> NoReturn:
     signal.set_wakeup_fd(-1)  # the pipe of the parent
     os.setsid()  # The terminal sends no signal to this process.
     try:
-        process = _start_process(task, stdout, stderr)  # Popen reaps a process without a reference.
-        pid, message = process.pid, f"{_STARTED} {process.pid}"
+        # Popen reaps a process without a reference. The command can kill this process at once.
+        process = _start_process(task, stdout, stderr, lambda: _send_id(pipe))
+        pid, error_message = process.pid, ""
     except OSError as error:
         word = _NO_DIRECTORY if error.filename == task.directory else _NO_PROGRAM
-        pid, message = 0, f"{word} {error.errno}"
+        pid, error_message = 0, f"{word} {error.errno}"
     # The command has got the old handlers and the old signal mask.
     for number in TERMINATION_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
@@ -250,7 +258,7 @@ def _supervise(task: Task, stdout: int, stderr: int, pipe: int) -> NoReturn:
     os.chdir("/")
     # The parent has locks that end with the last descriptor, and pipes of other commands.
     _close_descriptors(pipe)
-    os.write(pipe, message.encode())
+    os.write(pipe, f"{error_message}\n".encode())
     has_reported = False
     while True:
         for child in child_processes(os.getpid()):
@@ -260,6 +268,14 @@ def _supervise(task: Task, stdout: int, stderr: int, pipe: int) -> NoReturn:
             os.close(pipe)
             has_reported = True
         signal.sigwait([signal.SIGCHLD])
+
+
+def _read_line(pipe: int) -> str:
+    """Read a line, without its end if the supervisor was killed."""
+    data = b""
+    while not data.endswith(b"\n") and (part := os.read(pipe, _MAX_MESSAGE)):
+        data += part
+    return os.fsdecode(data).rstrip("\n")
 
 
 def _close_descriptors(kept: int) -> None:
