@@ -30,6 +30,7 @@ from tests.support.interrupt import LONG
 
 _NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 _IS_ROOT = os.geteuid() == 0
+_NEED_NO_SPACE = ("delete", "prune")  # the scenarios that only delete
 
 
 def _try_command(*command: str | Path) -> bool:
@@ -69,7 +70,7 @@ def test_full_disk(disk: Hub, name: str) -> None:
         filler = _fill_disk(disk.top.parent, free_pages * 4096)
         result = runner.call(*SCENARIOS[name].arguments)
         check_result(result, "ENOSPC", f"{free_pages} pages")
-        assert free_pages or result.code, result
+        assert free_pages or result.code or name in _NEED_NO_SPACE, result
         runner.check()
         filler.unlink()
         runner.finish()
@@ -128,7 +129,7 @@ def test_file_size_limit(hub: Hub, name: str) -> None:
         command = ("sh", "-c", script, "sh", PYTHON, "-B", "-I", "-c", COMMAND)
         result = hub.call(*command, *SCENARIOS[name].arguments)
         check_result(result, "EFBIG", f"{blocks} blocks")
-        assert result.code or blocks, result
+        assert result.code or blocks or name in _NEED_NO_SPACE, result
         runner.check()
         runner.finish()
 
