@@ -57,7 +57,7 @@ ALL_RECORDS = f"{REFS}hub/sessions/"
 ALL_TRACKED = f"{REFS}hub/remotes/"
 """The prefix of the last known records of remotes: <prefix><remote>/<id>."""
 ALL_INCOMING = f"{REFS}hub/incoming/"
-"""The prefix of the refs that a fetch has received and not yet checked: <prefix><pid>/<ref>."""
+"""The prefix of the refs that a running fetch has received: <prefix><host>-<pid>/<ref>."""
 ALL_CLAIMS = f"{REFS}hub/claims/"
 """The prefix of the last known claims on a remote: <prefix><id>/agent-<N>."""
 

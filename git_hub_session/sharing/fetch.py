@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from zlib import crc32
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import HubError, Refused
 from git_hub_session.git.ref_names import (
+    ALL_ARCHIVES,
+    ALL_BRANCHES,
     ALL_INCOMING,
     ALL_RECORDS,
-    HEADS,
     REFS,
     SessionId,
     branch_of_rescue,
@@ -31,6 +33,7 @@ from git_hub_session.git.ref_names import (
     tracked_record,
     update_command,
 )
+from git_hub_session.git.refs import refs_below
 from git_hub_session.session.agents import group_by_agent
 from git_hub_session.session.record import with_rescues
 from git_hub_session.sharing.choose_remote import remote_names
@@ -43,7 +46,9 @@ from git_hub_session.sharing.session_refs import (
     sort_refs,
     with_free_numbers,
 )
+from git_hub_session.system.procfs import is_alive
 from git_hub_session.util.clock import format_iso
+from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.worktree.branches_in_use import branches_in_use
 
 if TYPE_CHECKING:
@@ -99,7 +104,9 @@ def fetch_sessions(
     wanted = list(sids) or changed_sessions(project, remote, shared)
     if not wanted:
         return []
-    incoming = f"{ALL_INCOMING}{os.getpid()}/"
+    host = crc32(os.uname().nodename.encode())
+    incoming = f"{ALL_INCOMING}{host:08x}-{os.getpid()}/"
+    _delete_leftovers(f"{ALL_INCOMING}{host:08x}-", project)
     try:
         _fetch_refs(wanted, incoming, shared, remote)
         received = {
@@ -115,6 +122,20 @@ def fetch_sessions(
         leftovers = list_refs(project.git, incoming)
         if leftovers:
             project.git.update_refs(_REASON, [delete_command(*item) for item in leftovers.items()])
+
+
+def _delete_leftovers(start: str, project: Project) -> None:
+    """Delete the refs that killed calls on this host have received."""
+    refs = refs_below(project.paths.common_dir, ALL_INCOMING)
+    leftovers = []
+    for ref in refs:
+        pid = parse_int(ref.removeprefix(start).partition("/")[0], MAX_COUNT)
+        if ref.startswith(start) and not (pid and is_alive(pid)):
+            leftovers.append(ref)
+    targets = {ref: project.repo.find_ref_target(ref) for ref in sorted(leftovers)}
+    commands = [delete_command(ref, oid) for ref, oid in targets.items() if oid]
+    if commands:
+        project.git.update_refs(_REASON, commands)
 
 
 def _fetch_refs(sids: Sequence[SessionId], incoming: str, shared: str, remote: Remote) -> None:
@@ -144,19 +165,20 @@ def _refspecs(sids: Iterable[SessionId], incoming: str, shared: str) -> list[str
 
 def changed_sessions(project: Project, remote: Remote, shared: str) -> list[SessionId]:
     """Return the sessions with a record or a branch on the remote that this clone does not know."""
-    names = {shared_name(ALL_RECORDS, shared): ALL_RECORDS, HEADS: HEADS}
+    names = {shared_name(ALL_RECORDS, shared): ALL_RECORDS, ALL_BRANCHES: ALL_BRANCHES}
     theirs = {
         own + ref.removeprefix(prefix): oid
         for ref, oid in remote.list_refs(REFS).items()
         for prefix, own in names.items()
         if ref.startswith(prefix)
     }
-    ours = list_refs(project.git, ALL_RECORDS, HEADS)
+    ours = list_refs(project.git, ALL_RECORDS, ALL_BRANCHES, ALL_ARCHIVES)
+    known = {*ours.values()}  # a branch that was archived here is missing
     sids = [ref.removeprefix(ALL_RECORDS) for ref in theirs if ref.startswith(ALL_RECORDS)]
     changed = {
         _session_of(ref)
         for ref, oid in theirs.items()
-        if oid != ours.get(ref) and not _is_contained(oid, ours.get(ref, ""), project)
+        if oid not in known and not _is_contained(oid, ours.get(ref, ""), project)
     }
     return [SessionId(sid) for sid in sids if is_session_id(sid) and sid in changed]
 
@@ -203,27 +225,37 @@ def _plan_refs(
     sid: SessionId, theirs: SessionRefs, project: Project, in_use: set[str]
 ) -> Iterator[FetchedRef]:
     ours = read_session_refs(sid, project.git)
+    archives = {**theirs.archives, **ours.archives}
     for ref, oid in theirs.branches.items():
         if project.repo.has_commit(oid) and oid != ours.branches.get(ref):
-            planned = _plan_branch(ref, oid, ours, project, is_in_use=ref in in_use)
-            if planned is not None:
+            old = ours.branches.get(ref, "")
+            is_archived = not old and _is_archived(ref, oid, archives, project)
+            planned = _plan_branch(ref, oid, old, project, is_in_use=ref in in_use)
+            if planned is not None and not is_archived:
                 yield planned
     for new, present in ((theirs.archives, ours.archives), (theirs.rescues, ours.rescues)):
         for ref, oid in with_free_numbers(new, present).items():
             yield FetchedRef(ref, CREATED, oid)
 
 
+def _is_archived(ref: str, oid: str, archives: Mapping[str, str], project: Project) -> bool:
+    """Return True if an archive of the attempt has all commits of a branch on the remote."""
+    branch = parse_agent_branch(ref)
+    tips = [
+        tip for name, tip in archives.items() if branch and name.startswith(branch.archive_prefix)
+    ]
+    return any(project.repo.is_ancestor(tip, oid) for tip in tips)
+
+
 def _plan_branch(
-    ref: str, oid: str, ours: SessionRefs, project: Project, *, is_in_use: bool
+    ref: str, oid: str, old: str, project: Project, *, is_in_use: bool
 ) -> FetchedRef | None:
-    """Return the change of a branch, or None if this clone has its commits already."""
-    old = ours.branches.get(ref, "")
+    """Return the change of a branch, or None if this clone has its commits already.
+
+    Args:
+        old: the tip of the branch here, or ''.
+    """
     if not old:
-        branch = parse_agent_branch(ref)
-        prefix = branch.archive_prefix if branch else ref
-        archives = [tip for name, tip in ours.archives.items() if name.startswith(prefix)]
-        if any(project.repo.is_ancestor(tip, oid) for tip in archives):
-            return None
         if is_in_use:  # the HEAD of a worktree names the branch, which has no commit
             return FetchedRef(ref, KEPT, oid, reason=IN_USE)
         return FetchedRef(ref, CREATED, oid)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import zlib
 from pathlib import Path
 
 import pytest
@@ -217,6 +220,35 @@ def test_archives_with_one_name_are_both_kept(first: Hub, second: Hub) -> None:
     archives = [set(clone.refs("refs/hub/archive").values()) for clone in (first, second)]
     assert archives[0] == archives[1]
     assert len(archives[0]) == 2
+
+
+def test_archived_branches_are_not_created_again(first: Hub, second: Hub) -> None:
+    first.run("push")
+    tips = set(first.refs("refs/heads/hub").values())
+    for step in ("archive", "push"):
+        assert first.run(step, "s1").code == 0
+    assert first.run("fetch").out == "origin: no changes\n"
+    assert second.run("fetch").out.startswith("Fetched new session s1 from origin (archived)\n")
+    assert second.refs("refs/heads/hub") == first.refs("refs/heads/hub") == {}
+    assert set(second.refs("refs/hub/archive").values()) == tips
+    assert second.run("fetch").out == "origin: no changes\n"
+    # The agents have no commits of their own, so their archives have no tags.
+    assert second.run("doctor").code == 0
+
+
+def test_refs_of_a_killed_fetch_are_deleted(first: Hub, second: Hub) -> None:
+    first.run("push")
+    host = zlib.crc32(os.uname().nodename.encode())
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    for pid in (ended.pid, os.getpid()):
+        second.git("update-ref", f"refs/hub/incoming/{host:08x}-{pid}/hub/sessions/s1", "HEAD")
+    second.git("update-ref", "refs/hub/incoming/0-1/hub/sessions/s1", "HEAD")
+    assert second.run("fetch").code == 0
+    assert [ref.split("/")[3] for ref in second.refs("refs/hub/incoming")] == [
+        "0-1",
+        f"{host:08x}-{os.getpid()}",
+    ]
 
 
 def test_rescue_refs_are_published_only_on_request(first: Hub, second: Hub) -> None:
