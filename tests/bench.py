@@ -28,6 +28,8 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import NamedTuple
 
+import pexpect
+
 from git_hub_session.ranking.ranking import Score, rank_scores
 
 PYTHON = sys.executable
@@ -238,6 +240,8 @@ class Bench:
             self.status_of_branches,
             self.completion,
             self.status_short,
+            self.hook,
+            self.watch,
             self.cleanup,
             self.spawn,
             self.archive,
@@ -332,6 +336,60 @@ class Bench:
         command = [OURS, "status", "--short", SID]
         ours, theirs = self.pairs(command, [OURS, "list"], repository, self.sizes.runs, is_new=True)
         return _timed(f"`status --short`, {count} sessions", "`list`", 1.3, ours, theirs)
+
+    def hook(self) -> Row:
+        """Measure the time that the guard takes to see that a transaction does not concern it."""
+        count = 20
+        repository = self.repository("hook", 10)
+        self.run([OURS, "hooks", "install", "-q"], repository)
+        places = [repository / ".git" / name for name in ("hooks", "hub-session-hooks")]
+        [script] = [
+            path for path in (each / "reference-transaction" for each in places) if path.exists()
+        ]
+        (self.top / "updates").write_text(f"{'0' * 40} {'1' * 40} refs/heads/main\n")
+        loop = f"for n in $(seq {count}); do %s <{self.top}/updates || exit; done"
+        commands = [["sh", "-c", loop % command] for command in (f"{script} prepared", ":")]
+        ours, theirs = self.pairs(commands[0], commands[1], repository, self.sizes.runs)
+        added = _timed("", "", 0, ours, theirs)
+        assert added.ours is not None and added.theirs is not None
+        milliseconds = (added.ours - added.theirs) / count
+        work = "the hook `reference-transaction`, another branch"
+        return Row(work, "3 ms", 1.0, added.runs, milliseconds, 3.0)
+
+    def watch(self) -> Row:
+        """Measure the processor time of ten refreshes, of which each finds one changed worktree."""
+        self.before_costs = []
+        count, refreshes = self.sizes.dirty, 10
+        repository = self.repository("watch", 100)
+        self.sessions(repository, 1)
+        self.worktrees(repository, count)
+        state = repository / ".agenthub" / "sessions" / SID / "state.json"
+        state.write_text(_state(SID, "running"))
+        times = [self._watch(repository, count, seconds) for seconds in (4, 4 + 2 * refreshes)]
+        milliseconds = (times[1] - times[0]) * 1000 / refreshes
+        work = f"`watch`, {count} worktrees, processor time of a refresh"
+        return Row(work, "15 % of 2 seconds", 1.0, refreshes, milliseconds, 300.0)
+
+    def _watch(self, repository: Path, count: int, seconds: int) -> float:
+        """Return the processor time of the live view. A worktree changes every two seconds."""
+        child = pexpect.spawn(
+            OURS,
+            ["watch", "--interval", "2s", SID],
+            cwd=str(repository),
+            env={**self.environ, "TERM": "xterm", "LC_ALL": "C.UTF-8"},
+            dimensions=(40, 160),
+        )
+        for number in range(seconds // 2):
+            worktree = self.top / "watch-worktrees" / f"agent-{1 + number % count}"
+            (worktree / "new").write_text(f"{number}\n")
+            assert child.expect([pexpect.TIMEOUT, pexpect.EOF], timeout=2) == 0, "watch has ended"
+        before = os.times()
+        child.sendintr()
+        child.expect(pexpect.EOF, timeout=60)
+        child.close()
+        after = os.times()
+        user = after.children_user - before.children_user
+        return user + after.children_system - before.children_system
 
     def status_of_worktrees(self) -> Row:
         """Compare with two processes of git. Each worktree has a changed and an untracked file."""

@@ -24,6 +24,8 @@ WORK = [
     "`status`, 20 branches of 3 commits",
     "completion of an id, 200 sessions",
     "`status --short`, 3 sessions",
+    "the hook `reference-transaction`, another branch",
+    "`watch`, 12 worktrees, processor time of a refresh",
     "`cleanup`, 3 clean worktrees of 10 files",
     "`spawn`, 2 worktrees of 10 files",
     "`archive`, 3 branches, worktrees of 10 files",
@@ -70,7 +72,7 @@ def test_every_row_is_measured(hub: Hub) -> None:
 
 def test_without_the_peer(hub: Hub) -> None:
     table = rows(hub, "--only", "list", "--only", "update", "--only", "cleanup")
-    assert [row[0] for row in table] == [*WORK[:4], WORK[9]]
+    assert [row[0] for row in table] == [*WORK[:4], WORK[11]]
     assert {row[3] for row in table} == {"skipped"}
 
 
