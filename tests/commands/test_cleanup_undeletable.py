@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,37 +11,30 @@ from pathlib import Path
 import pytest
 
 from tests.support.cleanup import everything, kept, removed, saved
-from tests.support.crash_scenarios import COMMAND
 from tests.support.hints import follow_hint, hints, type_hint, types
-from tests.support.hub import PYTHON, Hub, Result, new_hub
+from tests.support.hub import Hub, Result
 from tests.support.interrupt import run_with_injected_code
+from tests.support.other_user import (
+    AS_USER,
+    RUN_COMMAND,
+    can_run_as_user,
+    give_to_user,
+    public_hub,
+)
 
-USER, OTHER_USER = 65534, 65533
-
-_AS_USER = ("setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups")
-
-
-def _can_run_as_user() -> bool:
-    """Return True if this is root, and if USER can read this checkout."""
-    if os.geteuid():
-        return False
-    command = [*_AS_USER, PYTHON, "-B", "-I", "-c", COMMAND, "--version"]
-    return subprocess.run(command, capture_output=True).returncode == 0
-
+OTHER_USER = 65533
 
 needs_root = pytest.mark.skipif(
-    not _can_run_as_user(), reason="needs root, setpriv, and a checkout that another user can read"
+    bool(os.geteuid()) or not can_run_as_user(),
+    reason="needs root, setpriv, and a checkout that another user can read",
 )
 
 
 @pytest.fixture
 def hub(environ: Mapping[str, str]) -> Iterator[Hub]:
     """Return a repository in a directory that the user USER can read."""
-    with tempfile.TemporaryDirectory(prefix="hub-user-") as name:
-        top = Path(name)
-        top.chmod(0o755)
-        shutil.copy(Path(environ["HOME"]) / ".gitconfig", top)
-        yield new_hub(top / "project", {**environ, "HOME": name})
+    with public_hub(environ) as hub:
+        yield hub
 
 
 @pytest.fixture
@@ -57,14 +48,9 @@ def worktree(hub: Hub) -> Path:
     return path
 
 
-def give_to_user(hub: Hub) -> None:
-    """Give everything to the user USER, who can then run the command."""
-    subprocess.run(["chown", "-R", f"{USER}:{USER}", hub.top.parent], check=True)
-
-
 def run_as_user(hub: Hub, *arguments: str) -> Result:
     """Run `git hub-session <arguments>` as USER."""
-    return hub.call(*_AS_USER, PYTHON, "-B", "-I", "-c", COMMAND, *arguments)
+    return hub.call(*AS_USER, *RUN_COMMAND, *arguments)
 
 
 @contextmanager
@@ -237,7 +223,7 @@ _DROPPED = "-dac_override,-dac_read_search,-fowner"
 def run_without_capabilities(hub: Hub, *arguments: str) -> Result:
     """Run `git hub-session <arguments>` as root in a container without capabilities."""
     drop = ("setpriv", f"--bounding-set={_DROPPED}", f"--inh-caps={_DROPPED}")
-    return hub.call(*drop, PYTHON, "-B", "-I", "-c", COMMAND, *arguments)
+    return hub.call(*drop, *RUN_COMMAND, *arguments)
 
 
 @needs_root

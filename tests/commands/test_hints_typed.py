@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import pytest
 from tests.support.cleanup import everything
 from tests.support.hints import follow_hint, hints, type_hint, types
 from tests.support.hub import CHECKOUT, PYTHON, Hub, new_hub, snapshot
+from tests.support.worktree_changes import create_socket
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,7 @@ def test_socket_beside_uncommitted_work(hub: Hub) -> None:
     path = hub.session("s1", agents=2).worktree(1)
     for agent in (1, 2):
         (hub.worktree(agent) / "work").write_text("precious\n")
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(path / "it's a socket"))
+    create_socket(path / "it's a socket")
     result = hub.run("cleanup", "s1")
     assert result.code == 1
     [hint] = hints(result)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from tests.support.hints import type_hint, types
 from tests.support.hub import NOW, Hub, Result
 from tests.support.stores import CREATED, STATES, create_agenthub_session, create_session
+from tests.support.worktree_changes import create_socket
 
 
 def test_no_sessions(hub: Hub) -> None:
@@ -186,11 +186,7 @@ def create_unreadable_sessions(hub: Hub) -> dict[str, str]:
     special("s-fifo", "state.json")
     os.mkfifo(hub.directory("s-fifo") / "state.json")
     special("s-directory", "state.json").mkdir()
-    old_directory = os.getcwd()
-    os.chdir(special("s-socket", "state.json").parent)  # the path of a socket must be short
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind("state.json")
-    os.chdir(old_directory)
+    create_socket(special("s-socket", "state.json"))
     try:
         os.mknod(special("s-device", "state.json"), 0o20666, os.makedev(1, 5))
     except PermissionError:

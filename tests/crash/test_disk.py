@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -17,7 +15,6 @@ import pytest
 
 from tests.support.cleanup import everything, shown_path
 from tests.support.crash_scenarios import (
-    COMMAND,
     SCENARIOS,
     ScenarioRunner,
     check_result,
@@ -25,11 +22,17 @@ from tests.support.crash_scenarios import (
 )
 from tests.support.evaluated_sessions import agent_worktree, create_evaluated_session
 from tests.support.hints import follow_hint, types
-from tests.support.hub import PYTHON, Hub, Result, new_hub, snapshot
+from tests.support.hub import Hub, Result, new_hub, snapshot
 from tests.support.interrupt import LONG
+from tests.support.other_user import (
+    AS_USER,
+    RUN_COMMAND,
+    can_run_as_user,
+    give_to_user,
+    public_hub,
+)
 
-_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
-_IS_ROOT = os.geteuid() == 0
+_AS_USER = () if os.geteuid() else AS_USER
 _NEED_NO_SPACE = ("delete", "prune")  # the scenarios that only delete
 
 
@@ -126,7 +129,7 @@ def test_file_size_limit(hub: Hub, name: str) -> None:
     for blocks in (0, 1, 2) if LONG else (1,):
         runner.restore()
         script = f'ulimit -f {blocks}; exec "$@"'
-        command = ("sh", "-c", script, "sh", PYTHON, "-B", "-I", "-c", COMMAND)
+        command = ("sh", "-c", script, "sh", *RUN_COMMAND)
         result = hub.call(*command, *SCENARIOS[name].arguments)
         check_result(result, "EFBIG", f"{blocks} blocks")
         assert result.code or blocks or name in _NEED_NO_SPACE, result
@@ -168,62 +171,54 @@ def test_no_file_can_be_written(hub: Hub, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def hub_of_nobody(environ: Mapping[str, str]) -> Iterator[Hub]:
+def public(environ: Mapping[str, str]) -> Iterator[Hub]:
     """Create a repository in a directory that the user `nobody` can read."""
-    if _IS_ROOT and not _try_command(*_NOBODY, PYTHON, "-I", "-c", COMMAND, "--version"):
+    if _AS_USER and not can_run_as_user():
         pytest.skip("needs setpriv, and a checkout that the user 'nobody' can read")
-    with tempfile.TemporaryDirectory(prefix="hub-nobody-") as name:
-        top = Path(name)
-        top.chmod(0o755)
-        shutil.copy(Path(environ["HOME"]) / ".gitconfig", top)
-        home = {"HOME": name, "XDG_CONFIG_HOME": f"{name}/.config"}
-        yield new_hub(top / "project", {**environ, **home})
+    with public_hub(environ) as hub:
+        yield hub
 
 
 @pytest.mark.parametrize("read_only", [".git/refs", ".git/worktrees", ".agenthub/sessions/s1"])
-def test_directory_without_write_permission(hub_of_nobody: Hub, read_only: str) -> None:
+def test_directory_without_write_permission(public: Hub, read_only: str) -> None:
     """The command runs as another user than root, because root may write to every directory."""
-    hub = hub_of_nobody
+    hub = public
     runner = ScenarioRunner(hub, SCENARIOS["archive"])
-    if _IS_ROOT:
-        subprocess.run(["chown", "-R", "65534:65534", hub.top.parent], check=True)
+    give_to_user(hub)
     subdirectories = [path for path in (hub.top / read_only).rglob("*") if path.is_dir()]
     for path in (hub.top / read_only, *subdirectories):
         path.chmod(0o555)
-    command = [PYTHON, "-B", "-I", "-c", COMMAND, *SCENARIOS["archive"].arguments]
-    result = hub.call(*(_NOBODY if _IS_ROOT else ()), *command)
+    command = [*RUN_COMMAND, *SCENARIOS["archive"].arguments]
+    result = hub.call(*_AS_USER, *command)
     assert (result.code, result.out) in ((1, ""), (128, "")), result
     check_result(result, "EACCES", read_only)
     assert "ermission denied" in result.err or "checked out" in result.err, result
     for path in (hub.top / read_only, *subdirectories):
         if path.exists():
             path.chmod(0o755)
-    if _IS_ROOT:
-        subprocess.run(["chown", "-R", "0:0", hub.top.parent], check=True)
+    give_to_user(hub, os.geteuid())
     runner.check()
     runner.finish()
 
 
-def test_merge_into_a_directory_without_write_permission(hub_of_nobody: Hub) -> None:
+def test_merge_into_a_directory_without_write_permission(public: Hub) -> None:
     """git writes `file`, and cannot write `sub/new`. The error names it, and `file` is old again."""
-    hub = create_evaluated_session(hub_of_nobody)
+    hub = create_evaluated_session(public)
     hub.commit(agent_worktree(hub, 2), "sub/new", "x\n")
     directory = hub.top / "sub"
-    if _IS_ROOT:
-        subprocess.run(["chown", "-R", "65534:65534", hub.top.parent], check=True)
+    give_to_user(hub)
     directory.chmod(0o555)
-    command = [PYTHON, "-B", "-I", "-c", COMMAND, "merge", "-q", "--yes", "--unmeasured", "s1"]
-    prefix = _NOBODY if _IS_ROOT else ()
-    result = hub.call(*prefix, *command)
+    command = [*RUN_COMMAND, "merge", "-q", "--yes", "--unmeasured", "s1"]
+    result = hub.call(*_AS_USER, *command)
     assert (result.code, result.err.splitlines()[0]) == (
         1,
         f"error: git cannot update '{hub.top}', where 'main' is checked out",
     )
     assert "sub/new: Permission denied" in result.err
-    status = hub.call(*prefix, "git", "status", "--porcelain", "--branch")
+    status = hub.call(*_AS_USER, "git", "status", "--porcelain", "--branch")
     assert status.out == "## main\n"
     directory.chmod(0o755)
-    assert hub.call(*prefix, *command) == Result(0)
+    assert hub.call(*_AS_USER, *command) == Result(0)
     assert (directory / "new").read_text() == "x\n"
 
 

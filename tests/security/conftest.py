@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.support.attack_repository import AttackRepository
+from tests.support.other_user import public_directory
 
 
 @pytest.fixture(scope="session")
 def built_repository() -> Iterator[AttackRepository]:
     """Create the repository once per test process."""
-    # Other users cannot read the temporary directory of pytest.
-    top = Path(tempfile.mkdtemp(prefix="hostile-"))
-    top.chmod(0o755)
-    repository = AttackRepository(top)
-    with repository.server:
-        repository.build()
-        yield repository
-    shutil.rmtree(top)
+    with public_directory() as top:
+        repository = AttackRepository(top)
+        with repository.server:
+            repository.build()
+            yield repository
 
 
 @pytest.fixture

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 
 from tests.support.hub import Hub
@@ -265,3 +267,10 @@ def large_file_filters(hub: Hub) -> tuple[str, str]:
     )
     script.chmod(0o755)
     return f"{script} clean", f"{script} smudge"
+
+
+def create_socket(path: Path) -> None:
+    """Create a socket that no process listens on."""
+    # The system limits the path of a socket to about 100 bytes.
+    with socket.socket(socket.AF_UNIX) as server, chdir(path.parent):
+        server.bind(path.name)
