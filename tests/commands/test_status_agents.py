@@ -184,8 +184,9 @@ def test_running_and_waiting_agents(hub: Hub) -> None:
         cwd=hub.top,
         env={**hub.environ, "GIT_TEST_DATE_NOW": str(NOW)},
     )
+    run = {"HUB_RUN": f"{hub.directory()}/output/exec-1"}
     try:
-        wait_for(lambda: hub.state()["agents"].get("agent-1", {}).get("status") == "running")
+        wait_for(lambda: pids_with_environment(run), process)  # state.json says it before
         rows = agent_section(hub, now=NOW + 120)
         assert rows[1:] == [
             f"    agent-1  running for 2 minutes  no commit of its own  {LOGS}/exec-1/agent-1.log",
@@ -198,7 +199,7 @@ def test_running_and_waiting_agents(hub: Hub) -> None:
         process.wait()
     states = [agent_fields(hub, agent)["status"] for agent in (1, 2)]
     assert states == ["running", "interrupted"]  # Only `exec` was killed.
-    [pid] = pids_with_environment({"HUB_RUN": f"{hub.directory()}/output/exec-1"})
+    [pid] = pids_with_environment(run)
     os.kill(pid, signal.SIGKILL)
     wait_for(lambda: not is_alive(pid))
     assert agent_fields(hub, 1)["status"] == "interrupted"
