@@ -69,7 +69,7 @@ def run(context: Context, args: Arguments) -> View:
     now = context.project.now()
     if not args.is_set("evaluations"):
         session = store.read(sid)
-        ancestors = [parent for parent, _ in find_ancestors(session, store)]
+        ancestors = [parent for parent, _ in find_ancestors(session, store.read)]
         return LogView(sid, read_history(session)[::-1], ancestors, now)
     with store.open_directory(sid) as directory:
         return EvaluationsView(sid, read_evaluations(directory), now)

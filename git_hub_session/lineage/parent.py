@@ -6,7 +6,7 @@ the line of descent.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.errors import HubError
@@ -66,10 +66,16 @@ def parent_fields(parent: Parent | None) -> dict[str, Any]:
     }
 
 
-def find_ancestors(session: Session, store: Store) -> list[tuple[Parent, Session | None]]:
+def find_ancestors(
+    session: Session, read: Callable[[SessionId], Session]
+) -> list[tuple[Parent, Session | None]]:
     """Return the earlier sessions of a session, each with its winner, the oldest first.
 
     The first session is None if it is missing or damaged: its own parent is then unknown.
+
+    Args:
+        read: the function that returns a session. For many sessions, keep its results: each line of
+            descent can contain all others.
     """
     line: list[tuple[Parent, Session | None]] = []
     seen = {session.id}
@@ -77,7 +83,7 @@ def find_ancestors(session: Session, store: Store) -> list[tuple[Parent, Session
     while parent is not None and parent.session_id not in seen and len(line) < _MAX_ANCESTORS:
         seen.add(parent.session_id)
         try:
-            ancestor = store.read(parent.session_id)
+            ancestor = read(parent.session_id)
         except (HubError, OSError):
             line.append((parent, None))
             break
@@ -107,7 +113,7 @@ def merged_ancestors(
     repo = project.repo
     return [
         (parent, ancestor)
-        for parent, ancestor in find_ancestors(session, project.store)
+        for parent, ancestor in find_ancestors(session, project.store.read)
         if repo.is_ancestor(tip, parent.commit)
         and (ancestor is None or not repo.is_ancestor(ancestor.base_commit, parent.commit))
     ]

@@ -142,7 +142,7 @@ def prepare_parent_data(session: Session, parent: Parent, project: Project) -> P
     Args:
         session: the session of the parent.
     """
-    ancestors = [*find_ancestors(session, project.store), (parent, session)]
+    ancestors = [*find_ancestors(session, project.store.read), (parent, session)]
     digest = encode_digest(ancestors, project.store, project.repo)
     return ParentData(session.id, parent_state(parent), digest)
 

@@ -307,7 +307,7 @@ def _target_commit(into: str, session: Session, project: Project) -> str:
     base = repo.tip(into)
     if not base:
         raise NoSuchBranch(f"no such branch: '{name}'", hint="name another branch with --into")
-    ancestors = [parent.session_id for parent, _ in find_ancestors(session, project.store)]
+    ancestors = [parent.session_id for parent, _ in find_ancestors(session, project.store.read)]
     for sid in (session.id, *ancestors):
         if into.startswith(branch_prefix(sid)):  # the cleanup would turn it into a tag
             owner = "the session itself" if sid == session.id else f"the earlier session '{sid}'"

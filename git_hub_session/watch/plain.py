@@ -29,7 +29,7 @@ _DEFAULT_WIDTH = 120  # the width of a table that is not for a terminal
 
 
 def snapshot_lines(
-    snapshot: Snapshot, style: TerminalStyle, *, sort: str = NEED, height: int | None = None
+    snapshot: Snapshot, style: TerminalStyle, *, height: int | None = None
 ) -> list[str]:
     """Return the table as text, with a summary in its first line.
 
@@ -38,7 +38,7 @@ def snapshot_lines(
     """
     if snapshot.error:
         return [style.fit(f"error: {escape_control(snapshot.error)}", 0)]
-    groups = order_snapshot(snapshot, sort)
+    groups = order_snapshot(snapshot, NEED)
     rows = make_rows(groups, snapshot.now, style)
     layout = choose_layout(rows, style.columns or _DEFAULT_WIDTH)
     lines = [style.fit(summary_line(groups), 0)]

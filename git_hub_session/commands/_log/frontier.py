@@ -6,6 +6,7 @@ A tip is on the frontier if no other tip of the shown sessions contains it.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import cache
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.cli.table import Column, table_lines
@@ -74,10 +75,11 @@ def read_frontier(sid: SessionId | None, project: Project) -> FrontierView:
     commits = {tip.oid for tips in attempts.values() for _, tip in tips}
     frontier = find_frontier(commits, project.repo)
     worktrees = linked_worktrees(project.paths.common_dir)
+    read = cache(project.store.read)
     shown = [
         SessionFrontier(
             session,
-            tuple(parent for parent, _ in find_ancestors(session, project.store)),
+            tuple(parent for parent, _ in find_ancestors(session, read)),
             tuple(pair for pair in attempts[session.id] if pair[1].oid in frontier),
             tuple(find_off_branch(session, project, worktrees)),
         )
