@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import GitFailed, HookRefused, HubError
+from git_hub_session.git.config_files import may_have_hooks
 from git_hub_session.git.ref_names import (
     AgentBranch,
     SessionId,
@@ -19,13 +20,14 @@ from git_hub_session.git.ref_names import (
     short_name,
     verify_command,
 )
-from git_hub_session.session.agents import base_now, find_base_commit
+from git_hub_session.session.agents import base_now, find_base_commit, recorded_start
 from git_hub_session.stash.lfs import LfsContents
 
 if TYPE_CHECKING:
     from git_hub_session.git.command import Git
     from git_hub_session.git.repository import Branch, GitRepo
     from git_hub_session.session.model import Session
+    from git_hub_session.session.project import Project
 
 
 _MAX_TRIES = 5
@@ -66,15 +68,27 @@ class ArchivePlan(NamedTuple):
     skipped: tuple[SkippedBranch, ...]
 
 
-class ArchiveContext(NamedTuple):
+class ArchiveContext:
     """The session whose branches are archived, and the repository."""
 
-    sid: SessionId
-    session: Session | None
-    """None if the session cannot be read: each branch then gets a tag."""
-    repo: GitRepo
-    is_parent: Callable[[AgentBranch], bool]
-    """Return True if another session starts from the attempt."""
+    def __init__(
+        self,
+        sid: SessionId,
+        session: Session | None,
+        repo: GitRepo,
+        is_parent: Callable[[AgentBranch], bool],
+    ) -> None:
+        """Create the context.
+
+        Args:
+            session: the session, or None if it cannot be read: each branch then gets a tag.
+            is_parent: return True if another session starts from the attempt.
+        """
+        self.sid = sid
+        self.session = session
+        self.repo = repo
+        self.is_parent = is_parent
+        self._bases: dict[str, tuple[str, str]] = {}
 
     def is_in_base(self, agent: AgentBranch, oid: str) -> bool:
         """Return True if the base branch or the start of the attempt contains the commit.
@@ -85,11 +99,20 @@ class ArchiveContext(NamedTuple):
         session, repo = self.session, self.repo
         if session is None:
             return False
-        if repo.is_ancestor(find_base_commit(session, repo, agent), oid):
+        start, base = self._find_bases(session, agent)
+        if repo.is_ancestor(start, oid):
             return True
-        if not repo.is_ancestor(base_now(session, repo), oid):
+        if not repo.is_ancestor(base, oid):
             return False
         return session.merge is not None or not self.is_parent(agent)
+
+    def _find_bases(self, session: Session, agent: AgentBranch) -> tuple[str, str]:
+        """Return the start of the attempt, and the base branch. Most attempts have the same start."""
+        key = recorded_start(session, agent)
+        if key not in self._bases:
+            start = find_base_commit(session, self.repo, agent)
+            self._bases[key] = start, base_now(session, self.repo)
+        return self._bases[key]
 
 
 def plan_archive(
@@ -184,13 +207,17 @@ def _ref_commands(plan: ArchivePlan) -> list[str]:
     return commands
 
 
-def check_reference_hook(context: ArchiveContext, git: Git) -> None:
+def check_reference_hook(context: ArchiveContext, project: Project) -> None:
     """Raise HookRefused if the reference-transaction hook rejects the archive of all branches."""
+    paths = project.paths
+    settings = project.settings_at(paths.git_dir, project.cwd)
+    if not may_have_hooks(paths.common_dir, settings, ["reference-transaction"]):
+        return
     plan = plan_archive(context, context.repo.branches(branch_prefix(context.sid)), ())
     if not plan.archived:
         return
     try:
-        git.update_refs(_REASON, _ref_commands(plan), dry_run=True)
+        project.git.update_refs(_REASON, _ref_commands(plan), dry_run=True)
     except HookRefused as error:
         raise HookRefused(error.hook, "the archive; nothing was changed") from None
     except HubError:

@@ -59,7 +59,7 @@ def archive_session(
         session = locked.read()
         steps = _archive_steps(session)
         refuse_if_evaluated(sid, locked.directory)
-        check_reference_hook(make_archive_context(sid, session, project), project.git)
+        check_reference_hook(make_archive_context(sid, session, project), project)
         report = clean_up_locked(locked, sid, project, options, archiving=True)
         if not report.is_finished:
             return ArchiveResult(session.state, (), report, is_finished=False)

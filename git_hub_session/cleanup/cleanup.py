@@ -278,12 +278,13 @@ def _remove_worktrees(
 ) -> list[RemovedWorktree]:
     """Remove the worktrees in parallel. Add those that were kept after all to `kept`."""
     show_progress = project.progress("Removing worktrees", len(saved_plans))
-    git_dirs = [plan.worktree.git_dir for plan, _ in saved_plans]
+    names = {plan.worktree.name for plan, _ in saved_plans}
     parent = os.getpid()
 
     def show_finished() -> None:
         if os.getpid() == parent:  # The git dirs show the progress of the forks too.
-            show_progress(sum(not os.path.lexists(git_dir) for git_dir in git_dirs))
+            remaining = names.intersection(worktree_names(project.paths.common_dir))
+            show_progress(len(names) - len(remaining))
 
     def remove(pairs: Sequence[tuple[WorktreePlan, list[SavedWork]]]) -> list[Reason | None]:
         removals = [

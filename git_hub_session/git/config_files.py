@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from git_hub_session.git.config import (
     ConfigEntry,
@@ -97,6 +97,20 @@ def read_entries(common_dir: str, environ: Mapping[str, str]) -> list[ConfigEntr
         ConfigEntry(name, value, COMMAND_LINE) for name, value in settings_from_environment(environ)
     )
     return None if any(_is_include(each.name) for each in entries) else entries
+
+
+def may_have_hooks(common_dir: str, settings: Mapping[str, str], names: Iterable[str]) -> bool:
+    """Return False if there is certainly none of these hooks.
+
+    Then no setting names hooks, and the default directory has none of them. Otherwise only git knows
+    if a hook runs.
+
+    Args:
+        settings: all settings in the worktree where git would run the hooks.
+    """
+    if any(name == "core.hookspath" or name.startswith("hook.") for name in settings):
+        return True
+    return any(os.path.lexists(os.path.join(common_dir, "hooks", name)) for name in names)
 
 
 def _is_include(name: str) -> bool:

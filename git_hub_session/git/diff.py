@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import re
+import stat
+from collections.abc import Iterable, Mapping
 
 from git_hub_session._typing import NamedTuple
 from git_hub_session.git.libgit2 import RecentTrees, constants, pygit2
 from git_hub_session.util.text import escape_control
 
 _COLUMNS = 72
+# An entry of a tree: its mode, its name and its object id (git's tree.c).
+_TREE_ENTRY = rb"[0-7]+ [^\0]+\0.{20}"
 
 
 class DiffStat(NamedTuple):
@@ -106,30 +110,58 @@ def find_entries(tree: pygit2.Tree, paths: Iterable[bytes]) -> dict[bytes, tuple
     return entries
 
 
-def changed_directories(old: pygit2.Tree, new: pygit2.Tree) -> set[bytes]:
+def changed_directories(repo: pygit2.Repository, old: bytes, new: bytes) -> set[bytes]:
     """Return the directories in which two trees differ, with a slash at the end. b"" is the top.
 
     Equal subtrees are not read, which makes this faster than a diff.
+
+    Args:
+        old: the object id of a tree.
+        new: the object id of another tree.
     """
     changed: set[bytes] = set()
-    pairs: list[tuple[bytes, pygit2.Tree | None, pygit2.Tree | None]] = []
-    if old.id != new.id:
-        pairs.append((b"", old, new))
+    pairs = [(b"", old, new)] if old != new else []
     while pairs:
-        path, *trees = pairs.pop()
+        path, old_id, new_id = pairs.pop()
         changed.add(path)
-        before, after = map(_subtrees, trees)
-        for name in before.keys() | after.keys():
-            old_subtree, new_subtree = before.get(name), after.get(name)
-            if old_subtree is None or new_subtree is None or old_subtree.id != new_subtree.id:
-                pairs.append((path + name + b"/", old_subtree, new_subtree))
+        old_entries, new_entries = _differing_entries(repo, old_id, new_id)
+        for name in old_entries.keys() | new_entries.keys():
+            subtrees = _subtree_id(old_entries, name), _subtree_id(new_entries, name)
+            if any(subtrees):
+                pairs.append((path + name + b"/", *subtrees))
     return changed
 
 
-def _subtrees(tree: pygit2.Tree | None) -> dict[bytes, pygit2.Tree]:
-    if tree is None:  # do not use its truth value, which is its length: it reads the tree
-        return {}
-    return {entry.raw_name or b"": entry for entry in tree if isinstance(entry, pygit2.Tree)}
+def _differing_entries(
+    repo: pygit2.Repository, old_id: bytes, new_id: bytes
+) -> tuple[dict[bytes, tuple[int, bytes]], dict[bytes, tuple[int, bytes]]]:
+    """Return the entries that only one of two trees has: the mode and the object id by the name.
+
+    An entry with another mode or object id is in both results. The id of a missing tree is b"".
+    It is faster to compare the bytes of all entries than to create an object for each entry.
+    """
+    old_entries, new_entries = (
+        set(re.findall(_TREE_ENTRY, repo.read(pygit2.Oid(raw=oid))[1], re.DOTALL)) if oid else set()
+        for oid in (old_id, new_id)
+    )
+    old_only, new_only = (
+        dict(map(_parse_entry, sorted(entries)))
+        for entries in (old_entries - new_entries, new_entries - old_entries)
+    )
+    return old_only, new_only
+
+
+def _parse_entry(entry: bytes) -> tuple[bytes, tuple[int, bytes]]:
+    """Return the name, the mode and the object id of an entry in the bytes of a tree."""
+    mode, _, rest = entry.partition(b" ")
+    name, _, oid = rest.partition(b"\0")
+    return name, (int(mode, 8), oid)
+
+
+def _subtree_id(entries: Mapping[bytes, tuple[int, bytes]], name: bytes) -> bytes:
+    """Return the object id of the directory `name`, or b"" if there is none among the entries."""
+    mode, oid = entries.get(name, (0, b""))
+    return oid if stat.S_ISDIR(mode) else b""
 
 
 def paths_changed(diff: pygit2.Diff) -> set[bytes]:
@@ -137,22 +169,24 @@ def paths_changed(diff: pygit2.Diff) -> set[bytes]:
     return {file.raw_path for delta in diff.deltas for file in (delta.old_file, delta.new_file)}
 
 
-def paths_added(old: pygit2.Tree, new: pygit2.Tree) -> list[bytes]:
-    """Return the paths of the files that `new` has and `old` has not."""
+def paths_added(repo: pygit2.Repository, old: bytes, new: bytes) -> list[bytes]:
+    """Return the paths of the files that the tree `new` has and the tree `old` has not.
+
+    Args:
+        old: the object id of a tree.
+        new: the object id of another tree.
+    """
     added: list[bytes] = []
-    pairs: list[tuple[bytes, pygit2.Tree | None, pygit2.Tree]] = [(b"", old, new)]
+    pairs = [(b"", old, new)]
     while pairs:
-        prefix, old_tree, new_tree = pairs.pop()
-        old_entries = {entry.raw_name: entry for entry in old_tree or ()}
-        for entry in new_tree:
-            old_entry = old_entries.get(entry.raw_name)
-            path = prefix + (entry.raw_name or b"")
-            if isinstance(entry, pygit2.Tree):
-                if old_entry is None or old_entry.id != entry.id:
-                    old_subtree = old_entry if isinstance(old_entry, pygit2.Tree) else None
-                    pairs.append((path + b"/", old_subtree, entry))
-            elif old_entry is None or isinstance(old_entry, pygit2.Tree):
-                added.append(path)
+        path, old_id, new_id = pairs.pop()
+        old_entries, new_entries = _differing_entries(repo, old_id, new_id)
+        for name in new_entries:
+            subtree = _subtree_id(new_entries, name)
+            if subtree:
+                pairs.append((path + name + b"/", _subtree_id(old_entries, name), subtree))
+            elif name not in old_entries or _subtree_id(old_entries, name):
+                added.append(path + name)
     return added
 
 

@@ -322,7 +322,7 @@ def verify_command(ref: str, oid: str) -> str:
 
 def is_object_id(text: str) -> bool:
     """Return True if `text` is a full object id, of SHA-1 or SHA-256."""
-    return len(text) in (40, 64) and all(char in "0123456789abcdef" for char in text)
+    return len(text) in (40, 64) and not text.strip("0123456789abcdef")
 
 
 def add_ref_advice(stderr: str) -> str:

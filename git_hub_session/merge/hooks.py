@@ -8,7 +8,7 @@ pre-merge-commit, and also post-commit.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from git_hub_session._typing import TYPE_CHECKING
@@ -29,20 +29,6 @@ MERGE_HOOKS = ("post-merge", "post-commit")
 _NO_EDITOR = {"GIT_EDITOR": ":"}
 # The hooks must not see the temporary index change.
 _NO_HOOKS = {"core.hooksPath": os.devnull}
-
-
-def may_have_hooks(common_dir: str, settings: Mapping[str, str], names: Iterable[str]) -> bool:
-    """Return False if there is certainly none of these hooks.
-
-    Then no setting names hooks, and the default directory has none of them. Otherwise `git hook run`
-    decides if a hook runs, which costs processes and a temporary index.
-
-    Args:
-        settings: all settings in the worktree of the merge.
-    """
-    if any(name == "core.hookspath" or name.startswith("hook.") for name in settings):
-        return True
-    return any(os.path.lexists(os.path.join(common_dir, "hooks", name)) for name in names)
 
 
 def run_commit_hooks(

@@ -8,8 +8,9 @@ from __future__ import annotations
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Refused
 from git_hub_session.git.config import is_true
+from git_hub_session.git.config_files import may_have_hooks
 from git_hub_session.git.ref_names import short_name
-from git_hub_session.merge.hooks import COMMIT_HOOKS, MERGE_HOOKS, may_have_hooks
+from git_hub_session.merge.hooks import COMMIT_HOOKS, MERGE_HOOKS
 from git_hub_session.merge.options import MergeKind, MergeOptions, merge_command
 from git_hub_session.util.shell import split_words
 from git_hub_session.worktree.merge_tree import (

@@ -6,7 +6,7 @@ This module gives no reasons and no advice. The rules of a cleanup turn facts in
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import HubError, to_hub_error
@@ -301,10 +301,7 @@ def state_fingerprint(state: WorktreeState, *, check_processes: bool) -> Fingerp
 
 
 def inspect_trash(
-    worktree: Worktree,
-    trash: str,
-    checked: Fingerprint,
-    read_processes: Callable[[], procfs.ProcessList],
+    worktree: Worktree, trash: str, checked: Fingerprint, system: procfs.SystemSnapshot
 ) -> tuple[Fingerprint, DirectoryTree]:
     """Return the fingerprint and the files of a directory that was renamed to `trash`."""
     contents = None
@@ -315,8 +312,8 @@ def inspect_trash(
     except OSError:
         pass  # Without contents, the fingerprint differs from the first one.
     top = os.path.realpath(trash)
-    mounts = procfs.mounts_in(top)
-    processes = None if checked.processes is None else _processes_in(top, read_processes())
+    mounts = procfs.mounts_in(top, system.mounts)
+    processes = None if checked.processes is None else _processes_in(top, system.processes)
     git_dir = inspect_git_dir_in_removal(worktree, checked.git_dir)
     return Fingerprint(git_dir, contents, mounts, processes, checked.tracked), scanned
 

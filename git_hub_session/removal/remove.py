@@ -13,7 +13,7 @@ The journal records the last finished step. The next run undoes a removal that w
 before step 4, and finishes one that was interrupted later (see recover.py). The rename is atomic.
 Do not delete at the old path: an interrupted deletion would look like changes of a user.
 
-Take the steps 1 and 2 for a group of worktrees, and then read the running processes once.
+Take the steps 1 and 2 for a group of worktrees, and then read the processes and the mounts once.
 
 Some file systems cannot rename a directory, such as overlayfs a directory of a lower layer. Only
 there, steps 3 to 5 use the directory at its path. The journal tells the next run so.
@@ -24,7 +24,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache, partial
+from functools import partial
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.git.worktrees import is_pruned
@@ -64,11 +64,10 @@ from git_hub_session.worktree.reason import CONTENTS_CHANGED, DIRECTORY_REMOVED,
 if TYPE_CHECKING:
     from git_hub_session.git.worktrees import Worktree
 
-    _ReadProcesses = Callable[[], procfs.ProcessList]
-    _TwoParts = Generator[None, _ReadProcesses, None]
+    _TwoParts = Generator[None, procfs.SystemSnapshot, None]
 
 # The number of directories that have their trash name at the same time, in one process.
-_GROUP = 8
+_GROUP = 16
 _ERRORS = (RemovalBlocked, InUseDuringRemoval, ModifiedDuringRemoval, RemovalFailed, OSError)
 
 
@@ -88,8 +87,8 @@ def remove_worktrees(
 ) -> list[Exception | None]:
     """Remove the directories and the git dirs of linked worktrees.
 
-    The processes are read once for each group of worktrees, after the directories of the group got
-    their trash names: no process can enter a directory later.
+    The processes and the mounts are read once for each group of worktrees, after the directories of
+    the group got their trash names: no process can enter a directory later.
 
     Args:
         show_progress: the function to call after each removal.
@@ -114,9 +113,9 @@ def _remove_group(
     started = [_remove_in_two_parts(*removal) for removal in removals]
     try:
         errors = [_error_of(partial(next, removal)) for removal in started]
-        read_processes = cache(procfs.processes)
+        system = procfs.SystemSnapshot()
         for index, removal in enumerate(started):
-            errors[index] = errors[index] or _error_of(partial(removal.send, read_processes))
+            errors[index] = errors[index] or _error_of(partial(removal.send, system))
             show_progress()
         return errors
     finally:  # after a signal, rename the other directories back
@@ -138,7 +137,7 @@ def _error_of(do_part: Callable[[], None]) -> Exception | None:
 def _remove_in_two_parts(
     worktree: Worktree, checked: Fingerprint | None, saved: Sequence[str]
 ) -> _TwoParts:
-    """Remove a worktree. Yield after step 2, to receive the function that reads the processes."""
+    """Remove a worktree. Yield after step 2, to receive the processes and the mounts."""
     if not os.path.lexists(worktree.git_dir):  # Another run has finished the removal.
         return
     trashed = recover_removal(worktree)
@@ -165,7 +164,7 @@ def _remove_in_two_parts(
 
 def _trash_directory(
     worktree: Worktree, checked: Fingerprint, saved: Sequence[str]
-) -> Generator[None, _ReadProcesses, TrashedDirectory]:
+) -> Generator[None, procfs.SystemSnapshot, TrashedDirectory]:
     """Take the steps 1 to 4. Yield after step 2. A change or an error undoes the steps."""
     trash = trash_name(worktree)
     if os.path.lexists(trash):
@@ -175,11 +174,11 @@ def _trash_directory(
         )
     with _restore_after_signal(worktree, trash):
         path = _rename_to_trash(worktree, checked, saved)
-        read_processes = yield
+        system = yield
         if path == worktree.path:  # processes can still enter this path
-            read_processes = procfs.processes
+            system = procfs.SystemSnapshot()
         try:
-            current, scanned = inspect_trash(worktree, path, checked, read_processes)
+            current, scanned = inspect_trash(worktree, path, checked, system)
         except OSError:
             restore_directory(worktree, path)
             raise

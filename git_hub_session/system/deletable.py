@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 
@@ -33,7 +32,7 @@ _CAP_DAC_OVERRIDE = 1
 
 # From statx(2): the arguments, and the place and the bits of the attributes in its result.
 _AT_FDCWD, _AT_SYMLINK_NOFOLLOW = -100, 0x100
-_STATX_SIZE, _ATTRIBUTES, _ATTRIBUTES_MASK = 256, slice(8, 16), slice(56, 64)
+_STATX_SIZE, _ATTRIBUTES, _ATTRIBUTES_MASK = 32, 1, 7  # in numbers of 64 bits
 _ATTR_IMMUTABLE, _ATTR_APPEND = 0x10, 0x20
 
 _REASONS = {
@@ -135,16 +134,12 @@ def _protection(path: str) -> str:
 def _read_attributes(path: str) -> int | None:
     """Return the attributes of a file as statx(2) does, or None if they are unknown."""
     read = _attribute_reader()
-    result = read(os.fsencode(path)) if read else b""
-    attributes, mask = (
-        int.from_bytes(result[part], sys.byteorder) for part in (_ATTRIBUTES, _ATTRIBUTES_MASK)
-    )
-    return attributes if mask & _ATTR_APPEND else None
+    return read(os.fsencode(path)) if read else None
 
 
 @cache
-def _attribute_reader() -> Callable[[bytes], bytes] | None:
-    """Return a function that returns the result of statx(2) for a path, or None.
+def _attribute_reader() -> Callable[[bytes], int | None] | None:
+    """Return a function that calls statx(2) and returns the attributes of a path, or None.
 
     Python has no such function, and most commands do not need the module for it.
     """
@@ -153,11 +148,12 @@ def _attribute_reader() -> Callable[[bytes], bytes] | None:
     statx = getattr(ctypes.CDLL(None), "statx", None)
     if statx is None:
         return None
-    result = ctypes.create_string_buffer(_STATX_SIZE)
+    result = (ctypes.c_uint64 * _STATX_SIZE)()
 
-    def read(path: bytes) -> bytes:
+    def read(path: bytes) -> int | None:
         failed = statx(_AT_FDCWD, path, _AT_SYMLINK_NOFOLLOW, 0, result)
-        return b"" if failed else result.raw
+        is_known = not failed and result[_ATTRIBUTES_MASK] & _ATTR_APPEND
+        return result[_ATTRIBUTES] if is_known else None
 
     return read
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
@@ -87,7 +87,6 @@ class ProcessList:
 
 
 NO_PROCESSES = ProcessList((), MountTable())
-
 
 # The number of links of /proc/<pid>/task, a directory with one subdirectory for each thread.
 _LINKS_OF_ONE_THREAD = 3
@@ -186,7 +185,8 @@ def _thread_directories(pid: int) -> list[str]:
         has_threads = os.stat(f"{top}/task").st_nlink > _LINKS_OF_ONE_THREAD
     except OSError:
         return [top]
-    return [top, *(f"{top}/task/{tid}" for tid in _list_directory(f"{top}/task") if has_threads)]
+    tids = _list_directory(f"{top}/task") if has_threads else []
+    return [top, *(f"{top}/task/{tid}" for tid in tids)]
 
 
 def processes_in(directory: str, snapshot: ProcessList | None = None) -> list[int]:
@@ -215,23 +215,25 @@ def pids_with_environment(variables: Mapping[str, str]) -> list[int]:
     return [pid for pid, found in environments(variables) if found == dict(variables)]
 
 
-def environments(names: Container[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def environments(names: Collection[str]) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the id of each other process, with those of the variables that it was started with."""
     psutil = _find_psutil()
     for pid in _pids():
         if pid != os.getpid():
-            pairs = psutil.environment(pid).items() if psutil else _read_environment(pid)
-            yield pid, {name: value for name, value in pairs if name in names}
+            variables = psutil.environment(pid) if psutil else _read_environment(pid, names)
+            yield pid, {name: value for name, value in variables.items() if name in names}
 
 
-def _read_environment(pid: int) -> Iterator[tuple[str, str]]:
+def _read_environment(pid: int, names: Collection[str]) -> dict[str, str]:
+    """Return the variables that a process was started with, or {} if it has none of `names`."""
     text = read_proc(f"/proc/{pid}/environ")
     if not text:
         texts = (read_proc(f"{top}/environ") for top in _thread_directories(pid)[1:])
         text = next(filter(None, texts), "")
-    for pair in text.split("\0"):
-        name, _, value = pair.partition("=")
-        yield name, value
+    if not any(f"{name}=" in text for name in names):  # most processes have none: do not parse
+        return {}
+    pairs = (pair.partition("=") for pair in text.split("\0"))
+    return {name: value for name, _, value in pairs}
 
 
 def process_name(pid: int) -> str:
@@ -277,6 +279,20 @@ def mounts_in(directory: str, points: Sequence[str] | None = None) -> tuple[str,
     top = os.path.realpath(directory)
     points = mount_points() if points is None else points
     return tuple(point for point in points if is_inside(point, top))
+
+
+class SystemSnapshot:
+    """The processes and the mount points at one moment; each is read on first use."""
+
+    @cached_property
+    def processes(self) -> ProcessList:
+        """The processes with their open files, but without their mapped files."""
+        return processes()
+
+    @cached_property
+    def mounts(self) -> list[str]:
+        """The directories on which a file system is mounted."""
+        return mount_points()
 
 
 def lock_holder(directory: str) -> int | None:

@@ -480,5 +480,5 @@ run_and_exit()
 """
     result = hub.call(PYTHON, "-c", program, "cleanup", "s1")
     assert (result.code, result.out.count("removed")) == (0, 20), result
-    # Once for the plan, and once in each process: none has more than eight worktrees.
+    # Once for the plan, and once in each process: none has more than 16 worktrees.
     assert 2 <= (hub.top.parent / "log").stat().st_size <= 9

@@ -188,6 +188,36 @@ def test_trees_with_names_that_are_not_utf_8(hub: Hub) -> None:
     assert open_repository(hub).tree_entries("1" * 40) == {}
 
 
+def test_changed_directories_and_added_paths(hub: Hub) -> None:
+    """The results are those of git, also if a file and a directory replace each other."""
+    for path in ("same/deep/file", "changed/deep/file", "removed/file", "file-to-directory"):
+        hub.commit(hub.top, path, "old\n")
+    old = hub.commit(hub.top, "directory-to-file/file", "old\n")
+    hub.git("rm", "-q", "-r", "removed", "file-to-directory", "directory-to-file")
+    for path in ("changed/deep/file", "new/file", "file-to-directory/file", "directory-to-file"):
+        hub.commit(hub.top, path, "new\n")
+    (hub.top / "same" / "deep" / "file").chmod(0o755)
+    with open(os.path.join(os.fsencode(hub.top), b"new", b"\xff\n"), "wb") as file:
+        file.write(b"odd\n")
+    submodule = f"160000,{old},submodule"
+    hub.git("update-index", "--add", "--cacheinfo", submodule)
+    hub.git("add", "new", "same")
+    hub.git("commit", "-q", "-m", "new")
+    new = hub.git("rev-parse", "HEAD")
+    repo = open_repository(hub)
+    for pair in ((old, new), (new, old), (old, old)):
+        raw = hub.git("diff-tree", "-r", "-t", "-z", "--raw", "--no-renames", *pair)
+        fields = [os.fsencode(field) for field in raw.split("\0")[:-1]]
+        changes = list(zip(fields[::2], fields[1::2], strict=True))
+        # A change is ":<old mode> <new mode> <old id> <new id> <kind>".
+        directories = {path for change, path in changes if b"040000" in change[:14]}
+        added = {path for change, path in changes if change.endswith(b" A")}
+        trees = {path for change, path in changes if change[8:14] == b"040000"}
+        assert {*repo.paths_added(*pair)} == added - trees
+        tops = {b""} if changes else set()
+        assert repo.changed_directories(*pair) == {path + b"/" for path in directories} | tops
+
+
 def test_diff_stat(hub: Hub) -> None:
     old = hub.git("rev-parse", "main")
     new = hub.commit(hub.top, "file", "first\nsecond\n")
