@@ -109,8 +109,8 @@ class Worktree(NamedTuple):
 
         These are the ids in HEAD, in pseudo-refs and per-worktree refs, in the files of an
         unfinished operation, and in HEAD's reflog. Leave out ids in the reflogs of its branches,
-        but not the id of a detached HEAD. The ids of an operation may be abbreviated. Raise OSError
-        if a file cannot be read.
+        but not the ids of a detached HEAD and of per-worktree refs. The ids of an operation may be
+        abbreviated. Raise OSError if a file cannot be read.
         """
         return _own_commits(self)
 
@@ -277,8 +277,11 @@ _PSEUDO_REF = re.compile("(?!FETCH_HEAD$|AUTO_MERGE$)[A-Z][A-Z_-]*")
 
 def _own_commits(worktree: Worktree) -> list[str]:
     # A file that cannot be read may contain ids, too.
-    names = _own_refs(worktree.git_dir)
-    texts = [read_existing_text(f"{worktree.git_dir}/{name}") for name in names]
+    files = {
+        name: read_existing_text(f"{worktree.git_dir}/{name}")
+        for name in _own_refs(worktree.git_dir)
+    }
+    texts = [*files.values()]
     for name in list_files_below(worktree.git_dir, "logs", strict=True):
         reflog = read_reflog(worktree.git_dir, name.removeprefix("logs/"), strict=True)
         texts += [line[41:81] for line in reflog]
@@ -288,6 +291,8 @@ def _own_commits(worktree: Worktree) -> list[str]:
     for ref in worktree.branches:
         known.update(reflog_commits(worktree.common_dir, ref))
     known.discard(worktree.detached)
+    # A ref keeps its commit for ever, a reflog for some weeks.
+    known.difference_update(text.strip() for name, text in files.items() if "/" in name)
     oids = [*(oid for oid in candidates if is_object_id(oid)), *named]
     return [oid for oid in dict.fromkeys(oids) if oid not in known]
 

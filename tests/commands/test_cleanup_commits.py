@@ -75,6 +75,17 @@ def test_commits_of_worktree_refs(hub: Hub, worktree: Path) -> None:
     assert {*hub.git("rev-parse", f"{RESCUE}^@").split()} == {first, second}
 
 
+@pytest.mark.parametrize("ref", ["refs/worktree/mine", "refs/bisect/bad"])
+def test_commit_of_a_worktree_ref_that_the_branch_had(hub: Hub, worktree: Path, ref: str) -> None:
+    """Only the reflog of the branch has the commit after that, and git lets the entry expire."""
+    oid = hub.commit(worktree, "try", "one\n")
+    hub.git("reset", "-q", "--hard", "HEAD~", cwd=worktree)
+    hub.git("update-ref", ref, oid, cwd=worktree)
+    hub.git("update-ref", "-d", "ORIG_HEAD", cwd=worktree)
+    assert hub.run("cleanup", "s1") == commits_saved(worktree, RESCUE)
+    assert hub.refs("refs/hub") == {RESCUE: oid}
+
+
 def test_reachable_commits_get_no_rescue_ref(hub: Hub, worktree: Path) -> None:
     """An amended commit is in the reflog of the branch. A tagged commit has its tag."""
     hub.git("commit", "-q", "--amend", "-m", "amended", cwd=worktree)
