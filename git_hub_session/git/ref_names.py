@@ -339,12 +339,12 @@ def add_ref_advice(stderr: str) -> str:
 def rename_command(stderr: str) -> str:
     """Return the command that renames the ref in the way of another ref, or ''.
 
-    A branch `hub` is in the way of all branches `hub/...`: its file is where their directory belongs.
+    A branch `hub` is in the way of all branches `hub/...`, and these are in the way of a branch `hub`.
     """
     match = re.search(_REF_IN_THE_WAY, stderr)
     if match is None:
         return ""
-    old, new = quote_word(match[2]), quote_word(f"{match[2]}-old")
+    old, new = quote_word(match[2]), quote_word(f"{match[2].replace('/', '-')}-old")
     if match[1] == TAGS:
         return f"git tag {new} {old} && git tag -d {old}"
     return f"git branch -m {old} {new}"

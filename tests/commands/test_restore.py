@@ -465,6 +465,19 @@ def test_hook_that_rejects_the_branch(hub: Hub) -> None:
 
 
 @pytest.mark.slow
+def test_branch_below_the_branch_of_an_agent(hub: Hub) -> None:
+    """The printed command renames the branch that is in the way."""
+    worktree = hub.session("s1", agents=1).worktree(1)
+    hub.commit(worktree, "new", "x\n")
+    assert hub.run("archive", "-q", "s1") == Result(0)
+    hub.git("branch", "hub/s1/agent-1/attempt-1/x")
+    refused = hub.run("restore", "s1")
+    command = "git branch -m hub/s1/agent-1/attempt-1/x hub-s1-agent-1-attempt-1-x-old"
+    assert (refused.code, command in refused.err) == (1, True), refused
+    assert hub.call("sh", "-c", command).code == 0
+    assert hub.run("restore", "-q", "s1") == Result(0)
+
+
 def test_failing_filter(hub: Hub) -> None:
     """The other agent is restored. The first agent is restored when the filter works again."""
     hub.git("config", "filter.f.smudge", "cat")
