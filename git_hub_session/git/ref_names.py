@@ -58,8 +58,6 @@ ALL_TRACKED = f"{REFS}hub/remotes/"
 """The prefix of the last known records of remotes: <prefix><remote>/<id>."""
 ALL_INCOMING = f"{REFS}hub/incoming/"
 """The prefix of the refs that a running fetch has received: <prefix><host>-<pid>/<ref>."""
-ALL_CLAIMS = f"{REFS}hub/claims/"
-"""The prefix of the last known claims on a remote: <prefix><id>/agent-<N>."""
 
 
 class InvalidId(HubError):
@@ -236,14 +234,12 @@ def rescue_prefix(session: SessionId, branch_ref: str = "") -> str:
     return f"{ALL_RESCUES}{session}/{branch}"
 
 
-def claim_prefix(session: SessionId) -> str:
-    """Return the prefix of the claims of a session. The name of an agent follows it."""
-    return f"{ALL_CLAIMS}{session}/"
+def claim_prefixes(session: SessionId) -> tuple[str, str]:
+    """Return the prefixes of the claims of a remote, and of those that workers of this clone hold.
 
-
-def own_claim(session: SessionId, agent: int) -> str:
-    """Return the full ref of the claim that a worker of this clone holds."""
-    return f"{REFS}hub/own-claims/{session}/{agent_name(agent)}"
+    The name of an agent follows them.
+    """
+    return f"{ALL_HUB}claims/{session}/", f"{ALL_HUB}own-claims/{session}/"
 
 
 def record_ref(session: SessionId) -> str:

@@ -15,9 +15,8 @@ from git_hub_session.errors import Refused
 from git_hub_session.git.ref_names import (
     agent_name,
     agent_number,
-    claim_prefix,
+    claim_prefixes,
     delete_command,
-    own_claim,
     shared_name,
     update_command,
 )
@@ -96,13 +95,17 @@ class Claims:
 
         The local copies below refs/hub/claims/<id>/ are those of the remote afterwards.
         """
-        local = claim_prefix(self._sid)
+        local = claim_prefixes(self._sid)[0]
         self._remote.fetch([f"+{self._name(local)}*:{local}*"], ["--prune"])
         return read_claims(self._sid, self._project)
 
     def ref(self, agent: int) -> str:
         """Return the full name of the claim of an agent on the remote."""
-        return self._name(f"{claim_prefix(self._sid)}{agent_name(agent)}")
+        return self._name(f"{claim_prefixes(self._sid)[0]}{agent_name(agent)}")
+
+    def _own_ref(self, agent: int) -> str:
+        """Return the ref of the claim that a worker of this clone holds."""
+        return f"{claim_prefixes(self._sid)[1]}{agent_name(agent)}"
 
     def take(self, agent: int, old: SeenClaim | None = None) -> HeldClaim | None:
         """Claim an agent, or return None if another worker was faster.
@@ -177,7 +180,7 @@ class Claims:
 
     def forget(self, agent: int) -> None:
         """Forget that this clone has held a claim."""
-        ref = own_claim(self._sid, agent)
+        ref = self._own_ref(agent)
         oid = self._project.repo.tip(ref)
         if oid:
             self._project.git.update_refs(_REASON, [delete_command(ref, oid)])
@@ -187,7 +190,7 @@ class Claims:
 
         The claim of another clone can only become stale.
         """
-        if seen.claim is None or self._project.repo.tip(own_claim(self._sid, agent)) != seen.oid:
+        if seen.claim is None or self._project.repo.tip(self._own_ref(agent)) != seen.oid:
             return False
         holder = seen.claim.holder
         if holder.host != self._holder.host or not holder.boot_id:
@@ -211,7 +214,7 @@ class Claims:
 
     def _keep(self, held: HeldClaim) -> HeldClaim:
         """Remember a claim in this clone, so that its next worker can continue it."""
-        command = update_command(own_claim(self._sid, held.agent), held.oid, "")
+        command = update_command(self._own_ref(held.agent), held.oid, "")
         self._project.git.update_refs(_REASON, [command])
         return held
 
@@ -248,7 +251,7 @@ def _identity_variables(identity: str) -> dict[str, str]:
 def read_claims(sid: SessionId, project: Project) -> dict[int, SeenClaim]:
     """Return the claims of a session that the remote had at the last fetch, by agent."""
     git = project.git.at(project.paths.common_dir)
-    prefix = claim_prefix(sid)
+    prefix = claim_prefixes(sid)[0]
     command = ["for-each-ref", "--format=%(refname) %(objectname)", prefix]
     lines = (line.split(" ") for line in os.fsdecode(git.run(command)).splitlines())
     oids = {agent_number(ref.removeprefix(prefix)): oid for ref, oid in lines}

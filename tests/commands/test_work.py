@@ -241,6 +241,50 @@ def test_a_worker_that_comes_back_late_is_refused(
     assert first.refs("refs/heads/hub/s1/agent-1")["refs/heads/hub/s1/agent-1/attempt-3"]
 
 
+def test_two_workers_of_one_clone(first: Hub, served: ServedRepository) -> None:
+    workers = [start(first, "s1", "--", "sh", "-c", f"{COMMIT}; sleep 1") for _ in range(2)]
+    results = [finish(worker) for worker in workers]
+    assert [result.code for result in results] == [0, 0], results
+    done = sorted(line for result in results for line in result.out.splitlines())
+    assert done == ["agent-1: done", "agent-2: done"]
+    assert sorted(branches(served)) == ["agent-1/attempt-1", "agent-2/attempt-1"]
+
+
+@pytest.mark.parametrize("kind", ["git", "ssh"])
+def test_a_remote_that_is_away_at_the_end_of_the_command(
+    hub: Hub, tmp_path: Path, kind: str
+) -> None:
+    with serve(kind, tmp_path / "server") as served:
+        hub = connect(hub, served.url, served.environ)
+        hub.run("init", "-q", "--id", "s1", "--task", "Make it fast", "--agents", "1")
+        assert hub.run("push", "-q", "s1").code == 0
+        started, go = tmp_path / "started", tmp_path / "go"
+        wait = f"touch {started}; until test -e {go}; do sleep 0.05; done"
+        worker = start(hub, "s1", "--", "sh", "-c", f"{COMMIT}; {wait}")
+        wait_for(started.exists, worker)
+        served.stop()
+        go.touch()
+        lines = []
+        assert worker.stderr is not None
+        for line in worker.stderr:
+            lines.append(line)
+            if "trying again" in line:
+                served.start()
+                break
+        result = finish(worker)
+        assert (result.code, result.out) == (0, "agent-1: done\n"), (lines, result)
+        assert content(served, "agent-1/attempt-1") == "1 1"
+        assert claims(served) == []
+
+
+def test_delete_deletes_the_copies_of_claims(first: Hub, served: ServedRepository) -> None:
+    tip = first.git("rev-parse", "main")
+    for name in ("claims/s1/agent-1", "own-claims/s1/agent-2", "claims/s10/agent-1"):
+        first.git("update-ref", f"refs/hub/{name}", tip)
+    assert first.run("delete", "s1").code == 0
+    assert [*first.refs("refs/hub")] == ["refs/hub/claims/s10/agent-1"]
+
+
 @types("git hub-session push {} {}")
 def test_a_hook_of_the_server_that_refuses_results(first: Hub, served: ServedRepository) -> None:
     served.install_hook(

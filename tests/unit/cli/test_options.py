@@ -172,6 +172,9 @@ usage: git hub-session <command> [<options>]
     prune      delete old archives and saved work of finished sessions
     archive    end a session without a winner
     delete     delete a session that has no work
+    push       publish sessions on a remote
+    fetch      fetch sessions from a remote and merge them
+    work       work on the agents of a shared session until none is left
     doctor     report problems in the hub, or fix them with --fix
     hooks      guard the branches of sessions with hooks of git
     config     show the settings, their defaults and their origins
