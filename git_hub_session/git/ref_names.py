@@ -235,7 +235,7 @@ def rescue_prefix(session: SessionId, branch_ref: str = "") -> str:
 
 
 def claim_prefixes(session: SessionId) -> tuple[str, str]:
-    """Return the prefixes of the claims of a remote, and of those that workers of this clone hold.
+    """Return the prefixes of the claims of a remote, and of the claims of this clone.
 
     The name of an agent follows them.
     """
