@@ -243,11 +243,15 @@ class LiveView(App[None]):
     def action_log(self) -> None:
         session, agent = self._selected()
         if session is None or agent is None:
-            self.bell()
+            self._ask_for_agent()
             return
         title = f"{session.session_id} {agent.progress.name}"
         read = self._actions.read_log
         self.push_screen(LogScreen(title, lambda: read(session, agent), self._interval))
+
+    def _ask_for_agent(self) -> None:
+        self.bell()
+        self.notify("Select an agent first.")
 
     def action_diff(self) -> None:
         self._run_for_agent("diff")
@@ -258,7 +262,7 @@ class LiveView(App[None]):
     def _run_for_agent(self, command: str) -> None:
         session, agent = self._selected()
         if session is None or agent is None:
-            self.bell()
+            self._ask_for_agent()
             return
         words = (command, session.session_id, agent_name(agent.progress.agent))
         self._has_program = True

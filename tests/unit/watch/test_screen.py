@@ -54,7 +54,7 @@ def drive(fake: Fake, test: Test, size: tuple[int, int] = (80, 24)) -> None:
 
     async def run() -> None:
         view = fake.view()
-        async with view.run_test(size=size) as pilot:
+        async with view.run_test(size=size, notifications=True) as pilot:
             await settle(view, pilot)
             await test(view, pilot)
         assert view.bug is None
@@ -103,12 +103,14 @@ def test_the_screen() -> None:
 
 
 def test_keys_for_an_agent() -> None:
-    """A session has no diff, no log and no shell."""
+    """A session has no diff, no log and no shell. A message says so."""
     fake = Fake(SNAPSHOT)
 
     async def check(view: LiveView, pilot: Pilot[None]) -> None:
         await pilot.press("d", "s", "l")
+        await settle(view, pilot)
         assert fake.commands == []
+        assert "\n".join(lines(view)).count("Select an agent first.") == 3
         await pilot.press("end", "d", "home", "down", "s")
         assert fake.commands == [
             ("diff", "20260317-143022", "agent-2"),
