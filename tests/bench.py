@@ -245,6 +245,8 @@ class Bench:
             self.cleanup,
             self.spawn,
             self.archive,
+            self.push,
+            self.fetch,
             self.evaluate,
             self.rank,
             self.merge,
@@ -510,6 +512,79 @@ class Bench:
         work = f"`archive`, {count} branches, worktrees of {files} files"
         against = "`git tag`, `git worktree remove` and `git branch -D` for each"
         return _timed(work, against, 0.3, ours, theirs)
+
+    def shared(self, name: str) -> Path:
+        """Create many sessions, and a remote with ten refs for each of them.
+
+        One session is published. The others have records of the same commit on the remote.
+        """
+        repository = self.repository(name, 10)
+        count = self.sizes.sessions[-1]
+        self.sessions(repository, count)
+        remote = self.top / f"{name}.git"
+        self.git("clone", "-q", "--bare", str(repository), str(remote), cwd=self.top)
+        self.git("remote", "add", "origin", str(remote), cwd=repository)
+        tip = self.text("rev-parse", "main", cwd=repository)
+        refs = sorted(
+            f"refs/heads/hub/20260317-{number:06}/agent-{agent}/attempt-1"
+            for number in range(1, count)
+            for agent in range(1, 11)
+        )
+        for git_dir in (remote, repository / ".git"):
+            lines = "".join(f"{tip} {ref}\n" for ref in [*refs, "refs/heads/main"])
+            text = f"# pack-refs with: peeled fully-peeled sorted \n{lines}"
+            (git_dir / "packed-refs").write_text(text)
+        self.run([OURS, "push", "-q", "origin", SID], repository)
+        return repository
+
+    def change_shared(self, repository: Path) -> None:
+        """Change the state of the published session, and a branch for the plain push."""
+        state = repository / ".agenthub" / "sessions" / SID / "state.json"
+        document = json.loads(state.read_text())
+        step = {"at": STAMP, "from": "init", "to": "running", "by": str(perf_counter())}
+        document["history"] = [*document.get("history", []), step]
+        state.write_text(json.dumps(document, indent=2))
+        tree = self.text("rev-parse", "main^{tree}", cwd=repository)
+        message = str(perf_counter())
+        commit = self.text("commit-tree", tree, "-p", "main", "-m", message, cwd=repository)
+        self.git("branch", "-f", "plain", commit, cwd=repository)
+
+    def push(self) -> Row:
+        repository = self.shared("push")
+        ours, theirs = self.pairs(
+            [OURS, "push", "origin", SID],
+            ["git", "push", "-q", "--force", "origin", "plain"],
+            repository,
+            self.sizes.runs // 4 + 1,
+            lambda: self.change_shared(repository),
+            is_new=True,
+        )
+        count = self.sizes.sessions[-1]
+        work = f"`push` of one of {count} sessions, {10 * count} refs"
+        return _timed(work, "`git push` of one branch", 4.0, ours, theirs)
+
+    def fetch(self) -> Row:
+        repository = self.shared("fetch")
+        clone = self.top / "fetch-clone"
+        self.git("clone", "-q", str(self.top / "fetch.git"), str(clone), cwd=self.top)
+        self.run([OURS, "fetch", "-q", "origin", SID], clone)
+
+        def prepare() -> None:
+            self.change_shared(repository)
+            self.run([OURS, "push", "-q", "origin", SID], repository)
+            self.run(["git", "push", "-q", "--force", "origin", "plain"], repository)
+
+        ours, theirs = self.pairs(
+            [OURS, "fetch", "origin", SID],
+            ["git", "fetch", "-q", "origin", "+refs/heads/plain:refs/plain"],
+            clone,
+            self.sizes.runs // 4 + 1,
+            prepare,
+            is_new=True,
+        )
+        count = self.sizes.sessions[-1]
+        work = f"`fetch` of one of {count} sessions, {10 * count} refs"
+        return _timed(work, "`git fetch` of one branch", 4.0, ours, theirs)
 
     def evaluate(self) -> Row:
         """Measure the time that `eval` adds to a shell loop that makes the same worktrees."""

@@ -118,8 +118,8 @@ def test_every_setting_is_named() -> None:
     named = re.findall(r"`(hubsession\.[a-zA-Z.]+)`", section)
     assert set(named) == {setting.key for setting in SETTINGS}
     last = [setting.key for setting in SETTINGS if not setting.is_project]
-    assert named[-len(last) :] == last, "the last fifteen"
-    assert len(last) == 15
+    assert named[-len(last) :] == last, "the last sixteen"
+    assert len(last) == 16
 
 
 def test_the_defaults_of_a_project_work(hub: Hub) -> None:

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from git_hub_session.board.channels import channel_names, readable_files
-from git_hub_session.board.index import read_index
 from git_hub_session.board.posts import MAX_POST_BYTES
 from git_hub_session.errors import Damaged
-from git_hub_session.session.layout import create_board
+from git_hub_session.session.layout import CHANNELS, create_board
 from git_hub_session.system.directory import LOCK_TIMEOUT, SafeDirectory, write_error
 
 
@@ -23,7 +22,7 @@ def read_post_files(hub: str, mark: bytes) -> Iterator[tuple[str, str, bytes]]:
     """
     try:
         with SafeDirectory(hub) as top, top.open_child("board") as board:
-            for channel in channel_names(board, read_index(board)[0]):
+            for channel in channel_names(board, {"channels": CHANNELS}):
                 for name in readable_files(board, channel):
                     try:
                         data = board.read(f"{channel}/{name}", limit=MAX_POST_BYTES)

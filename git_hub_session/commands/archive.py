@@ -9,6 +9,7 @@ from git_hub_session.cleanup.options import read_cleanup_options
 from git_hub_session.cli.cleanup_report import ReportOutput
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.commands._archive.view import ArchiveView
+from git_hub_session.commands._share.automatic import push_automatically
 from git_hub_session.restore.commands import restore_commands
 from git_hub_session.settings.table import HOOK_ARCHIVED
 
@@ -43,5 +44,6 @@ def run(context: Context, args: Arguments) -> ArchiveView:
     if not dry_run:
         if view.is_archived:
             context.send_event(HOOK_ARCHIVED, view.document)
+            push_automatically(context, sid)
         run_maintenance(project)
     return view

@@ -40,6 +40,7 @@ from git_hub_session.cli.view import (
 )
 from git_hub_session.commands._eval.arguments import parse_options
 from git_hub_session.commands._eval.current_worktree import WorktreeView, measure_current_worktree
+from git_hub_session.commands._share.automatic import push_automatically
 from git_hub_session.errors import HubError
 from git_hub_session.evaluation.candidates import INCLUDE_FAILED_HINT
 from git_hub_session.evaluation.evaluate import evaluate_session, preview_evaluation
@@ -128,6 +129,7 @@ def run(context: Context, args: Arguments) -> EvalView | WorktreeView:
     view = EvalView(result, project.cwd, hint, dry_run=dry_run)
     if (result.run or result.verdict) and not dry_run:
         context.send_event(HOOK_EVALUATED, view.document)
+        push_automatically(context, sid)
     return view
 
 

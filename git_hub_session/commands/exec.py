@@ -44,6 +44,7 @@ from git_hub_session.cli.view import (
 )
 from git_hub_session.commands._exec.display import LiveDisplay
 from git_hub_session.commands._exec.table import run_fields, run_table
+from git_hub_session.commands._share.automatic import push_automatically
 from git_hub_session.git.ref_names import agent_list
 from git_hub_session.session.model import MAX_AGENTS
 from git_hub_session.util.text import escape_control
@@ -110,6 +111,7 @@ def run(context: Context, args: Arguments, following: Sequence[str] = ()) -> Exe
     finally:
         context.finish_events()
     display.elapsed.clear()
+    push_automatically(context, sid)
     return ExecView(result, project.cwd, dry_run=False)
 
 

@@ -24,6 +24,7 @@ from git_hub_session.cli.view import (
 from git_hub_session.commands._archive.view import AncestorViews, ArchiveView
 from git_hub_session.commands._merge.options import RUN_OPTIONS, UNMEASURED, parse_options
 from git_hub_session.commands._merge.preview import preview_lines, result_lines
+from git_hub_session.commands._share.automatic import push_automatically
 from git_hub_session.errors import HubError, Refused
 from git_hub_session.git.ref_names import HEADS, agent_name, short_name
 from git_hub_session.merge.ancestors import archive_ancestors
@@ -92,6 +93,7 @@ def run(context: Context, args: Arguments) -> MergeView:
         ancestors = _ancestor_views(archived, project)
     view = MergeView(plan, result, report, ancestors)
     _send_events(context, view)
+    push_automatically(context, sid)
     run_maintenance(project)
     return view
 

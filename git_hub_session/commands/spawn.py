@@ -29,6 +29,7 @@ from git_hub_session.cli.view import (
     relative_path,
     warning_lines,
 )
+from git_hub_session.commands._share.automatic import push_automatically
 from git_hub_session.errors import UsageError
 from git_hub_session.git.command import NoSuchCommit
 from git_hub_session.git.ref_names import agent_name, parse_agent_name, short_name
@@ -82,6 +83,7 @@ def run(context: Context, args: Arguments) -> SpawnView:
     view = SpawnView(result, project.cwd, dry_run=dry_run)
     if result.created and not dry_run:
         context.send_event(HOOK_SPAWNED, view.document)
+        push_automatically(context, sid)
     return view
 
 

@@ -27,6 +27,9 @@ def run(context: Context, args: Arguments) -> View:
         from git_hub_session.commands._status.short import read_short_status
 
         return read_short_status(context, args.argument)
+    from git_hub_session.commands._share.automatic import fetch_automatically
     from git_hub_session.commands._status.view import read_status
 
-    return read_status(context.find_session(args.argument), context.project)
+    sid = context.find_session(args.argument)
+    fetch_automatically(context, sid)
+    return read_status(sid, context.project)

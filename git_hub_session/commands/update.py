@@ -5,6 +5,7 @@ from __future__ import annotations
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage
 from git_hub_session.cli.view import TerminalStyle, TextOutput, View, command_after
+from git_hub_session.commands._share.automatic import push_automatically
 from git_hub_session.errors import Refused, UsageError
 from git_hub_session.session.record import with_decision, with_transition
 from git_hub_session.session.state import FINISHED, State, parse_state
@@ -77,6 +78,7 @@ def run(context: Context, args: Arguments) -> UpdateView:
         change(project.store.read(sid))
     else:
         project.store.update(sid, change)
+        push_automatically(context, sid)
     return UpdateView(sid, str(sources[-1]), str(target), dry_run=args.is_set("dry-run"))
 
 

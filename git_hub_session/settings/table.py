@@ -167,6 +167,13 @@ ARCHIVE_LIMIT = Setting(
 REMOTE = Setting(
     "remote", TEXT, "remote through which sessions are shared", ("push", "fetch", "work")
 )
+AUTO_SHARE = Setting(
+    "autoShare",
+    BOOLEAN,
+    "whether to push a session after each change, and to fetch it for status",
+    ("spawn", "exec", "eval", "merge", "run", "status", "update", "archive"),
+    default=("false",),
+)
 SHARED_REFS = Setting(
     "sharedRefs",
     TEXT,
@@ -211,6 +218,7 @@ SETTINGS = (
         KEEP_IGNORED,
         ARCHIVE_LIMIT,
         REMOTE,
+        AUTO_SHARE,
         SHARED_REFS,
         CLAIM_TIMEOUT,
         EDITOR,

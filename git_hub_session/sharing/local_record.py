@@ -117,7 +117,7 @@ def _share_locked(
     known = read_record(commit, sid, project) if commit else None
     parts = _read_parts(sid, project, locked.directory)
     clone = _NO_CLONE if dry_run else ensure_id(project.paths.common_dir, _CLONE_FILE)
-    own = own_record(parts, known, clone)
+    own = _merged(own_record(parts, known, clone), known)
     merged = own if received is None else merge_records(own, received)
     is_changed = merged != own and _write_parts(parts, merged, project, locked, dry_run=dry_run)
     if merged == received:
@@ -137,7 +137,12 @@ def read_own_record(sid: SessionId, project: Project) -> Record:
     commit = find_record_commit(sid, project)
     known = read_record(commit, sid, project) if commit else None
     with project.store.open_directory(sid) as directory:
-        return own_record(_read_parts(sid, project, directory), known, _NO_CLONE)
+        parts = _read_parts(sid, project, directory)
+    return _merged(own_record(parts, known, _NO_CLONE), known)
+
+
+def _merged(own: Record, known: Record | None) -> Record:
+    return merge_records(own, known) if known else own
 
 
 def _without_ancestors(known: str, incoming: str, project: Project) -> list[str]:

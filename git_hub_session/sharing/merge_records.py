@@ -19,9 +19,7 @@ from git_hub_session.errors import Refused
 from git_hub_session.sharing.record import (
     Entry,
     Record,
-    Stamp,
     make_record,
-    stamp_attempt,
     state_rank,
 )
 
@@ -67,27 +65,3 @@ def _merge_smallest(first: Mapping[str, str], second: Mapping[str, str]) -> dict
 
 def _merge_newest(first: Mapping[str, Entry], second: Mapping[str, Entry]) -> dict[str, Entry]:
     return {**second, **{name: max(first[name], second.get(name, first[name])) for name in first}}
-
-
-def with_stamps(
-    values: Mapping[str, str], known: Mapping[str, Entry], clone: str
-) -> dict[str, Entry]:
-    """Return the entries of this clone, with a new stamp for each one that differs.
-
-    Args:
-        values: the canonical JSON of the entries by name.
-        known: the entries of the last record that this clone knows.
-        clone: the id of this clone.
-    """
-    return {
-        name: _with_stamp(Entry(Stamp(stamp_attempt(name, text), 1, clone), text), known.get(name))
-        for name, text in values.items()
-    }
-
-
-def _with_stamp(entry: Entry, known: Entry | None) -> Entry:
-    if known is None:
-        return entry
-    if known.text == entry.text:
-        return known
-    return entry._replace(stamp=entry.stamp._replace(counter=known.stamp.counter + 1))

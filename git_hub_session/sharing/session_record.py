@@ -8,8 +8,14 @@ from collections.abc import Container, Iterable, Mapping
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.session.model import Config, Session
 from git_hub_session.session.state import State
-from git_hub_session.sharing.merge_records import merge_records, with_stamps
-from git_hub_session.sharing.record import Record, SharedPost, make_record
+from git_hub_session.sharing.record import (
+    Entry,
+    Record,
+    SharedPost,
+    Stamp,
+    make_record,
+    stamp_attempt,
+)
 from git_hub_session.sharing.session_values import (
     EVALUATION,
     MERGE,
@@ -25,8 +31,6 @@ from git_hub_session.util.json_values import as_count, as_mapping, as_texts
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from git_hub_session.sharing.record import Entry
-
 
 class SessionParts(NamedTuple):
     """A session with its other files, as they are in this clone."""
@@ -39,7 +43,7 @@ class SessionParts(NamedTuple):
 
 
 def own_record(parts: SessionParts, known: Record | None, clone: str) -> Record:
-    """Return the record of this clone, with everything of the last record that the clone knows.
+    """Return the record of this clone. Merge it with the last record that the clone knows.
 
     Args:
         known: the last record of the session that this clone has written or merged, or None.
@@ -47,7 +51,7 @@ def own_record(parts: SessionParts, known: Record | None, clone: str) -> Record:
     """
     document = parts.session.document
     entries = with_stamps(clean_values(document), known.entries if known else {}, clone)
-    record = make_record(
+    return make_record(
         config={**clean_config(parts.session.config.values), "session_id": parts.session.id},
         state=str(parts.session.state),
         endings=as_texts(document.get("endings")),
@@ -58,7 +62,30 @@ def own_record(parts: SessionParts, known: Record | None, clone: str) -> Record:
         posts=parts.posts,
         previous=parts.previous,
     )
-    return merge_records(record, known) if known else record
+
+
+def with_stamps(
+    values: Mapping[str, str], known: Mapping[str, Entry], clone: str
+) -> dict[str, Entry]:
+    """Return the entries of this clone, with a new stamp for each one that differs.
+
+    Args:
+        values: the canonical JSON of the entries by name.
+        known: the entries of the last record that this clone knows.
+        clone: the id of this clone.
+    """
+    return {
+        name: _with_stamp(Entry(Stamp(stamp_attempt(name, text), 1, clone), text), known.get(name))
+        for name, text in values.items()
+    }
+
+
+def _with_stamp(entry: Entry, known: Entry | None) -> Entry:
+    if known is None:
+        return entry
+    if known.text == entry.text:
+        return known
+    return entry._replace(stamp=entry.stamp._replace(counter=known.stamp.counter + 1))
 
 
 def missing_lines(parts: SessionParts, record: Record) -> list[bytes]:

@@ -177,6 +177,7 @@ def test_completion(hub: Hub) -> None:
         0,
         "words\nagentCmd\tshell command of the agents\n"
         "agents\tnumber of agents of a new session\n"
-        "archiveLimit\tlargest number of archives without a warning\nadvice\twhether to show hints\n",
+        "archiveLimit\tlargest number of archives without a warning\n"
+        "autoShare\twhether to push a session after each change, and to fetch it for status\nadvice\twhether to show hints\n",
     )
     assert hub.run("completion", "--words", "--", "config", "agents", "").out == "words\n"

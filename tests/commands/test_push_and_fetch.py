@@ -261,3 +261,28 @@ def test_rescue_refs_are_published_only_on_request(first: Hub, second: Hub) -> N
     second.run("fetch", "s1")
     assert second.refs("refs/hub/rescue") == first.refs("refs/hub/rescue")
     assert second.run("doctor").code == 0
+
+
+def test_sessions_are_shared_automatically(first: Hub, second: Hub) -> None:
+    for clone in (first, second):
+        clone.git("config", "hubsession.autoShare", "true")
+    assert first.run("update", "s1", "--state", "evaluating").err == ""
+    second.run("fetch")
+    assert first.run("archive", "s1").code == 0
+    shown = second.run("status", "s1")
+    assert (shown.err, "  State: archived\n" in shown.out) == ("", True)
+    assert shared_files(second) == shared_files(first)
+
+
+def test_each_command_works_without_the_remote(first: Hub) -> None:
+    first.git("config", "hubsession.autoShare", "true")
+    first.run("push")
+    (first.top.parent / "shared.git").rename(first.top.parent / "hidden.git")
+    result = first.run("update", "s1", "--state", "evaluating")
+    assert (result.code, result.out) == (0, "Session s1: running → evaluating\n")
+    assert result.err.startswith("warning: cannot push to 'origin': ")
+    shown = first.run("status", "s1")
+    assert shown.code == 0
+    assert shown.err.startswith("warning: cannot fetch from 'origin': ")
+    command = "git hub-session push origin s1"
+    assert f"  Unpushed: origin does not have all changes ({command})\n" in shown.out

@@ -48,6 +48,16 @@ def parse_remote(context: Context, args: Arguments) -> NamedRemote:
     )
 
 
+def quick_remote(context: Context, silence_limit: float) -> Remote:
+    """Return the default remote, which is tried once.
+
+    Args:
+        silence_limit: the seconds without output after which git is ended.
+    """
+    project = context.project
+    return Remote(project.git, choose_remote(project), pauses=(), silence_limit=silence_limit)
+
+
 def read_shared_refs(context: Context) -> str:
     """Return the start of our refs on a remote, from the settings."""
     shared = context.settings.value(SHARED_REFS).rstrip("/")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from git_hub_session.sharing.merge_records import OtherSession, merge_records, with_stamps
+from git_hub_session.sharing.merge_records import OtherSession, merge_records
 from git_hub_session.sharing.record import (
     Entry,
     Record,
@@ -14,6 +14,7 @@ from git_hub_session.sharing.record import (
     parse_record,
     record_files,
 )
+from git_hub_session.sharing.session_record import with_stamps
 from tests.support.examples import many_examples
 from tests.support.shared_records import CONFIG, SID, records
 
