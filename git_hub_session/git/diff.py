@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Iterable, Mapping
 
 from git_hub_session._typing import NamedTuple
@@ -134,8 +133,8 @@ def changed_directories(repo: pygit2.Repository, old: bytes, new: bytes) -> set[
 
 def _differing_entries(
     repo: pygit2.Repository, old_id: bytes, new_id: bytes
-) -> tuple[dict[bytes, tuple[int, bytes]], dict[bytes, tuple[int, bytes]]]:
-    """Return the entries that only one of two trees has: the mode and the object id by the name.
+) -> tuple[dict[bytes, tuple[bool, bytes]], dict[bytes, tuple[bool, bytes]]]:
+    """Return the entries that only one of two trees has, as _parse_entry() does.
 
     An entry with another mode or object id is in both results. The id of a missing tree is b"".
     It is faster to compare the bytes of all entries than to create an object for each entry.
@@ -151,17 +150,18 @@ def _differing_entries(
     return old_only, new_only
 
 
-def _parse_entry(entry: bytes) -> tuple[bytes, tuple[int, bytes]]:
-    """Return the name, the mode and the object id of an entry in the bytes of a tree."""
+def _parse_entry(entry: bytes) -> tuple[bytes, tuple[bool, bytes]]:
+    """Return the name of an entry of a tree, True if it is a directory, and its object id."""
     mode, _, rest = entry.partition(b" ")
     name, _, oid = rest.partition(b"\0")
-    return name, (int(mode, 8), oid)
+    digits = mode.lstrip(b"0")  # an old git wrote 040000
+    return name, (len(digits) == len(b"40000") and digits.startswith(b"4"), oid)
 
 
-def _subtree_id(entries: Mapping[bytes, tuple[int, bytes]], name: bytes) -> bytes:
+def _subtree_id(entries: Mapping[bytes, tuple[bool, bytes]], name: bytes) -> bytes:
     """Return the object id of the directory `name`, or b"" if there is none among the entries."""
-    mode, oid = entries.get(name, (0, b""))
-    return oid if stat.S_ISDIR(mode) else b""
+    is_directory, oid = entries.get(name, (False, b""))
+    return oid if is_directory else b""
 
 
 def paths_changed(diff: pygit2.Diff) -> set[bytes]:
