@@ -6,8 +6,11 @@ renames than git. `git hub-session merge` asks git itself.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from git_hub_session.git.diff import paths_changed
-from git_hub_session.git.libgit2 import pygit2
+from git_hub_session.git.libgit2 import constants, pygit2
+from git_hub_session.system.temporary import temporary_directory
 from git_hub_session.system.tree import path_and_parents
 
 
@@ -57,10 +60,20 @@ def has_conflicts(repo: pygit2.Repository, ours: str, theirs: str) -> bool:
         return False
     # A handle of its own: every read of the other handle would ask the slower backend first.
     scratch = pygit2.Repository(repo.path)
-    scratch.odb.add_backend(_MemoryBackend(), _FIRST)
-    base_tree, our_tree, their_tree = (scratch[tree.id].peel(pygit2.Tree) for tree in trees)
-    index = scratch.merge_trees(base_tree, our_tree, their_tree)
-    return index.conflicts is not None
+    if hasattr(constants, "GIT_CONFIG_LEVEL_WORKTREE"):
+        scratch.odb.add_backend(_MemoryBackend(), _FIRST)
+        return _merge_has_conflicts(scratch, trees)
+    # pygit2 1.11 crashes in a backend of Python.
+    with temporary_directory() as directory:
+        database = pygit2.Odb(directory)
+        database.add_disk_alternate(f"{repo.path}objects")
+        scratch.set_odb(database)
+        return _merge_has_conflicts(scratch, trees)
+
+
+def _merge_has_conflicts(scratch: pygit2.Repository, trees: Sequence[pygit2.Tree]) -> bool:
+    base, ours, theirs = (scratch[tree.id].peel(pygit2.Tree) for tree in trees)
+    return scratch.merge_trees(base, ours, theirs).conflicts is not None
 
 
 _FIRST = 1000  # the priority of a backend that gets all new objects

@@ -34,9 +34,9 @@ class Libgit2Config:
         return not self._from_environment and self._reads_all_files(config)
 
     def _reads_all_files(self, config: pygit2.Config) -> bool:
-        return not self._has_other_files and not _has_unknown_include(
-            config, self._from_environment
-        )
+        if self._has_other_files or _has_unread_worktree_file(config):
+            return False
+        return not _has_unknown_include(config, self._from_environment)
 
     def values(self, config: pygit2.Config, name: str) -> list[str]:
         """Return all values of the setting `name`. The last one has the highest priority."""
@@ -116,6 +116,13 @@ def _match_git_config_scope(environ: Mapping[str, str]) -> bool:
     if has_other_global:
         paths[constants.GIT_CONFIG_LEVEL_GLOBAL] = paths[constants.GIT_CONFIG_LEVEL_XDG] = ""
     return has_other_global or (has_other_system and not no_system)
+
+
+def _has_unread_worktree_file(config: pygit2.Config) -> bool:
+    """Return True if git may read a config.worktree, which libgit2 1.5 does not read."""
+    if hasattr(constants, "GIT_CONFIG_LEVEL_WORKTREE"):
+        return False
+    return any(name.startswith(b"extensions.worktreeconfig") for name in _names(config))
 
 
 def _has_unknown_include(config: pygit2.Config, from_environment: Mapping[str, str]) -> bool:
