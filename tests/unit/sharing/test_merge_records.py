@@ -102,3 +102,15 @@ def test_two_sessions_with_one_id_are_not_merged() -> None:
     assert caught.value.message == (
         "'s1' is another session on the remote: its task or its time of creation differs"
     )
+
+
+def test_a_wrong_clock_changes_neither_the_state_nor_the_order_of_the_history() -> None:
+    def step(at: str, source: str, target: str) -> str:
+        return f'{{"at":"{at}","from":"{source}","to":"{target}"}}'
+
+    early = step("1999-01-01T00:00:00Z", "running", "evaluating")
+    late = step("2099-01-01T00:00:00Z", "init", "running")
+    first = make_record(config=CONFIG, state="running", history=(late,))
+    second = make_record(config=CONFIG, state="evaluating", history=(late, early))
+    merged = merge_records(first, second)
+    assert (merged.state, merged.history) == ("evaluating", (late, early))
