@@ -191,7 +191,7 @@ class Board:
         Raises:
             InvalidAuthor: the author is not valid.
             NoSuchChannel: the board has no such channel.
-            Refused: the channel has no free number, or `parent` is not valid.
+            Refused: `parent` is not valid.
             TooLarge: the post is too large.
             NoHub: there is no hub.
             LockHeld: another process has locked the board.

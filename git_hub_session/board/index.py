@@ -10,8 +10,8 @@ from git_hub_session.board.channels import (
     readable_files,
 )
 from git_hub_session.board.errors import NoSuchChannel
-from git_hub_session.board.posts import MAX_POSTS, with_number
-from git_hub_session.errors import Damaged, Refused
+from git_hub_session.board.posts import MAX_POSTS, post_number, with_number
+from git_hub_session.errors import Damaged
 from git_hub_session.session.layout import CHANNELS
 from git_hub_session.system.json_file import read_json
 
@@ -58,12 +58,14 @@ def with_count(index: dict[str, Any], channel: str, count: int) -> dict[str, Any
 
 
 def with_next_number(board: SafeDirectory, index: dict[str, Any], draft: Post) -> Post:
-    """Return the draft with the next number of its channel, or raise NoSuchChannel or Refused."""
+    """Return the draft with the next number of its channel, or raise NoSuchChannel."""
     names = channel_names(board, index)
     if draft.channel not in names:
         raise NoSuchChannel(draft.channel, names, create=True)
     count = recorded_count(index, draft.channel)
-    number = 1 + max(count, highest_number(channel_files(board, draft.channel)))
-    if number > MAX_POSTS:
-        raise Refused(f"channel '{draft.channel}' has no free number")
+    files = channel_files(board, draft.channel)
+    number = 1 + max(count, highest_number(files))
+    if number > MAX_POSTS:  # a post of another clone may have the last number
+        taken = {*map(post_number, files)}
+        number = next(free for free in range(1, len(taken) + 2) if free not in taken)
     return with_number(draft, number)

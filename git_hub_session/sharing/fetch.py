@@ -180,7 +180,12 @@ def changed_sessions(project: Project, remote: Remote, shared: str) -> list[Sess
         for ref, oid in theirs.items()
         if oid not in known and not _is_contained(oid, ours.get(ref, ""), project)
     }
-    return [SessionId(sid) for sid in sids if is_session_id(sid) and sid in changed]
+    # A mirror clone has all refs, but no session.
+    return [
+        sid
+        for sid in map(SessionId, filter(is_session_id, sids))
+        if sid in changed or not project.store.has_session(sid)
+    ]
 
 
 def _session_of(ref: str) -> str:
@@ -212,7 +217,7 @@ def _fetch_session(
         # Check the record before any ref is created: a hostile record leaves no trace.
         shared = share_session(sid, project, record, dry_run=True)
         if not dry_run:
-            _apply_refs(refs, project)
+            refs = _move_refs(sid, theirs, refs, project)
             shared = share_session(sid, project, record)
             _record_rescues(sid, refs, project)
             track_record(sid, record, project, remote)
@@ -225,6 +230,8 @@ def _plan_refs(
     sid: SessionId, theirs: SessionRefs, project: Project, in_use: set[str]
 ) -> Iterator[FetchedRef]:
     ours = read_session_refs(sid, project.git)
+    commits = {ref: oid for ref, oid in theirs.archives.items() if project.repo.has_commit(oid)}
+    theirs = theirs._replace(archives=commits)  # a remote may archive a blob
     archives = {**theirs.archives, **ours.archives}
     for ref, oid in theirs.branches.items():
         if project.repo.has_commit(oid) and oid != ours.branches.get(ref):
@@ -266,6 +273,24 @@ def _plan_branch(
     if is_in_use:
         return FetchedRef(ref, KEPT, oid, old, IN_USE)
     return FetchedRef(ref, FORWARDED, oid, old)
+
+
+def _move_refs(
+    sid: SessionId, theirs: SessionRefs, refs: list[FetchedRef], project: Project
+) -> list[FetchedRef]:
+    """Create and move the refs, and return them.
+
+    Plan the moves of branches again under the lock of the session: in the meantime another command
+    may have created a worktree for a branch.
+    """
+    is_forwarded = any(fetched.action == FORWARDED for fetched in refs)
+    if not is_forwarded or not project.store.has_session(sid):
+        _apply_refs(refs, project)
+        return refs
+    with project.store.lock_session(sid):
+        refs = list(_plan_refs(sid, theirs, project, branches_in_use(project.paths)))
+        _apply_refs(refs, project)
+    return refs
 
 
 def _apply_refs(refs: Iterable[FetchedRef], project: Project) -> None:

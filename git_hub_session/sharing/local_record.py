@@ -20,7 +20,7 @@ from git_hub_session.session.model import Config
 from git_hub_session.session.read import CONFIG_FILE, read_session
 from git_hub_session.session.state import AgentStatus
 from git_hub_session.session.store import SessionExists
-from git_hub_session.sharing.merge_records import merge_records
+from git_hub_session.sharing.merge_records import check_stamps, merge_records
 from git_hub_session.sharing.record import (
     Record,
     SharedPost,
@@ -83,6 +83,7 @@ def share_session(
     received = read_record(incoming, sid, project) if incoming else None
     is_new = not project.store.has_session(sid)
     if received is not None and is_new:
+        check_stamps(None, received)
         if dry_run:
             return SharedState(received, "", is_new=True, is_changed=True)
         _create_session(sid, received, project)
@@ -118,6 +119,8 @@ def _share_locked(
     parts = _read_parts(sid, project, locked.directory)
     clone = _NO_CLONE if dry_run else ensure_id(project.paths.common_dir, _CLONE_FILE)
     own = _merged(own_record(parts, known, clone), known)
+    if received is not None:
+        check_stamps(own, received)
     merged = own if received is None else merge_records(own, received)
     is_changed = merged != own and _write_parts(parts, merged, project, locked, dry_run=dry_run)
     if merged == received:

@@ -18,7 +18,9 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Refused
 from git_hub_session.sharing.record import (
     Entry,
+    InvalidRecord,
     Record,
+    Stamp,
     make_record,
     state_rank,
 )
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
     Value = TypeVar("Value", str, Entry)
 
+MAX_JUMP = 1_000_000
+"""The changes and the attempts by which an entry of a remote can be ahead of a clone."""
+_NO_STAMP = Stamp(0, 0, "")
 _IDENTITY = ("session_id", "task", "created")
 
 
@@ -65,3 +70,19 @@ def _merge_smallest(first: Mapping[str, str], second: Mapping[str, str]) -> dict
 
 def _merge_newest(first: Mapping[str, Entry], second: Mapping[str, Entry]) -> dict[str, Entry]:
     return {**second, **{name: max(first[name], second.get(name, first[name])) for name in first}}
+
+
+def check_stamps(own: Record | None, received: Record) -> None:
+    """Raise InvalidRecord if an entry of a remote is too far ahead of this clone.
+
+    A record with the largest numbers would win against all later changes. The limit is only for
+    records that arrive, so that merge_records() stays commutative.
+    """
+    entries = own.entries if own else {}
+    for name, entry in received.entries.items():
+        attempt, counter, _ = entries[name].stamp if name in entries else _NO_STAMP
+        if max(entry.stamp.attempt - attempt, entry.stamp.counter - counter) > MAX_JUMP:
+            raise InvalidRecord(
+                f"the shared record of '{received.config['session_id']}' is damaged:"
+                f" the stamp of '{name}' is too large: {list(entry.stamp)}"
+            )

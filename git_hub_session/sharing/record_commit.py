@@ -36,6 +36,8 @@ def find_record_commit(sid: SessionId, project: Project) -> str:
 
 def read_record(commit: str, sid: SessionId, project: Project) -> Record:
     """Return the record in a commit, or raise InvalidRecord."""
+    if not project.repo.has_commit(commit):
+        raise InvalidRecord(f"the shared record of '{sid}' is damaged: not a commit: {commit:.12}")
     limits = {"max_files": MAX_RECORD_FILES, "max_bytes": MAX_RECORD_BYTES}
     try:
         files = project.repo.read_small_files(commit, depth=_DEPTH, **limits)

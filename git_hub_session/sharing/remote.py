@@ -60,6 +60,7 @@ _PERMANENT = (
     r"does not appear to be a git repository|not found|[Aa]ccess denied|Permission denied"
     r"|Authentication failed|could not read (Username|Password)|Host key verification failed"
     r"|couldn't find remote ref|invalid refspec|not a valid object|No such remote|dubious ownership"
+    r"|the receiving end does not support"
     r"|strange (pathname|hostname)|transport '.*' not allowed|is not a git command|Unable to find remote helper|bad config"
 )
 # git can end with status 1 if the connection fails after its start, or if another process has a lock.
@@ -273,7 +274,8 @@ def _reason_of(error: GitFailed) -> str:
     lines = list(_lines_of(os.fsencode(error.stderr)))
     matches = [re.match(_FATAL, line) for line in lines]
     reasons = [next(filter(None, match.groups())) for match in matches if match]
-    reasons = [reason for reason in reasons if not re.search(_AFTERWARDS, reason)] or lines[-1:]
+    others = [line for line in lines if not re.search(_AFTERWARDS, line)]  # such as those of a hook
+    reasons = [reason for reason in reasons if not re.search(_AFTERWARDS, reason)] or others[-1:]
     return re.sub(_PASSWORD, "", "; ".join(dict.fromkeys(reasons))) or error.message
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from tests.support.clones import bare_remote, connect
+from tests.support.hostile_remote import (
+    CONFIG_YAML,
+    make_tree,
+    publish,
+    publish_tree,
+    record,
+    write_blob,
+)
 from tests.support.hub import Hub, snapshot
-from tests.support.shared_records import CONFIG, config_text, post_bytes
+from tests.support.shared_records import post_bytes
 
 POST = "001-agent-1-20260317T143510Z.md"
-CONFIG_YAML = "".join(f"{key}: {config_text(key, CONFIG)}\n" for key in CONFIG)
-STATE = {"format": 1, "session_id": "s1", "state": "running"}
 
 
 @pytest.fixture
@@ -21,38 +26,6 @@ def remote(hub: Hub) -> Path:
     path = bare_remote(hub)
     connect(hub, str(path))
     return path
-
-
-def write_blob(hub: Hub, remote: Path, content: bytes) -> str:
-    file = remote / "content"
-    file.write_bytes(content)
-    return hub.git("-C", remote, "hash-object", "-w", file)
-
-
-def make_tree(hub: Hub, remote: Path, entries: list[tuple[str, str, str]]) -> str:
-    """Write a tree with entries (mode, object id, name), which git does not check."""
-    data = b"".join(f"{mode} {name}\0".encode() + bytes.fromhex(oid) for mode, oid, name in entries)
-    file = remote / "content"
-    file.write_bytes(data)
-    return hub.git("-C", remote, "hash-object", "-t", "tree", "--literally", "-w", file)
-
-
-def publish(hub: Hub, remote: Path, files: dict[str, bytes], *more: tuple[str, str, str]) -> None:
-    """Publish a record with these files at its top, and with more entries."""
-    entries = [("100644", write_blob(hub, remote, data), name) for name, data in files.items()]
-    publish_tree(hub, remote, make_tree(hub, remote, sorted([*entries, *more], key=str)))
-
-
-def publish_tree(hub: Hub, remote: Path, tree: str) -> None:
-    commit = hub.git("-C", remote, "commit-tree", tree, "-m", "hostile")
-    hub.git("-C", remote, "update-ref", "refs/hub/sessions/s1", commit)
-
-
-def record(**state: object) -> dict[str, bytes]:
-    return {
-        "config.yaml": CONFIG_YAML.encode(),
-        "state.json": json.dumps({**STATE, **state}).encode(),
-    }
 
 
 def test_links_and_strange_paths_are_not_written(hub: Hub, remote: Path) -> None:
