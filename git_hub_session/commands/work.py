@@ -13,6 +13,7 @@ from git_hub_session.cli.agent_options import (
     parse_selected_agents,
     with_agent_command,
 )
+from git_hub_session.cli.approval import ask_project_approval
 from git_hub_session.cli.options import FORMAT, QUIET, TIMEOUT, Option, Usage, parse_timeout
 from git_hub_session.cli.retry_options import (
     RETRIES,
@@ -35,7 +36,7 @@ from git_hub_session.commands._share.arguments import read_shared_refs
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.git.ref_names import agent_name, parse_session_id, short_name
 from git_hub_session.session.model import MAX_AGENTS
-from git_hub_session.settings.table import CLAIM_TIMEOUT
+from git_hub_session.settings.table import CLAIM_TIMEOUT, SETUP
 from git_hub_session.sharing.choose_remote import choose_remote
 from git_hub_session.sharing.remote import Remote
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
@@ -87,6 +88,7 @@ def run(context: Context, args: Arguments) -> WorkView:
         raise UsageError("no session given", hint="git hub-session work <id> -- <command>")
     sid = parse_session_id(args.argument)
     project = context.project
+    ask_project_approval(context, SETUP)
     remote = Remote(
         project.git, choose_remote(project, args.value("remote") or ""), note=context.reporter.note
     )

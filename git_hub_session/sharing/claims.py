@@ -129,15 +129,11 @@ class Claims:
                 return self._keep(HeldClaim(agent, oid, generation))
             if not answer.of(ref).has_moved:
                 break
-            if self._value(agent) != expected:
+            seen = self.fetch().get(agent)
+            if (seen.oid if seen else "") != expected:
                 return None
         reasons = refused_reasons(answer.refused)
         raise ClaimRefused(f"'{self._remote.label}' refuses claims: {reasons}")
-
-    def _value(self, agent: int) -> str:
-        """Return the object id of a claim that the remote has now, or ''."""
-        seen = self.fetch().get(agent)
-        return seen.oid if seen else ""
 
     def publish(
         self,
@@ -207,9 +203,12 @@ class Claims:
             leases={**leases, ref: held.oid},
             runs_hook=len(targets) > 1,
         )
-        if answer.of(ref).has_moved and self._value(held.agent) != held.oid:
-            self.forget(held.agent)
-            raise ClaimLost(f"another worker has taken over {agent_name(held.agent)}")
+        if answer.of(ref).has_moved:
+            seen = self.fetch().get(held.agent)
+            if seen is None or seen.oid != held.oid:
+                self.forget(held.agent)
+                holder = f"a worker on '{seen.host}'" if seen else "another worker"
+                raise ClaimLost(f"{holder} has taken over {agent_name(held.agent)}")
         return answer
 
     def _keep(self, held: HeldClaim) -> HeldClaim:

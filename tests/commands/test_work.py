@@ -277,6 +277,15 @@ def test_a_remote_that_is_away_at_the_end_of_the_command(
         assert claims(served) == []
 
 
+def test_a_setup_of_the_repository_needs_approval(first: Hub, served: ServedRepository) -> None:
+    (first.top / ".hubsession").write_text("[hubsession]\n\tsetup = touch ran\n")
+    result = work(first, "s1", "--", "true")
+    assert result.code == 1
+    assert "hubsession.setup" in result.err
+    assert claims(served) == []
+    assert branches(served) == {}
+
+
 def test_delete_deletes_the_copies_of_claims(first: Hub, served: ServedRepository) -> None:
     tip = first.git("rev-parse", "main")
     for name in ("claims/s1/agent-1", "own-claims/s1/agent-2", "claims/s10/agent-1"):
