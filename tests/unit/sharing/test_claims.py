@@ -150,6 +150,17 @@ def test_of_two_workers_that_take_over_one_wins(hub: Hub, served: ServedReposito
     assert [held is not None for held in taken] == [True, False]
 
 
+def test_a_claim_that_was_released_is_not_taken_over(hub: Hub, served: ServedRepository) -> None:
+    """Its agent may be done. The worker looks at the session again."""
+    one, two = Clone(hub, served), clone(hub, served, "two")
+    held = one.claims.take(1)
+    assert held is not None
+    seen = two.claims.fetch()[1]
+    one.claims.release(held)
+    assert two.claims.take(1, seen) is None
+    assert served.refs() == {}
+
+
 def test_a_refused_branch_leaves_the_claim_as_it_was(hub: Hub, served: ServedRepository) -> None:
     one = Clone(hub, served)
     held = one.claims.take(1)
@@ -191,10 +202,11 @@ def test_a_server_that_refuses_forced_updates_accepts_claims(
 ) -> None:
     served.git("config", "receive.denyNonFastForwards", "true")
     one = Clone(hub, served)
-    held = one.claims.take(1)
+    claims = Claims(SID, one.project, one.remote, shared="refs/heads/hub-meta")
+    held = claims.take(1)
     assert held is not None
-    assert one.claims.publish(held)[1].refused == ()
-    taken = one.claims.take(1, one.claims.fetch()[1])
+    assert claims.publish(held)[1].refused == ()
+    taken = claims.take(1, claims.fetch()[1])
     assert taken is not None
     assert taken.generation == 2
 
@@ -239,6 +251,10 @@ def test_an_answer_that_is_lost_is_no_lost_claim(hub: Hub, served: ServedReposit
     renewed, answer = one.claims.publish(held, {BRANCH: hub.git("rev-parse", "HEAD")})
     assert (answer.tries, answer.refused) == (2, ())
     assert served.refs() == {BRANCH: hub.git("rev-parse", "HEAD"), REF: renewed.oid}
+    marker.unlink()
+    answer = one.claims.release(renewed, {BRANCH: hub.commit(hub.top, "file", "more\n")})
+    assert (answer.tries, answer.refused) == (2, ())
+    assert served.refs() == {BRANCH: hub.git("rev-parse", "HEAD")}
 
 
 def test_hostile_refs_are_no_claims_or_claims_without_a_holder(
