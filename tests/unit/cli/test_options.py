@@ -245,8 +245,12 @@ def test_usage_snapshot(hub: Hub) -> None:
     """The complete usage of `update` has several usage lines, options, values and choices."""
     assert read_usage(hub, "update") == (
         "usage: git hub-session update [<options>] --state <state> [<id>]\n"
+        "   or: git hub-session update [<options>] --resolve (merged | archived) [<id>]\n"
         "\n"
         "    --state <state>         new state\n"
+        "    --resolve (merged|archived)\n"
+        "                            settle a session that clones have merged and\n"
+        "                            archived\n"
         "    --if-state <state>      update only if the session is in this state\n"
         "    --reason <text>         reason to record in the history\n"
         "    -n, --dry-run           show what would be done, but change nothing\n"
