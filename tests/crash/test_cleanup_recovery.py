@@ -177,7 +177,7 @@ def test_journal_that_cannot_be_marked(hub: Hub, agent: str, size: int, error: s
     before = {name: snapshot(path) for name, path in worktrees.items() if agent in name}
     program = _WITHOUT_SPACE.format(checkout=str(CHECKOUT), agent=agent, size=size)
     result = hub.call(PYTHON, "-c", program, "cleanup", "s1")
-    assert (result.code, result.out.count("kept")) == (1, len(before)), result
+    assert (result.code, result.out.count(": kept ")) == (1, len(before)), result
     assert f"  cannot write in '{hub.top}/.git/worktrees/agent-2': {error}\n" in result.out
     assert {path.name: snapshot(path) for path in hub.worktree(1).parent.iterdir()} == before
     assert "locked" not in hub.git("worktree", "list", "--porcelain")
