@@ -1,0 +1,161 @@
+"""push and fetch in clones with other settings, hooks and shapes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.clones import add_clone, bare_remote, connect, shared_files
+from tests.support.hub import Hub
+
+BRANCH = "refs/heads/hub/s1/agent-{}/attempt-1"
+SETTINGS = {
+    "fetch.prune": "true",
+    "fetch.pruneTags": "true",
+    "fetch.fsckObjects": "true",
+    "fetch.writeCommitGraph": "true",
+    "push.default": "nothing",
+    "push.followTags": "true",
+    "push.recurseSubmodules": "only",
+    "push.useForceIfIncludes": "true",
+    "remote.origin.mirror": "true",
+    "remote.origin.prune": "true",
+    "remote.origin.push": "refs/heads/*:refs/elsewhere/*",
+    "remote.origin.tagOpt": "--tags",
+    "submodule.recurse": "true",
+    "transfer.hideRefs": "refs/hub",
+    "color.ui": "always",
+    "core.abbrev": "4",
+}
+
+
+@pytest.fixture
+def remote(hub: Hub) -> Path:
+    return bare_remote(hub)
+
+
+@pytest.fixture
+def first(hub: Hub, remote: Path) -> Hub:
+    """Return a clone that has pushed a session of two agents."""
+    connect(hub, str(remote))
+    hub.run("init", "-q", "--id", "s1", "--task", "x", "--agents", "2")
+    hub.run("spawn", "-q", "s1")
+    assert hub.run("push").code == 0
+    return hub
+
+
+def post(hub: Hub, text: str) -> None:
+    words = ("board", "post", "results", "--session", "s1", "--author", "ada", "-m", text)
+    assert hub.run(*words).code == 0
+
+
+def remote_refs(hub: Hub, remote: Path) -> str:
+    return hub.git("-C", remote, "for-each-ref", "--format=%(refname) %(objectname)")
+
+
+def test_settings_of_the_user_for_push_and_fetch(first: Hub, remote: Path) -> None:
+    other = add_clone(first, "other", str(remote))
+    for name, value in SETTINGS.items():
+        other.git("config", name, value)
+    before = remote_refs(first, remote)
+    result = other.run("fetch")
+    assert (result.code, result.err) == (0, "")
+    post(other, "hi")
+    result = other.run("push")
+    assert (result.code, result.err) == (0, "")
+    names = [line.split()[0] for line in remote_refs(first, remote).splitlines()]
+    assert names == [line.split()[0] for line in before.splitlines()]
+    assert first.run("fetch").code == 0
+    assert shared_files(first) == shared_files(other)
+
+
+def test_a_hook_of_this_clone_that_refuses(first: Hub, remote: Path) -> None:
+    post(first, "hi")
+    before = remote_refs(first, remote)
+    hook = first.top / ".git" / "hooks" / "pre-push"
+    hook.write_text("#!/bin/sh\necho 'not on a \033[31mTuesday' >&2\nexit 1\n")
+    hook.chmod(0o755)
+    result = first.run("push")
+    assert (result.code, result.out) == (128, "")
+    assert result.err.startswith("fatal: cannot push to 'origin': not on a ")
+    assert "\033" not in result.err
+    assert remote_refs(first, remote) == before
+    hook.unlink()
+    assert first.run("push").code == 0
+
+
+def test_a_server_without_push_options(first: Hub, remote: Path) -> None:
+    post(first, "hi")
+    first.git("config", "push.pushOption", "x")
+    message = "cannot push to 'origin': the receiving end does not support push options"
+    result = first.run("push")
+    assert (result.code, result.out) == (128, "")
+    assert result.err.startswith(f"fatal: {message}")
+    assert "trying again" not in result.err
+
+
+@pytest.mark.parametrize("hook", ["pre-receive", "update"])
+def test_a_server_without_space(first: Hub, remote: Path, hook: str) -> None:
+    post(first, "hi")
+    script = remote / "hooks" / hook
+    script.write_text("#!/bin/sh\necho 'quota exceeded \033[31m' >&2\nexit 1\n")
+    script.chmod(0o755)
+    before = remote_refs(first, remote)
+    result = first.run("push")
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith("error: 'origin' refuses session 's1': ")
+    assert "\033" not in result.err
+    assert remote_refs(first, remote) == before
+
+
+@pytest.mark.parametrize("kind", ["--bare", "--mirror"])
+def test_a_bare_clone(first: Hub, remote: Path, kind: str) -> None:
+    bare = first.top.parent / "bare.git"
+    first.git("clone", "-q", kind, remote, bare)
+    clone = Hub(bare, first.environ)
+    result = clone.run("fetch")
+    assert (result.code, result.err) == (0, "")
+    assert clone.run("list", "--format=json").code == 0
+    assert [each["session_id"] for each in clone.json("list")["sessions"]] == ["s1"]
+    assert clone.run("push").out == "Session s1 is up to date on origin\n"
+    exposed = kind == "--mirror"  # git deletes the refs of the hub there, and doctor says so
+    found = {each["code"] for each in clone.json("doctor", code=int(exposed))["findings"]}
+    assert found == ({"refs-exposed"} if exposed else set())
+
+
+def test_a_shallow_clone_publishes_its_commits(first: Hub, remote: Path) -> None:
+    path = first.top.parent / "project.hub" / "s1" / "agent-1"
+    for text in ("one", "two"):
+        first.commit(path, "file", text)
+    first.run("push")
+    shallow = Hub(first.top.parent / "shallow", first.environ)
+    first.git("clone", "-q", "--depth", "1", f"file://{remote}", shallow.top)
+    assert shallow.run("fetch").code == 0
+    shallow.git("switch", "-q", "hub/s1/agent-2/attempt-1")
+    tip = shallow.commit(shallow.top, "file", "three")
+    assert shallow.run("push").code == 0
+    assert BRANCH.format(2) + f" {tip}" in remote_refs(first, remote)
+    first.git("-C", remote, "fsck", "--no-dangling")
+
+
+def test_a_clone_without_the_base_branch(first: Hub, remote: Path) -> None:
+    first.git("-C", remote, "branch", "other", "main")
+    clone = Hub(first.top.parent / "single", first.environ)
+    first.git("clone", "-q", "--single-branch", "-b", "other", remote, clone.top)
+    assert clone.run("fetch").code == 0
+    assert clone.run("status", "s1").code == 0
+    post(clone, "hi")
+    assert clone.run("push").code == 0
+    assert clone.git("branch", "--list", "main") == ""
+
+
+def test_a_collection_between_fetch_and_use(first: Hub, remote: Path) -> None:
+    tip = first.commit(first.top.parent / "project.hub" / "s1" / "agent-1", "file", "x")
+    first.run("push")
+    other = add_clone(first, "other", str(remote))
+    other.run("fetch")
+    other.git("gc", "-q", "--prune=now")
+    assert other.refs("refs/heads/hub")[BRANCH.format(1)] == tip
+    assert other.git("fsck", "--no-dangling") == ""
+    assert other.run("push").out == "Session s1 is up to date on origin\n"
