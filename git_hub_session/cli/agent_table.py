@@ -77,7 +77,7 @@ def describe_state(agent: AgentProgress, now: float) -> str:
 def _state_cell(agent: AgentProgress, now: float) -> str:
     if agent.started is not None:
         return f"running for {format_elapsed(now - agent.started)}"
-    return short_failure(agent) or escape_control(agent.state)
+    return short_failure(agent) or escape_control(agent.state_text)
 
 
 def short_failure(agent: AgentProgress) -> str:

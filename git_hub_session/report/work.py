@@ -6,7 +6,7 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.ref_names import agent_name
 from git_hub_session.report.tables import Column, Table, format_time, short_id
 from git_hub_session.session.runs import RunState
-from git_hub_session.util.text import count_noun
+from git_hub_session.worktree.uncommitted import uncommitted_text
 
 if TYPE_CHECKING:
     from git_hub_session.report.facts import SessionFacts
@@ -60,7 +60,7 @@ def failures_table(facts: SessionFacts) -> Table:
     rows = [
         (
             facts.label(agent.agent, agent.attempt),
-            agent.state,
+            agent.state_text,
             agent.failure,
             _describe_uncommitted(agent),
             agent.off_branch,
@@ -79,9 +79,9 @@ def failures_table(facts: SessionFacts) -> Table:
 
 
 def _describe_uncommitted(agent: AgentProgress) -> str:
-    last = [count_noun(agent.uncommitted, "file")] if agent.uncommitted else []
+    last = [uncommitted_text(agent.uncommitted)] if agent.uncommitted else []
     earlier = [
-        f"attempt-{attempt}: {count_noun(count, 'file')}"
+        f"attempt-{attempt}: {uncommitted_text(count)}"
         for attempt, count in agent.earlier_uncommitted.items()
     ]
     return ", ".join(last + earlier)

@@ -171,7 +171,7 @@ def _filter_agents(group: SessionRows, pattern: str) -> SessionRows | None:
     agents = tuple(
         (agent, need)
         for agent, need in group.agents
-        if _contains((agent.progress.name, agent.progress.state, need.word), pattern)
+        if _contains((agent.progress.name, agent.progress.state_text, need.word), pattern)
     )
     return group._replace(agents=agents) if agents else None
 

@@ -148,7 +148,7 @@ def describe_run(agent: WatchedAgent, now: float) -> str:
     progress = agent.progress
     if progress.started is not None:
         return f"running {format_clock(max(now - progress.started, 0))}"
-    return short_failure(progress) or escape_control(progress.state)
+    return short_failure(progress) or escape_control(progress.state_text)
 
 
 def _agent_color(agent: WatchedAgent, need: Need) -> str:

@@ -71,6 +71,13 @@ class AgentProgress(NamedTuple):
         return agent_name(self.agent)
 
     @property
+    def state_text(self) -> str:
+        """The state for a person: "waiting" if no command has run and the agent has no work yet."""
+        has_files = bool(self.uncommitted or self.earlier_uncommitted)
+        has_work = self.has_own_commit or has_files or bool(self.off_branch) or bool(self.result)
+        return self.state if self.state != READY or has_work else AgentStatus.WAITING
+
+    @property
     def has_progress(self) -> bool:
         """True if a command has run for the agent, or if it was evaluated."""
         is_lost = self.off_branch.endswith(NO_BRANCH)

@@ -119,7 +119,7 @@ def test_tables_of_the_page(evaluated: Hub) -> None:
     ]
     assert rows(section(page, "Failures and uncommitted files")) == [
         ["Agent", "State", "Failure", "Uncommitted"],
-        ["agent-3", "failed", "failed with exit code 3", "1 file"],
+        ["agent-3", "failed", "failed with exit code 3", "1 file uncommitted, not measured"],
     ]
     assert ">end 3</pre>" in section(page, "Failures and uncommitted files")
     assert section(page, "Guarded paths") == ""

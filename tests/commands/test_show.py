@@ -140,7 +140,7 @@ def test_an_agent_without_a_run(hub: Hub) -> None:
     assert hub.run("show", "s1", "1").out.splitlines()[2:] == [
         f"  Branch: hub/s1/agent-1/attempt-1 ({hub.git('rev-parse', 'main')[:12]})",
         "  Worktree: ../worktrees/s1/agent-1",
-        "  State: ready",
+        "  State: waiting",
         "  Changes: 0 files, +0/-0",
         "  Remarks: no commit of its own",
     ]

@@ -45,9 +45,9 @@ def run_agents(hub: Hub, script: str, *options: str) -> None:
 def test_agents_before_the_first_run(hub: Hub) -> None:
     hub.session(agents=2)
     assert agent_section(hub) == [
-        "    AGENT    STATE  REMARKS",
-        "    agent-1  ready  no commit of its own",
-        "    agent-2  ready  no commit of its own",
+        "    AGENT    STATE    REMARKS",
+        "    agent-1  waiting  no commit of its own",
+        "    agent-2  waiting  no commit of its own",
     ]
     assert agent_fields(hub, 2) == {
         "agent": 2,
@@ -93,13 +93,13 @@ def test_where_each_agent_stands_before_the_evaluation(hub: Hub) -> None:
     status = hub.run("status", "s1")
     assert (status.code, status.err) == (0, "hint: git hub-session adopt s1 agent-5\n")
     assert status.out.partition("\n  Agents:\n")[2].partition("\n\n")[0].splitlines() == [
-        "    AGENT    STATE  REMARKS",
-        "    agent-1  ready  conflicts with the base branch",
-        "    agent-2  ready  changed guarded path 'bench.sh'",
-        "    agent-3  ready  -",
-        "    agent-4  ready  1 file uncommitted, not measured, no commit of its own",
-        "    agent-5  ready  another branch is checked out: 'fix', no commit of its own",
-        "    agent-6  ready  no commit of its own",
+        "    AGENT    STATE    REMARKS",
+        "    agent-1  ready    conflicts with the base branch",
+        "    agent-2  ready    changed guarded path 'bench.sh'",
+        "    agent-3  ready    -",
+        "    agent-4  ready    1 file uncommitted, not measured, no commit of its own",
+        "    agent-5  ready    another branch is checked out: 'fix', no commit of its own",
+        "    agent-6  waiting  no commit of its own",
     ]
     assert snapshot(hub.top / ".git" / "objects") == before
     document = hub.json("status", "s1")
@@ -313,14 +313,14 @@ def test_long_session_id_on_a_narrow_terminal(hub: Hub) -> None:
     hub.run("spawn", "-q", sid)
     hub.run("exec", "-q", sid, "--only", "1", "--", "true")
     assert terminal_section(hub, 80, sid) == [
-        "    AGENT    STATE  REMARKS               LOG",
-        "    agent-1  done   no commit of its own  exec-1/agent-1.log",
-        "    agent-2  ready  no commit of its own  -",
+        "    AGENT    STATE    REMARKS               LOG",
+        "    agent-1  done     no commit of its own  exec-1/agent-1.log",
+        "    agent-2  waiting  no commit of its own  -",
         f"    Logs: {logs}",
     ]
     # A path is never broken: the user copies it.
-    assert terminal_section(hub, 40, sid)[-3:] == [
-        *("    agent-2  ready  no commit of its own", "    Logs:", f"      {logs}"),
+    assert terminal_section(hub, 40, sid)[-4:] == [
+        *("    agent-2  waiting", "      no commit of its own", "    Logs:", f"      {logs}"),
     ]
     assert max(map(len, status_on_terminal(hub, 80, sid).splitlines())) <= 80
 
