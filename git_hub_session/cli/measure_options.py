@@ -128,17 +128,26 @@ def parse_run_count(args: Arguments, option: str) -> int:
     return number
 
 
-def refuse_measured_baseline(args: Arguments, *, is_recorded: bool) -> None:
-    """Raise UsageError if a baseline from a new worktree would be compared with values in place.
+def refuse_other_baseline(args: Arguments, *, is_in_place: bool | None) -> None:
+    """Raise UsageError if values in place would be compared with values from new worktrees.
 
     A worktree of an agent can have build results or a cache that a new worktree does not have.
 
     Args:
-        is_recorded: True if the baseline of the session was measured in a new worktree.
+        is_in_place: True if the baseline of the session was measured in place. It is None without a
+            baseline, or if a person has given it. The option --baseline replaces this baseline.
     """
     text = args.value("baseline")
-    if text == "measure" or (text is None and is_recorded):
+    if text is not None:
+        is_in_place = False if text == "measure" else None
+    if is_in_place is None or is_in_place == args.is_set("in-place"):
+        return
+    if is_in_place:
         raise UsageError(
-            "--in-place cannot be compared with a baseline that is measured in a new worktree",
-            hint="leave out --in-place, or give --baseline <number>",
+            "a baseline that was measured in place cannot be compared with new worktrees",
+            hint="give --in-place or --baseline measure",
         )
+    raise UsageError(
+        "--in-place cannot be compared with a baseline that is measured in a new worktree",
+        hint="leave out --in-place, or give --baseline <number>",
+    )

@@ -11,6 +11,7 @@ from git_hub_session.cli.agent_options import (
 )
 from git_hub_session.cli.approval import approve_typed
 from git_hub_session.cli.config_values import (
+    METRIC_OPTIONS,
     check_text,
     parse_evaluation_values,
 )
@@ -58,8 +59,6 @@ if TYPE_CHECKING:
     from git_hub_session.session.create import ParentData
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
-
-_METRIC_OPTIONS = ("eval", "metric", "metric-regex", "direction")
 
 USAGE = Usage(
     (
@@ -193,7 +192,7 @@ def _choose_next_session(
     from git_hub_session.merge.next_session import choose_next_session, prepare_parent_data
 
     next_session = choose_next_session(previous, project)
-    return next_session, prepare_parent_data(previous, next_session.parent, project)
+    return next_session, prepare_parent_data(previous, next_session, project)
 
 
 def _plan_values(
@@ -229,7 +228,7 @@ def _inherited_values(args: Arguments, next_session: NextSession) -> dict[str, s
     values = dict(next_session.values)
     if args.value("metric") is not None:
         values.pop("metric_regex", None)
-    if next_session.baseline and all(args.value(name) is None for name in _METRIC_OPTIONS):
+    if next_session.baseline and all(args.value(name) is None for name in METRIC_OPTIONS):
         values["baseline"] = next_session.baseline
     return values
 

@@ -34,7 +34,11 @@ from git_hub_session.commands._run.baseline import (
     measure_run_baseline,
 )
 from git_hub_session.commands._run.continue_commands import Continuation
-from git_hub_session.commands._run.defaults import ask_run_approval, with_defaults
+from git_hub_session.commands._run.defaults import (
+    ask_run_approval,
+    refuse_other_winner,
+    with_defaults,
+)
 from git_hub_session.commands._run.steps import Outcome, Plan, interrupted_error, run_steps
 from git_hub_session.commands._run.view import RunView
 from git_hub_session.errors import HubError, to_hub_error
@@ -96,6 +100,8 @@ def run(context: Context, args: Arguments) -> RunView:
     # A session after another one inherits what is not typed.
     first = init_args(args if after_sid is None else typed)
     check_options(args)
+    if after_sid is not None:
+        refuse_other_winner(context, typed, after_sid)
     parse_options(args)
     rounds = parse_rounds(args)
     ask_run_approval(context, typed, args)

@@ -21,7 +21,7 @@ from git_hub_session.ranking.ranking import Score
 from git_hub_session.session import runs
 from git_hub_session.session.agent_environment import agent_environment
 from git_hub_session.session.agents import base_now, find_base_commit
-from git_hub_session.session.baseline import gain, last_evaluation
+from git_hub_session.session.baseline import gain, is_baseline_in_place, last_evaluation
 from git_hub_session.session.model import Session
 from git_hub_session.session.store import TASK_FILE
 from git_hub_session.system.temporary import temporary_directory
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from git_hub_session.session.project import Project
 
 NO_IMPROVEMENT = "no better than the baseline"
+_OTHER_BASELINE = (
+    "the baseline was measured in a new worktree: files that git ignores here can change the result"
+)
 _MAX_TAIL = 1 << 13  # bytes of the output that are kept
 
 
@@ -111,7 +114,7 @@ def measure_worktree(
     changed = _committed_paths(session, commit, repo) | {*map(os.fsencode, files)}
     target = _make_target(session, branch, worktree, project, commit)
     measurement, notes, tail = _run_command(target, project, metric_command)
-    baseline = _choose_baseline(session, options)
+    baseline, note = _choose_baseline(session, options)
     compared = convert_to_one_unit({target.name: measurement}, baseline)
     measurement = compared.measurements[target.name]
     known = baseline.value if baseline else None
@@ -127,7 +130,7 @@ def measure_worktree(
         known,
         failure,
         guard.select_changed(changed),
-        tuple(notes),
+        (*notes, *([note] if note and measurement.values else [])),
         tail,
     )
 
@@ -161,14 +164,22 @@ def _run_command(
     return measurement, runner.notes, tail
 
 
-def _choose_baseline(session: Session, options: EvalOptions) -> Quantity | None:
-    """Return the baseline of the last evaluation of the same metric, or else of the options."""
+def _choose_baseline(session: Session, options: EvalOptions) -> tuple[Quantity | None, str]:
+    """Return the baseline of the last evaluation of the same metric, or else of the options.
+
+    The note says that it was measured in a new worktree. The current worktree can have build results
+    or a cache that a new worktree does not have.
+    """
     assert options.metric_command is not None
     last = last_evaluation(session)
     is_same = (last.metric, last.direction) == (options.metric_command.metric, options.direction)
-    if is_same and last.baseline is not None and not options.is_baseline_given:
-        return Quantity(last.baseline, last.unit)
-    return options.baseline
+    if options.is_baseline_given or options.baseline is None and not is_same:
+        return options.baseline, ""
+    note = _OTHER_BASELINE if is_baseline_in_place(session) is False else ""
+    if is_same and last.baseline is not None:
+        is_measured = last.has_measured_baseline
+        return Quantity(last.baseline, last.unit), _OTHER_BASELINE if is_measured else note
+    return options.baseline, note if options.baseline else ""
 
 
 def _find_no_improvement(measurement: Measurement, baseline: float | None, direction: str) -> str:

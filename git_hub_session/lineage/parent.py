@@ -124,13 +124,15 @@ def first_baseline(
 ) -> float | None:
     """Return the metric of the base branch before the first of the merged rounds, or None.
 
-    If the first round has another metric or another unit, return the baseline of `session`.
+    If the first round has another metric or another unit, or was measured in another way, return
+    the baseline of `session`.
     """
     evaluation = last_evaluation(session)
     first = ancestors[0][1] if ancestors else None
     if first is not None:
         earlier = last_evaluation(first)
-        is_comparable = (earlier.metric, earlier.unit) == (evaluation.metric, evaluation.unit)
+        keys = (evaluation.metric, evaluation.unit, evaluation.in_place)
+        is_comparable = (earlier.metric, earlier.unit, earlier.in_place) == keys
         if is_comparable and earlier.baseline is not None:
             return earlier.baseline
     return evaluation.baseline

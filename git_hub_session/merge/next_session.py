@@ -9,10 +9,9 @@ from git_hub_session.lineage.digest import encode_digest
 from git_hub_session.lineage.parent import Parent, find_ancestors, parent_state, read_parent
 from git_hub_session.merge.options import MergeOptions
 from git_hub_session.merge.winner import NoImprovement, choose_winner, moves_since_evaluation
-from git_hub_session.session.baseline import last_evaluation
+from git_hub_session.session.baseline import baseline_state, last_evaluation
 from git_hub_session.session.create import ParentData
 from git_hub_session.session.state import FINISHED, NEW_SESSION_HINT, State
-from git_hub_session.util.json_values import as_mapping
 from git_hub_session.worktree.reattach import refuse_other_branches
 from git_hub_session.worktree.uncommitted import has_own_commit
 
@@ -108,10 +107,11 @@ def is_compared_with_parent(session: Session, store: Store) -> bool:
     parent = read_parent(session)
     if parent is None:
         return False
-    if last_evaluation(session).has_no_improvement or _has_measured_baseline(session):
+    evaluation = last_evaluation(session)
+    if evaluation.has_no_improvement or evaluation.has_measured_baseline:
         return True
     earlier = store.read(parent.session_id)
-    evaluation, earlier_evaluation = last_evaluation(session), last_evaluation(earlier)
+    earlier_evaluation = last_evaluation(earlier)
     keys = (evaluation.metric, evaluation.unit)
     return keys == (earlier_evaluation.metric, earlier_evaluation.unit) and any(
         result.metric is not None and float(f"{result.metric:.12g}") == evaluation.baseline
@@ -129,22 +129,23 @@ def is_only_baseline_measured(session: Session, project: Project) -> bool:
         refuse_other_branches(session, project)
     except Refused:
         return False
-    return _has_measured_baseline(session) and all(result.reason for result in session.ranking)
+    has_baseline = last_evaluation(session).has_measured_baseline
+    return has_baseline and all(result.reason for result in session.ranking)
 
 
-def _has_measured_baseline(session: Session) -> bool:
-    return "baseline_spread" in as_mapping(session.document.get("evaluation"))
-
-
-def prepare_parent_data(session: Session, parent: Parent, project: Project) -> ParentData:
-    """Return the state and the digest of a new session that starts from `parent`.
+def prepare_parent_data(session: Session, chosen: NextSession, project: Project) -> ParentData:
+    """Return the state and the digest of a new session that starts from the winner.
 
     Args:
-        session: the session of the parent.
+        session: the session of the winner.
     """
+    parent = chosen.parent
+    state = parent_state(parent)
+    if chosen.baseline:
+        state |= baseline_state(chosen.baseline, in_place=last_evaluation(session).in_place)
     ancestors = [*find_ancestors(session, project.store.read), (parent, session)]
     digest = encode_digest(ancestors, project.store, project.repo)
-    return ParentData(session.id, parent_state(parent), digest)
+    return ParentData(session.id, state, digest)
 
 
 def _refuse_state(session: Session) -> None:

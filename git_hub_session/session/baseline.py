@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from git_hub_session.session.model import AgentResult, Session
     from git_hub_session.session.store import LockedSession
 
-_MEASURED = "measured_baseline"
+_IN_NEW_WORKTREE, _IN_PLACE = "measured_baseline", "in_place_baseline"
+"""The keys of state.json with the baseline in config.yaml, if it was measured in this way."""
 _SIGNS = {"lower": 1, "higher": -1}
 _NO_IMPROVEMENT = "no agent improves on the baseline"
 
@@ -35,6 +36,10 @@ class Evaluation(NamedTuple):
     """The proposed time limit of a measurement in the next session, in seconds, or 0."""
     has_no_improvement: bool = False
     """True if the judge found no agent better than the baseline."""
+    in_place: bool = False
+    """True if each agent was measured in its own worktree."""
+    has_measured_baseline: bool = False
+    """True if the baseline was measured with the agents, in a temporary worktree."""
 
     @property
     def verdict_text(self) -> str:
@@ -100,6 +105,8 @@ def last_evaluation(session: Session) -> Evaluation:
         bool(as_text(fields.get("command"))),
         as_count(fields.get("time_limit")),
         improves is False,
+        fields.get("in_place") is True,
+        "baseline_spread" in fields,
     )
 
 
@@ -109,13 +116,23 @@ def record_baseline(locked: LockedSession, baseline: str) -> None:
     state.json records that this baseline was measured in a temporary worktree.
     """
     text = locked.directory.read(CONFIG_FILE, limit=MAX_CONFIG_BYTES).decode()
-    locked.update(
-        lambda session: session._replace(document={**session.document, _MEASURED: baseline})
-    )
+    state = baseline_state(baseline, in_place=False)
+    locked.update(lambda session: session._replace(document={**session.document, **state}))
     locked.ensure_text_file(CONFIG_FILE, append_setting(text, "baseline", baseline))
 
 
-def has_measured_baseline(session: Session) -> bool:
-    """Return True if the baseline in config.yaml was measured in a temporary worktree."""
+def baseline_state(baseline: str, *, in_place: bool) -> dict[str, str]:
+    """Return the key of state.json that records how the baseline in config.yaml was measured."""
+    return {_IN_PLACE if in_place else _IN_NEW_WORKTREE: baseline}
+
+
+def is_baseline_in_place(session: Session) -> bool | None:
+    """Return True if the baseline in config.yaml was measured in the worktree of an agent.
+
+    Return None without a baseline, or if a person has given it.
+    """
     baseline = session.config.get("baseline")
-    return bool(baseline) and as_text(session.document.get(_MEASURED)) == baseline
+    for key in (_IN_PLACE, _IN_NEW_WORKTREE) if baseline else ():
+        if as_text(session.document.get(key)) == baseline:
+            return key == _IN_PLACE
+    return None

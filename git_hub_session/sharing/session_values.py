@@ -18,6 +18,7 @@ from git_hub_session.sharing.values import (
     clean_agent,
     clean_evaluation,
     object_id,
+    text,
     time,
 )
 from git_hub_session.system.json_file import parse_json
@@ -25,6 +26,7 @@ from git_hub_session.util.json_values import as_mapping
 
 if TYPE_CHECKING:
     from git_hub_session._typing import Any
+    from git_hub_session.sharing.values import Kind
 
 CONFIG_KEYS = (
     *("session_id", "task", "agent_count", "base_branch", "created"),
@@ -48,7 +50,9 @@ def clean_config(values: Mapping[str, str]) -> dict[str, str]:
 
 def clean_facts(state: Mapping[str, Any]) -> dict[str, str]:
     """Return the facts of a session that never change, as canonical JSON."""
-    facts = clean(state, {"created": time, "base_commit": object_id})
+    kinds: dict[str, Kind] = {"created": time, "base_commit": object_id}
+    kinds |= dict.fromkeys(("measured_baseline", "in_place_baseline"), text)
+    facts = clean(state, kinds)
     parent = clean(state.get("parent"), PARENT_KINDS)
     if len(parent) == len(PARENT_KINDS):
         facts["parent"] = parent

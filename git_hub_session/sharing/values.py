@@ -199,6 +199,7 @@ EVALUATION_KINDS: dict[str, Kind] = {
     "direction": _optional_text,
     "baseline": number,
     "baseline_spread": number,
+    "in_place": flag,
     "unit": text,
     "time_limit": number,
     "guard": _list_of(_relative_path),

@@ -57,6 +57,30 @@ def test_agent_measures_its_uncommitted_files(hub: Hub) -> None:
     assert hub.run("eval", "--here") == OUTSIDE
 
 
+def test_difference_to_a_baseline_from_a_new_worktree(hub: Hub) -> None:
+    """The worktree of the agent has a cache. Nobody knows how a person has measured a number."""
+    hub.commit(hub.top, ".gitignore", "/cache\n")
+    command = "test -e cache && echo ms: 10 || echo ms: 100"
+    measure = ("--eval", command, "--metric=ms", "--direction=lower")
+    agent = ("--agent-cmd", "touch cache; echo x >new")
+    run = hub.run("run", "-q", "--id=s1", "--task=t", "--agents=1", *measure, *agent)
+    assert run.code == 1  # no improvement
+    top = hub.top.parent / "project.hub" / "s1" / "agent-1"
+    note = (
+        "warning: the baseline was measured in a new worktree: files that git ignores here can"
+        " change the result\n"
+    )
+    passes = Result(0, "pass: ms: 100 → 10 (−90.0 %)\n", note)
+    assert hub.run("eval", "--here", cwd=top) == passes
+    assert hub.run("eval", "--here", "--baseline=100", cwd=top) == passes._replace(err="")
+    assert hub.run("eval", "--in-place", "--baseline=90", "s1").code == 0
+    (hub.directory() / "config.yaml").write_text(
+        (hub.directory() / "config.yaml").read_text().replace("baseline: 100", "baseline: 80")
+    )
+    measured = hub.run("eval", "--here", cwd=top)
+    assert measured == Result(0, "pass: ms: 90 → 10 (−88.9 %)\n")
+
+
 def test_failure_shows_the_output_and_the_guarded_paths(hub: Hub) -> None:
     create_session(hub)
     top = agent_worktree(hub, 1)

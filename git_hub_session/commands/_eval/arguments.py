@@ -13,7 +13,7 @@ from git_hub_session.cli.measure_options import (
     parse_require_options,
     parse_run_count,
     parse_tolerance,
-    refuse_measured_baseline,
+    refuse_other_baseline,
 )
 from git_hub_session.cli.options import parse_jobs, parse_timeout
 from git_hub_session.errors import UsageError
@@ -25,7 +25,7 @@ from git_hub_session.metric.quantity import Quantity, parse_finite_quantity
 from git_hub_session.ranking.race import Race
 from git_hub_session.ranking.ranking import DIRECTIONS
 from git_hub_session.session.agents import parse_agents
-from git_hub_session.session.baseline import has_measured_baseline
+from git_hub_session.session.baseline import is_baseline_in_place
 from git_hub_session.session.model import MAX_AGENTS
 from git_hub_session.util.paths import normalize_relative
 
@@ -83,10 +83,8 @@ def parse_options(args: Arguments, session: Session) -> EvalOptions:
     else:
         _refuse_metric_options(args)
     baseline = _parse_baseline(args, config)
-    if args.is_set("in-place"):
-        refuse_measured_baseline(
-            args, is_recorded=bool(baseline) and has_measured_baseline(session)
-        )
+    if not args.is_set("here"):  # a measurement for the agent itself is only compared with a note
+        refuse_other_baseline(args, is_in_place=is_baseline_in_place(session) if baseline else None)
     return options._replace(
         metric_command=_parse_metric_command(args, config, command, direction),
         direction=direction,

@@ -15,7 +15,7 @@ from git_hub_session.cli.measure_options import (
     parse_repeat,
     parse_run_count,
     parse_tolerance,
-    refuse_measured_baseline,
+    refuse_other_baseline,
 )
 from git_hub_session.cli.options import parse_jobs, parse_timeout
 from git_hub_session.cli.retry_options import parse_retries, parse_retry_delay
@@ -70,7 +70,7 @@ _EVAL_OPTIONS = (
 )
 _MERGE_OPTIONS = (*(option.name for option in RUN_OPTIONS), "yes")
 OUTPUT_OPTIONS = ("quiet", "format", "z", "color")
-_MEASURE, _NONE = "measure", "none"
+_MEASURE, NONE = "measure", "none"
 _MAX_ROUNDS = 100
 
 
@@ -92,8 +92,8 @@ def check_options(args: Arguments) -> None:
         parse_run_count(args, option)
     if args.is_set("in-place") and args.value("holdout") is not None:
         raise UsageError("--in-place and --holdout exclude each other")
-    if args.is_set("in-place") and args.value("metric") is not None:
-        refuse_measured_baseline(args, is_recorded=measures_baseline(args))
+    if args.value("metric") is not None:
+        refuse_other_baseline(args, is_in_place=False if measures_baseline(args) else None)
     rounds = parse_rounds(args)
     _check_metric_options(args)
     if rounds > 1 and not is_ranked(args):
@@ -128,7 +128,7 @@ def is_ranked(args: Arguments) -> bool:
 
 def init_args(args: Arguments) -> Arguments:
     """Return the arguments of `init`."""
-    has_baseline = args.value("baseline") not in (None, _MEASURE, _NONE)
+    has_baseline = args.value("baseline") not in (None, _MEASURE, NONE)
     baseline_option = ("baseline",) if has_baseline else ()
     return args.subset(*INIT_OPTIONS, *baseline_option, "dry-run")
 
@@ -187,5 +187,5 @@ def after_args(args: Arguments, sid: SessionId, rounds: int) -> Arguments:
     if rounds > 1:
         values["rounds"] = str(rounds)
     if args.value("baseline") not in (None, _MEASURE):
-        values["baseline"] = _NONE
+        values["baseline"] = NONE
     return args.without(*INIT_OPTIONS, "rounds").with_values(**values)

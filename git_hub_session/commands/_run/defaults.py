@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.approval import ask_project_approval
+from git_hub_session.cli.config_values import METRIC_OPTIONS
+from git_hub_session.cli.measure_options import refuse_other_baseline
+from git_hub_session.commands._run.arguments import NONE
+from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.settings.table import AGENT_CMD, EVAL, SETUP
 
 if TYPE_CHECKING:
@@ -32,6 +36,22 @@ def _with_inherited(args: Arguments, config: Config) -> Arguments:
         inherited |= {"eval": config.get("eval_cmd"), "metric": config.get("metric")}
     missing = {name: text for name, text in inherited.items() if args.value(name) is None and text}
     return args.with_values(**missing)
+
+
+def refuse_other_winner(context: Context, typed: Arguments, after: SessionId) -> None:
+    """Raise UsageError if the metric of the winner of a session cannot be the baseline.
+
+    This is the baseline with `--baseline none`. The winner was measured in place, and the agents are
+    not, or the reverse.
+
+    Args:
+        typed: the options that the user has given.
+    """
+    if typed.value("baseline") != NONE or any(map(typed.has, METRIC_OPTIONS)):
+        return
+    evaluation = last_evaluation(context.project.store.read(after))
+    if evaluation.metric:
+        refuse_other_baseline(typed.without("baseline"), is_in_place=evaluation.in_place)
 
 
 def ask_run_approval(context: Context, typed: Arguments, args: Arguments) -> None:
