@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.clones import add_clone, bare_remote, connect, shared_files
 from tests.support.hub import Hub
-from tests.support.interrupt import LONG
+from tests.support.interrupt import DIE, LONG, run_with_injected_code
 
 Step = Callable[[Hub, random.Random], object]
 
@@ -51,6 +51,12 @@ def _record_result(hub: Hub, choice: random.Random) -> None:
         (hub.directory() / "state.json").write_text(json.dumps(state))
 
 
+def _kill(hub: Hub, choice: random.Random) -> None:
+    """Kill push or fetch before one of its changes."""
+    command = choice.choice(["push", "fetch"])
+    run_with_injected_code(hub, command, "s1", code=DIE, nth=choice.randrange(1, 16))
+
+
 def _advance(hub: Hub, choice: random.Random) -> None:
     state = choice.choice(["running", "evaluating", "merged", "archived"])
     hub.run("update", "s1", "--state", state)
@@ -65,6 +71,10 @@ STEPS: tuple[Step, ...] = (
     lambda hub, _: hub.run("push", "s1"),
     lambda hub, _: hub.run("fetch", "s1"),
     lambda hub, _: hub.run("spawn", "s1"),
+    lambda hub, _: hub.run("cleanup", "s1"),
+    lambda hub, _: hub.run("archive", "s1"),
+    lambda hub, _: hub.run("eval", "s1", "--eval", "true", "--metric", ""),
+    _kill,
 )
 
 
@@ -87,10 +97,16 @@ def test_random_steps_end_in_one_state(hub: Hub, seed: int, tmp_path: Path) -> N
     choice = random.Random(seed)
     clones = _clones(hub, choice.randrange(2, 6 if LONG else 4))
     posts = set()
+    remote = Hub(hub.top.parent / "shared.git", hub.environ)
+    tips: set[str] = set()
     for _ in range(_STEPS):
+        before = remote.refs("refs/heads/hub")
         clone = choice.choice(clones)
         choice.choice(STEPS)(clone, choice)
-    tips = {tip for clone in clones for tip in clone.refs("refs/heads/hub").values()}
+        tips |= {*clone.refs("refs/heads/hub").values()}
+        after = remote.refs("refs/heads/hub")
+        for ref, tip in before.items():  # git fails if the branch was forced or deleted
+            remote.git("merge-base", "--is-ancestor", tip, after[ref])
     for clone in clones:
         posts |= {path.read_bytes() for path in clone.top.glob(".agenthub/board/*/*.md")}
     for clone in [*clones, *clones]:  # the first round collects, the second one distributes
@@ -107,10 +123,8 @@ def test_random_steps_end_in_one_state(hub: Hub, seed: int, tmp_path: Path) -> N
         codes = {finding["code"] for finding in json.loads(found)["findings"]}
         assert codes <= {"worktree-of-finished"}, (seed, found)
     # No commit is lost: the remote has each tip, or a later one.
-    remote = str(clones[0].top.parent / "shared.git")
     for tip in tips:
-        containing = clones[0].git("-C", remote, "for-each-ref", f"--contains={tip}")
-        assert containing, (seed, tip)
+        assert remote.git("for-each-ref", f"--contains={tip}"), (seed, tip)
 
 
 def test_two_endings_are_shown_and_settled(hub: Hub) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.clones import add_clone, bare_remote, connect, shared_files
 from tests.support.hub import Hub
+from tests.support.interrupt import run_with_injected_code
 
 BRANCH = "refs/heads/hub/s1/agent-{}/attempt-1"
 SETTINGS = {
@@ -159,3 +160,20 @@ def test_a_collection_between_fetch_and_use(first: Hub, remote: Path) -> None:
     assert other.refs("refs/heads/hub")[BRANCH.format(1)] == tip
     assert other.git("fsck", "--no-dangling") == ""
     assert other.run("push").out == "Session s1 is up to date on origin\n"
+
+
+def test_a_worktree_that_is_created_during_a_fetch(first: Hub, remote: Path) -> None:
+    other = add_clone(first, "other", str(remote))
+    other.run("fetch")
+    old = other.refs("refs/heads/hub")[BRANCH.format(1)]
+    new = first.commit(first.top.parent / "project.hub" / "s1" / "agent-1", "file", "x")
+    first.run("push")
+    path = other.top.parent / "late"
+    words = ["git", "worktree", "add", "-q", str(path), "hub/s1/agent-1/attempt-1"]
+    result = run_with_injected_code(
+        other, "fetch", "s1", code=f"subprocess.run({words!r})", opened="state.json"
+    )
+    assert other.git("rev-parse", "HEAD", cwd=path) == old
+    assert other.git("status", "--porcelain", cwd=path) == ""
+    kept = f"'hub/s1/agent-1/attempt-1' was not moved to {new[:12]}: a worktree has it checked out"
+    assert (result.code, result.err.splitlines()[0]) == (1, f"warning: {kept}")
