@@ -8,7 +8,7 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.options import QUIET, Arguments, Usage
 from git_hub_session.cli.view import ExitView
 from git_hub_session.commands._attempt.arguments import parse_one_attempt
-from git_hub_session.commands._attempt.off_branch import warn_off_branch
+from git_hub_session.commands._attempt.off_branch import warn_if_off_branch
 from git_hub_session.git.environment import strip_local_variables
 from git_hub_session.programs.foreground import run_in_foreground
 from git_hub_session.review.attempt import find_worktree
@@ -26,7 +26,7 @@ def run(context: Context, args: Arguments) -> ExitView:
     sid, attempt = parse_one_attempt(context, args, "open")
     project = context.project
     _, worktree = find_worktree(*attempt, sid, project)
-    warn_off_branch(context, project.store.read(sid), [attempt.agent])
+    warn_if_off_branch(context, sid, attempt.agent)
     editor = _find_editor(project)
     environ = {**strip_local_variables(project.environ), "PWD": worktree.path}
     # As git does, let a shell split the command into words.

@@ -6,7 +6,7 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.options import FORMAT, QUIET, Arguments, Usage
 from git_hub_session.cli.view import TerminalStyle, TextOutput, View
 from git_hub_session.commands._attempt.arguments import parse_one_attempt
-from git_hub_session.commands._attempt.off_branch import warn_off_branch
+from git_hub_session.commands._attempt.off_branch import warn_if_off_branch
 from git_hub_session.git.ref_names import SessionId, short_name
 from git_hub_session.review.attempt import find_worktree
 from git_hub_session.util.text import escape_control
@@ -24,7 +24,7 @@ def run(context: Context, args: Arguments) -> PathView:
     sid, attempt = parse_one_attempt(context, args, "path")
     project = context.project
     branch, worktree = find_worktree(*attempt, sid, project)
-    works = warn_off_branch(context, project.store.read(sid), [attempt.agent])
+    works = warn_if_off_branch(context, sid, attempt.agent)
     work = next((work for work in works if work.branch == branch), None)
     return PathView(sid, worktree.path, branch.ref, work)
 

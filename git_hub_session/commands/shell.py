@@ -7,7 +7,7 @@ from git_hub_session.agents.environment import write_environment
 from git_hub_session.cli.options import QUIET, Arguments, Usage
 from git_hub_session.cli.view import ExitView
 from git_hub_session.commands._attempt.arguments import parse_one_attempt
-from git_hub_session.commands._attempt.off_branch import warn_off_branch
+from git_hub_session.commands._attempt.off_branch import warn_if_off_branch
 from git_hub_session.errors import HubError
 from git_hub_session.programs.foreground import run_in_foreground
 from git_hub_session.review.attempt import find_worktree
@@ -23,7 +23,7 @@ def run(context: Context, args: Arguments) -> ExitView:
     sid, attempt = parse_one_attempt(context, args, "shell")
     project = context.project
     branch, worktree = find_worktree(*attempt, sid, project)
-    warn_off_branch(context, project.store.read(sid), [attempt.agent])
+    warn_if_off_branch(context, sid, attempt.agent)
     with project.store.lock_session(sid) as locked:
         variables = write_environment(locked, locked.read(), branch, project)
     shell = project.environ.get("SHELL") or "/bin/sh"

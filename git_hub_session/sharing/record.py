@@ -41,7 +41,7 @@ from git_hub_session.sharing.session_values import (
 )
 from git_hub_session.sharing.values import is_state
 from git_hub_session.system.json_file import encode_json, parse_json
-from git_hub_session.util.json_values import as_mapping, as_text, as_texts
+from git_hub_session.util.json_values import as_count, as_mapping, as_text, as_texts
 from git_hub_session.util.numbers import MAX_COUNT
 
 if TYPE_CHECKING:
@@ -290,7 +290,7 @@ def _parse_entries(state: Mapping[str, Any]) -> dict[str, Entry]:
 
 def stamp_attempt(name: str, text: str) -> int:
     """Return the last attempt in the entry of an agent, or 0 for another entry."""
-    return int(json.loads(text)["attempt"]) if agent_number(name) else 0
+    return as_count(json.loads(text).get("attempt")) if agent_number(name) else 0
 
 
 def _parse_stamp(value: object, attempt: int) -> Stamp:

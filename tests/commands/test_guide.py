@@ -160,9 +160,9 @@ def test_texts_of_the_repository_are_escaped(session: Hub) -> None:
 
 
 def test_unreadable_session(session: Hub) -> None:
-    directory = worktree(session)
     (session.directory() / "config.yaml").write_text("task: [")
-    result = session.run("guide", cwd=directory)
+    # `path` needs only the branches and the worktrees.
+    result = session.run("guide", cwd=worktree(session))
     assert (result.code, result.out) == (128, "")
 
 

@@ -185,4 +185,5 @@ def _share_session(reader: Reader) -> None:
     assert reader.read("push", "s5")["sessions"][0]["refs"]
     other = Reader(add_clone(reader.hub, "second", remote))
     assert other.read("fetch")["sessions"][0]["refs"]
+    assert other.read("work", "s5", "--", "true")["agents"][0]["run"]
     reader.keys |= other.keys

@@ -5,6 +5,7 @@ from __future__ import annotations
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.session.attempts import describe_attempt
+from git_hub_session.session.read import UnreadableSession
 from git_hub_session.util.text import escape_control
 from git_hub_session.worktree.reattach import find_off_branch
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from git_hub_session.cli.context import Context
+    from git_hub_session.git.ref_names import SessionId
     from git_hub_session.session.model import Session
     from git_hub_session.worktree.reattach import OffBranchWork
 
@@ -34,6 +36,17 @@ def warn_off_branch(
         context.reporter.warn(escape_control(describe_work(session, work)))
         context.reporter.print_hints([escape_control(work.hint)])
     return works
+
+
+def warn_if_off_branch(context: Context, sid: SessionId, agent: int) -> list[OffBranchWork]:
+    """Print a warning and a hint for each attempt of one agent whose work is not on its branch.
+
+    A session that cannot be read has no warning: its branches and worktrees can be used.
+    """
+    session = context.project.store.find(sid)
+    if session is None or isinstance(session, UnreadableSession):
+        return []
+    return warn_off_branch(context, session, [agent])
 
 
 def describe_work(session: Session, work: OffBranchWork) -> str:

@@ -120,6 +120,7 @@ def test_no_other_module_parses_integers_from_text() -> None:
         ("git.ref_names", "int(match[3] or 0)"),
         ("git.ref_names", "int(match[4])"),
         ("git.diff", "int(entry.filemode)"),
+        ("sharing.record_commit", "int(project.now())"),  # a float
         ("stash.create", "int(mode, 8)"),
         ("stash.create", "int(stage)"),
         ("util.mounts", "int(match[1], 8)"),
