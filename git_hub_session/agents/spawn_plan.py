@@ -26,6 +26,7 @@ from git_hub_session.session.attempts import (
     session_archived_attempts,
 )
 from git_hub_session.session.state import FINISHED, NEW_SESSION_HINT, AgentStatus, State
+from git_hub_session.util.numbers import MAX_COUNT
 from git_hub_session.util.paths import is_same_path
 from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.locks import GIT_ADD_LOCK
@@ -187,6 +188,8 @@ def _plan_agent(
             hint=f"git hub-session spawn --only {name}{base} {history.session}",
         )
     attempt = history.planned_attempt
+    if attempt > MAX_COUNT:  # a branch of another clone may have the largest number
+        raise Refused(f"{agent_name(history.number)} has no attempt after attempt-{MAX_COUNT}")
     branch = AgentBranch(history.session, history.number, attempt)
     start = _choose_start(history, branch, project.repo, options)
     path = worktree_path(options.template, project.paths, branch)

@@ -373,3 +373,13 @@ def test_all_work_is_uncommitted_in_an_earlier_attempt(hub: Hub) -> None:
     problem = "no agent has a commit of its own; agent-1/attempt-1 has 1 file uncommitted: 'new'"
     hint = "git hub-session exec s1 -- <command>"
     assert hub.run("eval", *MEASURE, "s1") == Result(1, "", f"error: {problem}\nhint: {hint}\n")
+
+
+def test_an_agent_with_the_largest_attempt_gets_no_other_one(hub: Hub) -> None:
+    hub.run("init", "-q", "--id", "s1", "--task", "x", "--agents", "2")
+    hub.git("branch", "hub/s1/agent-2/attempt-999999999")
+    before = hub.refs()
+    assert hub.run("spawn", "--retry", "agent-2", "s1") == Result(
+        1, "", "error: agent-2 has no attempt after attempt-999999999\n"
+    )
+    assert hub.refs() == before
