@@ -155,13 +155,13 @@ def test_judge_without_a_metric(hub: Hub) -> None:
 
 def test_judge_without_a_metric_and_only_one_agent_that_can_be_ranked(hub: Hub) -> None:
     """The judge runs, because only the judge can tell if the agent improves. The other agent failed."""
-    agent = "echo x >judged; test $HUB_AGENT = agent-2"
+    agent = "echo x >work; test $HUB_AGENT = agent-2"
     run = ("run", "--id=s1", "--task=t", "--agents=2", "--agent-cmd", agent, "--yes")
     done = hub.run(*run, "--judge", judge(hub, '{"ranking": [2], "improves": true}'))
     assert (done.code, "judge" in done.err) == (0, False), done
     assert "   1  agent-2       -      -       -      1  +1/-0\n" in done.out
     assert "Merged agent-2 into main: " in done.out
-    assert hub.git("show", "main:judged") == "x"
+    assert hub.git("show", "main:work") == "x"
     verdict = hub.state()["evaluation"]["verdict"]
     assert (verdict["ranking"], verdict["text"], verdict["improves"]) == (["agent-2"], "", True)
 
