@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from zlib import crc32
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.cleanup.archive_context import read_archive_context
+from git_hub_session.cleanup.missing_tags import missing_tags
 from git_hub_session.errors import HubError, Refused
 from git_hub_session.git.ref_names import (
     ALL_ARCHIVES,
@@ -20,6 +22,7 @@ from git_hub_session.git.ref_names import (
     ALL_RECORDS,
     REFS,
     SessionId,
+    archive_prefixes,
     branch_of_rescue,
     branch_prefix,
     create_command,
@@ -220,6 +223,8 @@ def _fetch_session(
             refs = _move_refs(sid, theirs, refs, project)
             shared = share_session(sid, project, record)
             _record_rescues(sid, refs, project)
+            if theirs.archives:
+                refs += _create_tags(sid, project)
             track_record(sid, record, project, remote)
     except HubError as error:
         return FetchedSession(sid, None, error=error)
@@ -303,6 +308,24 @@ def _apply_refs(refs: Iterable[FetchedRef], project: Project) -> None:
             commands.append(update_command(fetched.ref, fetched.oid, fetched.old))
     if commands:
         project.git.update_refs(_REASON, commands)
+
+
+def _create_tags(sid: SessionId, project: Project) -> list[FetchedRef]:
+    """Create the tags of archives, as `archive` does. Clones share no tags.
+
+    If git refuses the tags, create none: `doctor` reports them.
+    """
+    try:
+        with project.store.lock_session(sid):
+            names = list_refs(project.git, *archive_prefixes(sid))
+            refs = {ref: project.repo.tip(ref) for ref in names}
+            branches = list_refs(project.git, branch_prefix(sid))
+            missing = missing_tags(read_archive_context(sid, project), refs, branches)
+            tags = [FetchedRef(tag, CREATED, oid) for tag, oid in missing.values()]
+            _apply_refs(tags, project)
+    except HubError:
+        return []
+    return tags
 
 
 def _record_rescues(sid: SessionId, refs: Iterable[FetchedRef], project: Project) -> None:

@@ -236,6 +236,32 @@ def test_archived_branches_are_not_created_again(first: Hub, second: Hub) -> Non
     assert second.run("doctor").code == 0
 
 
+def test_fetch_creates_the_tags_of_archives(first: Hub, second: Hub) -> None:
+    tip = first.commit(worktree(first, 1), "file", "one\n")
+    first.run("archive", "s1")
+    tags = first.refs("refs/tags")
+    assert tags == {"refs/tags/hub/archive/s1/agent-1": tip}
+    first.run("push", "s1")
+    fetched = second.run("fetch")
+    assert (fetched.code, fetched.err) == (0, "")
+    assert fetched.out.endswith(f"  created hub/archive/s1/agent-1 {tip[:12]}\n")
+    assert second.refs("refs/tags") == tags
+    assert second.run("doctor", "s1").code == 0
+    assert second.run("fetch", "s1").out == "Session s1 has no changes on origin\n"
+
+
+def test_fetch_keeps_tags_of_other_archives(first: Hub, second: Hub) -> None:
+    first.commit(worktree(first, 1), "file", "one\n")
+    first.run("archive", "s1")
+    first.run("push", "s1")
+    names = [f"refs/tags/hub/archive/s1/agent-1{end}" for end in ("", "-attempt-1")]
+    for name in names:
+        second.git("update-ref", name, "HEAD")
+    tags = second.refs("refs/tags")
+    assert second.run("fetch").code == 0
+    assert second.refs("refs/tags") == tags
+
+
 def test_refs_of_a_killed_fetch_are_deleted(first: Hub, second: Hub) -> None:
     first.run("push")
     host = zlib.crc32(os.uname().nodename.encode())

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.cleanup.archive_branches import choose_tag
 from git_hub_session.cleanup.archive_context import make_archive_context
 from git_hub_session.cleanup.archive_limit import PRUNE_COMMAND, describe_excess
 from git_hub_session.cleanup.exposed_refs import find_exposed_refs
+from git_hub_session.cleanup.missing_tags import missing_tags
 from git_hub_session.doctor.finding import Finding, Problem, check
 from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import create_command, short_name
@@ -112,15 +112,6 @@ def check_missing_tags(session: Session, hub: HubSnapshot) -> Iterator[Problem]:
 
 def _missing_tags(session: Session, hub: HubSnapshot) -> dict[str, tuple[str, str]]:
     """Return the archive refs without a tag, each with its missing tag and its commit."""
-    refs = hub.archived_refs(session.id)
-    tagged = {*hub.archive_tags(session.id).values()}
-    branches = {branch.ref for branch in hub.branches}
     context = make_archive_context(session.id, session, hub.project)
-    missing = {}
-    for branch, ref in newest_archive_refs(refs).items():
-        oid = refs[ref]
-        if oid not in tagged and branch.ref not in branches:
-            tag = choose_tag(context, branch, oid, refs, is_short=branch.attempt == 1)
-            if tag:
-                missing[ref] = (tag, oid)
-    return missing
+    branches = {branch.ref for branch in hub.branches}
+    return missing_tags(context, hub.archived_refs(session.id), branches)
