@@ -2,7 +2,8 @@
 
 Each part of a record is merged by a rule that is commutative, associative and idempotent:
 
-    config, facts             each key; the smaller value if they differ
+    config                    equal, or else the records are of two sessions
+    baseline, facts           the smaller value if they differ; a clone keeps its own value
     state                     the state that is further along the machine
     endings, history,
     evaluations, posts        united
@@ -24,6 +25,7 @@ from git_hub_session.sharing.record import (
     make_record,
     state_rank,
 )
+from git_hub_session.sharing.session_values import BASELINE, CONFIG_KEYS
 
 if TYPE_CHECKING:
     from typing import TypeVar
@@ -33,7 +35,8 @@ if TYPE_CHECKING:
 MAX_JUMP = 1_000_000
 """The changes and the attempts by which an entry of a remote can be ahead of a clone."""
 _NO_STAMP = Stamp(0, 0, "")
-_IDENTITY = ("session_id", "task", "created")
+_IDENTITY = tuple(key for key in CONFIG_KEYS if key != BASELINE)
+"""The keys of config.yaml that no command changes."""
 
 
 class OtherSession(Refused):
@@ -41,16 +44,17 @@ class OtherSession(Refused):
 
     code = "other-session"
 
-    def __init__(self, sid: str) -> None:
+    def __init__(self, sid: str, key: str) -> None:
         super().__init__(
-            f"'{sid}' is another session on the remote: its task or its time of creation differs"
+            f"'{sid}' is another session on the remote: '{key}' differs in config.yaml"
         )
 
 
 def merge_records(first: Record, second: Record) -> Record:
     """Return the record that has everything of both, or raise OtherSession."""
-    if any(first.config.get(key) != second.config.get(key) for key in _IDENTITY):
-        raise OtherSession(first.config["session_id"])
+    for key in _IDENTITY:
+        if first.config.get(key, "") != second.config.get(key, ""):
+            raise OtherSession(first.config["session_id"], key)
     return make_record(
         config=_merge_smallest(first.config, second.config),
         state=max(first.state, second.state, key=lambda state: (state_rank(state), state)),

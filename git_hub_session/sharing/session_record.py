@@ -17,6 +17,7 @@ from git_hub_session.sharing.record import (
     stamp_attempt,
 )
 from git_hub_session.sharing.session_values import (
+    BASELINE,
     EVALUATION,
     MERGE,
     clean_config,
@@ -95,13 +96,16 @@ def missing_lines(parts: SessionParts, record: Record) -> list[bytes]:
 
 
 def merged_config(config: Config, record: Record) -> Config:
-    """Return the configuration with the values of the record, or `config` itself."""
-    values = {**config.values, **record.config}
-    return config if values == dict(config.values) else Config(values)
+    """Return the configuration with a baseline of the record, or `config` itself."""
+    if BASELINE in config.values or BASELINE not in record.config:
+        return config
+    return Config({**config.values, BASELINE: record.config[BASELINE]})
 
 
 def with_record(session: Session, record: Record, *, at: str, busy: Container[str]) -> Session:
     """Return the session with the values of a record, or `session` itself if nothing differs.
+
+    A fact that this clone knows is kept: a record of a remote may only add facts.
 
     Args:
         at: the time of the change, for `updated`.
@@ -114,9 +118,9 @@ def with_record(session: Session, record: Record, *, at: str, busy: Container[st
         if own.get(name) != entry.text and name not in busy
     }
     document = {
+        **{name: json.loads(text) for name, text in record.facts.items()},
         **session.document,
         "state": record.state,
-        **{name: json.loads(text) for name, text in record.facts.items()},
         **({"endings": list(record.endings)} if len(record.endings) > 1 else {}),
         "history": _merged_history(session.document.get("history"), record.history),
     }

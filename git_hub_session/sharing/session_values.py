@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from git_hub_session._typing import Any
     from git_hub_session.sharing.values import Kind
 
+BASELINE = "baseline"
+"""The only key of config.yaml that a command adds later."""
 CONFIG_KEYS = (
     *("session_id", "task", "agent_count", "base_branch", "created"),
-    *("eval_cmd", "metric", "direction", "baseline", "metric_regex"),
+    *("eval_cmd", "metric", "direction", BASELINE, "metric_regex"),
     *("guard", "require", "template", "strategies"),
 )
 """The keys of config.yaml that are shared. The path of `holdout` belongs to one machine."""

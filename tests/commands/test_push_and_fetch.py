@@ -262,6 +262,19 @@ def test_fetch_keeps_tags_of_other_archives(first: Hub, second: Hub) -> None:
     assert second.refs("refs/tags") == tags
 
 
+def test_a_record_changes_no_setting_of_a_session(first: Hub, second: Hub) -> None:
+    first.run("push")
+    second.run("fetch")
+    config = second.top / ".agenthub/sessions/s1/config.yaml"
+    config.write_text(config.read_text().replace("base_branch: main", "base_branch: evil"))
+    before = config.read_text(), second.refs()
+    message = "error: 's1' is another session on the remote: 'base_branch' differs in config.yaml\n"
+    assert second.run("fetch", "s1") == Result(1, "", message)
+    assert second.run("push", "s1") == Result(1, "", message)
+    assert second.run("status", "s1").code == 0
+    assert (config.read_text(), second.refs()) == before
+
+
 def test_refs_of_a_killed_fetch_are_deleted(first: Hub, second: Hub) -> None:
     first.run("push")
     host = zlib.crc32(os.uname().nodename.encode())

@@ -109,9 +109,7 @@ def test_another_session_with_the_same_id_is_not_mixed_in(hub: Hub, remote: Path
     hub.session("s1", task="Another task")
     before = hub.state()
     publish(hub, remote, record(state="merged"))
-    message = (
-        "error: 's1' is another session on the remote: its task or its time of creation differs\n"
-    )
+    message = "error: 's1' is another session on the remote: 'task' differs in config.yaml\n"
     for command in ("fetch", "push"):
         assert hub.run(command, "s1").err == message
     assert hub.state() == before

@@ -85,7 +85,9 @@ def post_bytes(text: str, *, session: str = "s1", channel: str = "results") -> b
 @st.composite
 def record_file_sets(draw: st.DrawFn) -> dict[str, bytes]:
     """Return the files of a record as a remote may have them."""
-    config = draw(st.sampled_from([CONFIG, {**CONFIG, "baseline": "3"}, {**CONFIG, "metric": "p"}]))
+    config = draw(
+        st.sampled_from([CONFIG, {**CONFIG, "baseline": "3"}, {**CONFIG, "baseline": "5"}])
+    )
     names = draw(st.lists(st.sampled_from(["001", "002"]), max_size=2))
     posts = {
         f"board/results/{name}-agent-1-20260317T143510Z.md": post_bytes(

@@ -15,6 +15,7 @@ from git_hub_session.sharing.record import (
     record_files,
 )
 from git_hub_session.sharing.session_record import with_stamps
+from git_hub_session.sharing.session_values import CONFIG_KEYS
 from tests.support.examples import many_examples
 from tests.support.shared_records import CONFIG, SID, records
 
@@ -95,13 +96,15 @@ def test_two_endings_are_a_conflict_until_a_decision(
     assert (merged.state, merged.is_conflict) == (state, is_conflict)
 
 
-def test_two_sessions_with_one_id_are_not_merged() -> None:
-    other = Record({**CONFIG, "created": "2027-01-01T00:00:00+00:00"}, "init")
-    with pytest.raises(OtherSession) as caught:
-        merge_records(Record(CONFIG, "init"), other)
-    assert caught.value.message == (
-        "'s1' is another session on the remote: its task or its time of creation differs"
-    )
+@pytest.mark.parametrize("key", [key for key in CONFIG_KEYS if key != "baseline"])
+def test_two_sessions_with_one_id_are_not_merged(key: str) -> None:
+    first, second = Record(CONFIG, "init"), Record({**CONFIG, key: "!"}, "init")
+    for pair in ((first, second), (second, first)):
+        with pytest.raises(OtherSession) as caught:
+            merge_records(*pair)
+        assert caught.value.message.endswith(
+            f" is another session on the remote: '{key}' differs in config.yaml"
+        )
 
 
 def test_a_wrong_clock_changes_neither_the_state_nor_the_order_of_the_history() -> None:

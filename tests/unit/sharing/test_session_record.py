@@ -10,7 +10,12 @@ from git_hub_session.session.model import Config, Session
 from git_hub_session.session.state import State
 from git_hub_session.sharing.merge_records import merge_records
 from git_hub_session.sharing.record import Entry, Record, Stamp, make_record
-from git_hub_session.sharing.session_record import SessionParts, own_record, with_record
+from git_hub_session.sharing.session_record import (
+    SessionParts,
+    merged_config,
+    own_record,
+    with_record,
+)
 from git_hub_session.sharing.values import canonical
 from tests.support.examples import many_examples
 from tests.support.shared_records import CONFIG, SID, records
@@ -71,3 +76,17 @@ def test_an_agent_for_which_a_command_runs_is_kept() -> None:
     changed = record({"status": "failed", "attempt": 1})
     assert with_record(before, changed, at="now", busy={"agent-1"}) is before
     assert with_record(before, changed, at="now", busy=()) is not before
+
+
+def test_a_record_adds_a_baseline_and_facts_but_changes_none() -> None:
+    facts = {"base_commit": canonical("0" * 40), "parent": canonical({"session": "s0"})}
+    received = make_record(config={**CONFIG, "baseline": "1"}, state="running", facts=facts)
+    own = session("running", base_commit="9" * 40)
+    assert with_record(own, received, at="now", busy=()).document == {
+        **own.document,
+        "parent": {"session": "s0"},
+        "updated": "now",
+    }
+    assert merged_config(own.config, received).values == {**CONFIG, "baseline": "1"}
+    measured = Config({**CONFIG, "baseline": "2"})
+    assert merged_config(measured, received) is measured
