@@ -41,6 +41,7 @@ from git_hub_session.session.agents import group_by_agent
 from git_hub_session.session.record import with_rescues
 from git_hub_session.sharing.choose_remote import remote_names
 from git_hub_session.sharing.local_record import SharedState, share_session
+from git_hub_session.sharing.refused_record import RefusedRecord, with_hint
 from git_hub_session.sharing.remote import Remote, RemoteFailed
 from git_hub_session.sharing.session_refs import (
     SessionRefs,
@@ -118,7 +119,7 @@ def fetch_sessions(
         }
         in_use = branches_in_use(project.paths)
         return [
-            _fetch_session(sid, received, project, remote, in_use, dry_run=dry_run)
+            _fetch_session(sid, received, project, (remote, shared), in_use, dry_run=dry_run)
             for sid in wanted
         ]
     finally:
@@ -204,12 +205,13 @@ def _fetch_session(
     sid: SessionId,
     received: Mapping[str, str],
     project: Project,
-    remote: Remote,
+    source: tuple[Remote, str],
     in_use: set[str],
     *,
     dry_run: bool,
 ) -> FetchedSession:
     """Take over the refs of one session, then merge its record. Return an error as a value."""
+    remote, _ = source
     record = received.get(record_ref(sid), "")
     if not record:
         error = NotShared(f"'{remote.label}' has no session '{sid}'")
@@ -226,6 +228,8 @@ def _fetch_session(
             if theirs.archives:
                 refs += _create_tags(sid, project)
             track_record(sid, record, project, remote)
+    except RefusedRecord as error:
+        return FetchedSession(sid, None, error=with_hint(error, sid, *source))
     except HubError as error:
         return FetchedSession(sid, None, error=error)
     return FetchedSession(sid, shared, tuple(refs))

@@ -22,6 +22,7 @@ from git_hub_session.session.state import AgentStatus
 from git_hub_session.session.store import SessionExists
 from git_hub_session.sharing.merge_records import check_stamps, merge_records
 from git_hub_session.sharing.record import (
+    InvalidRecord,
     Record,
     SharedPost,
     copy_name,
@@ -34,6 +35,7 @@ from git_hub_session.sharing.record_commit import (
     read_record,
     write_record,
 )
+from git_hub_session.sharing.refused_record import RefusedRecord
 from git_hub_session.sharing.session_record import (
     SessionParts,
     merged_config,
@@ -77,10 +79,10 @@ def share_session(
         dry_run: write nothing.
 
     Raises:
-        InvalidRecord, OtherSession: nothing was changed.
+        InvalidRecord, OtherSession: nothing was changed. RefusedRecord: because of `incoming`.
         NoSuchSession: the session is missing, and there is no record of a remote.
     """
-    received = read_record(incoming, sid, project) if incoming else None
+    received = _read_received(incoming, sid, project) if incoming else None
     is_new = not project.store.has_session(sid)
     if received is not None and is_new:
         check_stamps(None, received)
@@ -91,6 +93,14 @@ def share_session(
         return _share_locked(sid, project, locked, (incoming, received), dry_run=dry_run)._replace(
             is_new=is_new
         )
+
+
+def _read_received(commit: str, sid: SessionId, project: Project) -> Record:
+    try:
+        record = read_record(commit, sid, project)
+    except InvalidRecord as error:
+        raise RefusedRecord(error.message, error.hint) from None
+    return record
 
 
 def _create_session(sid: SessionId, record: Record, project: Project) -> None:

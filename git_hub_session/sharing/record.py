@@ -266,7 +266,8 @@ def _check_identity(state: Mapping[str, Any], config: Mapping[str, str], sid: Se
         raise InvalidRecord(f"the shared record of '{sid}' has no format")
     if version > FORMAT:
         raise InvalidRecord(
-            f"the shared record of '{sid}' needs a newer version of git hub-session"
+            f"the shared record of '{sid}' has the unknown format {version}",
+            hint="install a newer version of git hub-session",
         )
     if config.get("session_id") != sid or state.get("session_id") != sid:
         raise InvalidRecord(f"the shared record of '{sid}' belongs to another session")

@@ -275,6 +275,38 @@ def test_a_record_changes_no_setting_of_a_session(first: Hub, second: Hub) -> No
     assert (config.read_text(), second.refs()) == before
 
 
+@types("git push {} --delete {}")
+def test_a_damaged_record_can_be_replaced(first: Hub, second: Hub) -> None:
+    first.run("push")
+    second.git("push", "-q", "-f", "origin", "main:refs/hub/sessions/s1")
+    result = second.run("fetch", "s1")
+    assert result.code == 1
+    assert result.err.startswith("error: the shared record of 's1' is damaged: state.json: ")
+    type_hint(second, find_hint(result, "git push {} --delete {}"))
+    assert first.run("push", "s1").code == 0
+    assert second.run("fetch", "s1").code == 0
+
+
+@types("install a newer version of git hub-session")
+def test_a_record_of_a_newer_version(first: Hub, second: Hub) -> None:
+    first.run("push")
+    record = "refs/hub/sessions/s1"
+    state = {**json.loads(shared_files(first)["state.json"]), "format": 2}
+    blob = first.git("hash-object", "-w", "--stdin", stdin=json.dumps(state))
+    files = first.git("ls-tree", record).replace(
+        first.git("rev-parse", f"{record}:state.json"), blob
+    )
+    commit = first.git("commit-tree", "-m", "x", first.git("mktree", stdin=files))
+    first.git("push", "-q", "-f", "origin", f"{commit}:{record}")
+    result = second.run("fetch", "s1")
+    hint = "install a newer version of git hub-session"
+    message = "error: the shared record of 's1' has the unknown format 2"
+    assert result == Result(1, "", f"{message}\nhint: {hint}\n")
+    follow_hint(hint)  # this version reads the record again
+    first.git("push", "-q", "-f", "origin", record)
+    assert second.run("fetch", "s1").code == 0
+
+
 def test_refs_of_a_killed_fetch_are_deleted(first: Hub, second: Hub) -> None:
     first.run("push")
     host = zlib.crc32(os.uname().nodename.encode())

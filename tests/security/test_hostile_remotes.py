@@ -70,7 +70,10 @@ def object_ids(hub: Hub, remote: Path, commit: str) -> dict[str, str]:
 def test_a_record_of_another_type(hub: Hub, remote: Path, kind: str) -> None:
     oid = object_ids(hub, remote, publish(hub, remote, record()))[kind]
     remote_ref(hub, remote, RECORD, oid)
-    message = f"error: the shared record of 's1' is damaged: not a commit: {oid[:12]}\n"
+    message = (
+        f"error: the shared record of 's1' is damaged: not a commit: {oid[:12]}\n"
+        "hint: git push origin --delete refs/hub/sessions/s1\n"
+    )
     assert hub.run("fetch") == (1, "", message)
     assert hub.refs("refs/hub") == {}
     assert not (hub.top / ".agenthub").exists()

@@ -64,7 +64,10 @@ def test_a_tree_that_stands_for_billions_of_files(hub: Hub, remote: Path) -> Non
     publish_tree(hub, remote, tree)
     result = hub.run("fetch")
     assert (result.code, result.out) == (1, "")
-    assert result.err == "error: the shared record of 's1' is too large\n"
+    assert result.err == (
+        "error: the shared record of 's1' is too large\n"
+        "hint: git push origin --delete refs/hub/sessions/s1\n"
+    )
     assert not (hub.top / ".agenthub").exists()
 
 

@@ -131,7 +131,7 @@ def test_the_name_of_a_copy_has_the_original_name() -> None:
     ("received", "message"),
     [
         ({}, "damaged: state.json: not valid JSON (Expecting value: line 1 column 1 (char 0))"),
-        (files(format=2), "needs a newer version of git hub-session"),
+        (files(format=2), "has the unknown format 2"),
         (files(format=True), "has no format"),
         (files(session_id="s2"), "belongs to another session"),
         (files(state="x"), "has an unknown state"),
