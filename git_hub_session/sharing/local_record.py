@@ -85,7 +85,7 @@ def share_session(
     received = _read_received(incoming, sid, project) if incoming else None
     is_new = not project.store.has_session(sid)
     if received is not None and is_new:
-        check_stamps(None, received)
+        _check_received(None, received)
         if dry_run:
             return SharedState(received, "", is_new=True, is_changed=True)
         _create_session(sid, received, project)
@@ -101,6 +101,13 @@ def _read_received(commit: str, sid: SessionId, project: Project) -> Record:
     except InvalidRecord as error:
         raise RefusedRecord(error.message, error.hint) from None
     return record
+
+
+def _check_received(own: Record | None, received: Record) -> None:
+    try:
+        check_stamps(own, received)
+    except InvalidRecord as error:
+        raise RefusedRecord(error.message) from None
 
 
 def _create_session(sid: SessionId, record: Record, project: Project) -> None:
@@ -130,7 +137,7 @@ def _share_locked(
     clone = _NO_CLONE if dry_run else ensure_id(project.paths.common_dir, _CLONE_FILE)
     own = _merged(own_record(parts, known, clone), known)
     if received is not None:
-        check_stamps(own, received)
+        _check_received(own, received)
     merged = own if received is None else merge_records(own, received)
     is_changed = merged != own and _write_parts(parts, merged, project, locked, dry_run=dry_run)
     if merged == received:

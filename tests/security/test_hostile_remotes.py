@@ -114,6 +114,7 @@ def test_an_entry_that_would_win_for_ever(hub: Hub, remote: Path) -> None:
         message = (
             "error: the shared record of 's1' is damaged:"
             f" the stamp of 'agent-1' is too large: [{attempt}, {counter}, '{'f' * 32}']\n"
+            "hint: git push origin --delete refs/hub/sessions/s1\n"
         )
         assert hub.run("fetch") == (1, "", message)
         assert hub.run("push") == (1, "", message)
