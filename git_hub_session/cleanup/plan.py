@@ -6,7 +6,7 @@ import os
 from collections.abc import Container, Mapping
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.cleanup.rules import CHANGES_RULES, USAGE_RULES, first_reason
+from git_hub_session.cleanup.rules import CHANGES_RULES, OFF_BRANCH, USAGE_RULES, first_reason
 from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import agent_name, parse_agent_branch
 from git_hub_session.removal.inspect import (
@@ -20,7 +20,7 @@ from git_hub_session.removal.inspect import (
 from git_hub_session.session import runs
 from git_hub_session.session.agents import running_agents
 from git_hub_session.system.parallel import parallel_map
-from git_hub_session.worktree.owner import session_worktrees
+from git_hub_session.worktree.owner import reported_worktrees, session_of_worktree
 
 if TYPE_CHECKING:
     from git_hub_session.cleanup.options import CleanupOptions
@@ -81,9 +81,11 @@ def plan_cleanup(
         worktree, branch = pair
         state = inspect_usage(worktree, branch, sid, project, neighbors)
         state = state._replace(usage=state.usage._replace(runs=active_runs.of_worktree(branch)))
+        if session_of_worktree(worktree) not in (None, sid):
+            return WorktreePlan(state, OFF_BRANCH.reason(state))  # another session owns it
         return plan_worktree(state, project, options)
 
-    pairs = session_worktrees(sid, project, neighbors.worktrees)
+    pairs = reported_worktrees(sid, project, neighbors.worktrees)
     active_runs = _read_active_runs(sid, project) if pairs else _NO_RUNS
     plans = parallel_map(
         plan, [pair for pair in pairs if git_dirs is None or pair[0].git_dir in git_dirs]

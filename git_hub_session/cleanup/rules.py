@@ -173,6 +173,13 @@ IN_USE = Rule(
     overridden_by=FORCE,
 )
 
+OFF_BRANCH = Rule(
+    "off-branch",
+    lambda state: state.head_problem and not _may_be_forced(state),
+    lambda state: state.head_problem,
+    _off_branch_hint,
+)
+
 USAGE_RULES = (
     Rule(
         "stuck",
@@ -269,12 +276,7 @@ USAGE_RULES = (
         lambda state: f"{doctor_command(state)}, or: {force_command(state)}",
         overridden_by=FORCE,
     ),
-    Rule(
-        "off-branch",
-        lambda state: state.head_problem and not _may_be_forced(state),
-        lambda state: state.head_problem,
-        _off_branch_hint,
-    ),
+    OFF_BRANCH,
 )
 """The rules that need no scan of the directory."""
 

@@ -115,6 +115,7 @@ def _resolve_base(project: Project, session: Session, text: str) -> str:
     except NoSuchCommit as error:
         number = parse_agent_name(text.partition("/")[0])
         if not 0 < number <= (session.config.agent_count or MAX_AGENTS):
+            error.hint = "leave out --base to start from the session's base commit"
             raise
         raise _no_attempt_error(agent_name(number), session, error) from None
 

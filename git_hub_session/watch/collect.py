@@ -31,7 +31,7 @@ from git_hub_session.watch.cache import Cache, Stamp, read_stamp
 from git_hub_session.watch.facts import BROKEN, Snapshot, WatchedAgent, WatchedSession
 from git_hub_session.watch.worktrees import ChangeScanner, OwnedWorktree, WorktreeReader
 from git_hub_session.worktree.agent_progress import read_agent_progress
-from git_hub_session.worktree.owner import session_worktrees
+from git_hub_session.worktree.owner import reported_worktrees
 from git_hub_session.worktree.status import SessionStatus, read_branch_statuses
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class Collector:
         pairs = self._pairs.get(
             session.id,
             (moment.stable_worktrees, session),
-            lambda: session_worktrees(session.id, self._project, moment.stable_worktrees),
+            lambda: reported_worktrees(session.id, self._project, moment.stable_worktrees),
         )
         return _SessionParts(session, branches, pairs)
 

@@ -90,13 +90,22 @@ def has_other_branch(worktree: Worktree, ref: str) -> bool:
 def has_detached_commits(worktree: Worktree, ref: str, project: Project) -> bool:
     """Return True if HEAD is detached at a commit that the branch `ref` does not contain.
 
-    Load pygit2 only if the commit is not the tip of the branch.
+    A rebase or a bisect of the branch detaches HEAD at other commits. Then only a commit that no ref
+    reaches counts. Load pygit2 only if the commit is not the tip of the branch.
     """
-    if worktree.branches or not worktree.detached:
+    if not worktree.detached or has_other_branch(worktree, ref):
         return False
     if worktree.detached == read_ref(worktree.common_dir, ref):
         return False
-    return not project.repo.is_ancestor(project.repo.tip(ref), worktree.detached)
+    repo = project.repo
+    if repo.is_ancestor(repo.tip(ref), worktree.detached):
+        return False
+    return not worktree.branches or bool(repo.unreachable([worktree.detached]))
+
+
+def operation_reason(worktree: Worktree) -> str:
+    """Return why the commits at HEAD are on no branch in the middle of a rebase or a bisect."""
+    return f"in the middle of a {worktree.operation}, with commits on no branch"
 
 
 def off_branch_reason(worktree: Worktree, ref: str) -> str:
@@ -113,13 +122,16 @@ def off_branch_command(worktree: Worktree, branch: AgentBranch) -> str:
     If another agent's branch is checked out, return the command that leaves this branch.
     """
     git = f"git -C {quote_word(worktree.path)}"
+    adopt = f"git hub-session adopt {branch.session} {agent_name(branch.agent)}"
+    if worktree.operation == "bisect" and branch.ref in worktree.branches:
+        return f"{adopt} {worktree.detached}"  # `git bisect reset` would leave the commits behind
     if worktree.operation:
         return f"{git} status"
     other = parse_agent_branch(worktree.head)
     if other is not None and not is_same_agent(other, branch):
         create = "" if ref_exists(worktree.common_dir, branch.ref) else "-c "
         return f"{git} switch {create}{short_name(branch.ref)}"
-    return f"git hub-session adopt {branch.session} {agent_name(branch.agent)}"
+    return adopt
 
 
 def wrong_branch_reason(
@@ -133,7 +145,8 @@ def wrong_branch_reason(
     if has_other_branch(worktree, branch.ref) or has_detached_commits(
         worktree, branch.ref, project
     ):
-        return off_branch_reason(worktree, branch.ref), off_branch_command(worktree, branch)
+        reason = off_branch_reason(worktree, branch.ref) or operation_reason(worktree)
+        return reason, off_branch_command(worktree, branch)
     return missing_branch(worktree, branch.ref, project)
 
 

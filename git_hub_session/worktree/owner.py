@@ -4,12 +4,15 @@ A worktree on a branch of a session belongs to that session. A worktree on anoth
 an agent if state.json records it for this agent. A worktree without a branch (detached, or with an
 unreadable HEAD) belongs to a session only if it was created for one of its agents and is still at
 the agent's path. Otherwise the user has checked out an agent's work somewhere else and moved on.
+
+An agent's worktree that has a branch of another session checked out belongs to the other session. The
+agent's own session only reports it: no command of this session changes such a foreign worktree.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import HubError
@@ -51,6 +54,49 @@ def session_worktrees(
     """
     own = [worktree for worktree in worktrees if session_of_worktree(worktree) in (None, sid)]
     session = _read_or_none(sid, project) if own else None
+    return _in_order(_own_worktrees(sid, session, project, own), session)
+
+
+def reported_worktrees(
+    sid: SessionId, project: Project, worktrees: Sequence[Worktree]
+) -> list[tuple[Worktree, str]]:
+    """Return the worktrees of the session and its foreign worktrees, each with a full ref.
+
+    Use it to report, and `session_worktrees` to change worktrees.
+    """
+    session = _read_or_none(sid, project) if worktrees else None
+    own = [worktree for worktree in worktrees if session_of_worktree(worktree) in (None, sid)]
+    foreign = foreign_worktrees(session, project, worktrees) if session else []
+    return _in_order([*_own_worktrees(sid, session, project, own), *foreign], session)
+
+
+def foreign_worktrees(
+    session: Session, project: Project, worktrees: Sequence[Worktree]
+) -> list[tuple[Worktree, str]]:
+    """Return the agents' worktrees that have a branch of another session checked out.
+
+    Each comes with the ref of the recorded attempt. Leave out a worktree that the other session
+    records too: the path has been used again.
+    """
+    attempts = _recorded_elsewhere([session], worktrees, _is_foreign)
+    return [
+        (worktree, attempts[worktree.git_dir].ref)
+        for worktree in worktrees
+        if worktree.git_dir in attempts and not _is_recorded_for_its_branch(worktree, project)
+    ]
+
+
+def _is_recorded_for_its_branch(worktree: Worktree, project: Project) -> bool:
+    """Return True if the session of the checked-out branch records the worktree."""
+    sid = session_of_worktree(worktree)
+    session = _read_or_none(sid, project) if sid else None
+    return session is not None and _recorded_attempt_at(worktree, session) is not None
+
+
+def _own_worktrees(
+    sid: SessionId, session: Session | None, project: Project, own: Sequence[Worktree]
+) -> list[tuple[Worktree, str]]:
+    """Return the pairs of `session_worktrees` from the worktrees without a foreign branch."""
     off_branch = off_branch_attempts([session] if session else [], own)
     pairs = [pair for pair in worktrees_on_branches(sid, own) if pair[0].git_dir not in off_branch]
     for worktree in own:
@@ -59,6 +105,12 @@ def session_worktrees(
     without_branch = [worktree for worktree in own if not worktree.branches and worktree.path]
     if without_branch:
         pairs += _detached_worktrees(without_branch, sid, session, project)
+    return pairs
+
+
+def _in_order(
+    pairs: list[tuple[Worktree, str]], session: Session | None
+) -> list[tuple[Worktree, str]]:
     pairs.sort(key=lambda pair: _is_recorded(pair, session))
     return sorted(pairs, key=_branch_order)
 
@@ -154,11 +206,11 @@ def attempt_worktrees(
 ) -> dict[AgentBranch, Worktree]:
     """Return the worktree of each attempt that has one, sorted by agent and attempt.
 
-    Skip worktrees whose directory is missing. If two worktrees belong to one attempt, prefer the
+    Foreign worktrees count. Skip worktrees whose directory is missing. If two worktrees belong to one attempt, prefer the
     worktree that is on the branch, and then the one that state.json records.
     """
     candidates: list[tuple[AgentBranch, bool, Worktree]] = []
-    for worktree, ref in session_worktrees(sid, project, worktrees):
+    for worktree, ref in reported_worktrees(sid, project, worktrees):
         branch = parse_agent_branch(ref)
         if branch is not None and not worktree.is_missing:
             candidates.append((branch, ref in worktree.branches, worktree))
@@ -191,6 +243,15 @@ def off_branch_attempts(
     the worktree was created for it, and not by `restore`. Leave out an attempt whose branch another
     worktree uses: the user has moved the agent's work.
     """
+    return _recorded_elsewhere(sessions, worktrees, _belongs)
+
+
+def _recorded_elsewhere(
+    sessions: Iterable[Session],
+    worktrees: Sequence[Worktree],
+    belongs: Callable[[Worktree, str, AgentBranch, Session], bool],
+) -> dict[str, AgentBranch]:
+    """Return the attempts whose branch is not in use and whose worktree `belongs`, by git dir."""
     in_use = {ref for worktree in worktrees for ref in worktree.branches}
     by_name: dict[str, list[Worktree]] = {}
     for worktree in worktrees:
@@ -202,7 +263,7 @@ def off_branch_attempts(
         for attempt, path in recorded_attempts(session).items():
             if attempt.ref not in in_use:
                 candidates = by_name.get(os.path.basename(path), ())
-                found = (each for each in candidates if _belongs(each, path, attempt, session))
+                found = (each for each in candidates if belongs(each, path, attempt, session))
                 attempts |= {worktree.git_dir: attempt for worktree in found}
     return attempts
 
@@ -218,6 +279,20 @@ def _belongs(worktree: Worktree, path: str, attempt: AgentBranch, session: Sessi
         is_newer = is_same_agent(current, attempt) and current.attempt > attempt.attempt
         if is_newer or current.session != attempt.session:
             return False
+    return _is_at_recorded_path(worktree, path, attempt, session)
+
+
+def _is_foreign(worktree: Worktree, path: str, attempt: AgentBranch, session: Session) -> bool:
+    """Return True if the agent's worktree has a branch of another session checked out."""
+    if session_of_worktree(worktree) in (None, session.id):
+        return False
+    return _is_at_recorded_path(worktree, path, attempt, session)
+
+
+def _is_at_recorded_path(
+    worktree: Worktree, path: str, attempt: AgentBranch, session: Session
+) -> bool:
+    """Return True if the worktree is at the path, and its reflog does not name another owner."""
     if not is_same_path(path, worktree.path):
         return False
     is_known = was_created_for(worktree, attempt)

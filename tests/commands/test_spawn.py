@@ -204,8 +204,9 @@ def test_option_base(hub: Hub) -> None:
     hub.commit(hub.top, "second", "x\n")
     hub.session("s1")
     before = everything(hub)
+    hint = "leave out --base to start from the session's base commit"
     assert hub.run("spawn", "s1", "--base", "nowhere") == Result(
-        128, "", "fatal: no such commit: 'nowhere'\n"
+        128, "", f"fatal: no such commit: 'nowhere'\nhint: {hint}\n"
     )
     assert hub.run("spawn", "s1", "--base", "--all").code == 128
     assert everything(hub) == before

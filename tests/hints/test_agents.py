@@ -30,6 +30,8 @@ LOST = f"{WORK}\nrm -r .agenthub/sessions/s1"
               f"{SPAWN_2} --path '../x{{{{n}}}}'", ONE),
     corrected("git hub-session spawn {} {}", "spawn s1 --only 1 --base other",
               "spawn {1} {2}", f"{S1}\ngit commit -q --allow-empty -m other\ngit branch other"),
+    corrected("leave out --base to start from the session's base commit", "spawn s1 --base nope",
+              "spawn s1", INIT),
     Case("git hub-session spawn {} --base {}", SPAWN_2, "{0}", f"{ONE}\n{NO_BASE}"),
     Case("git hub-session spawn {} --base HEAD", "spawn s1", "{0}", f"{INIT}\ngit branch -m other"),
     Case("git hub-session spawn --only {}{} {}", "spawn s1 --retry 2", "{0}", ONE,

@@ -471,7 +471,10 @@ def test_worktree_path_that_two_sessions_share(hub: Hub, worktree: Path) -> None
     assert hub.run("cleanup", "--force", "s1") == Result(
         0, "Cleaned up 0 worktrees for session s1\n"
     )
-    assert hub.run("path", "s2", "1") == Result(0, f"{shared}\n")
+    warning = "warning: agent-1: its HEAD is detached from 'hub/s2/agent-1/attempt-1'\n"
+    assert hub.run("path", "s2", "1") == Result(
+        0, f"{shared}\n", f"{warning}hint: git hub-session adopt s2 agent-1\n"
+    )
     findings = hub.json("doctor", code=1)["findings"]
     assert [(finding["session"], finding["code"]) for finding in findings] == [
         ("s1", "config-changed"),

@@ -33,6 +33,7 @@ from git_hub_session.system import procfs
 from git_hub_session.util.clock import format_age, format_age_since
 from git_hub_session.util.text import display_width, escape_control, pad
 from git_hub_session.worktree.agent_progress import read_agent_progress
+from git_hub_session.worktree.off_branch import operation_reason
 from git_hub_session.worktree.status import read_session_status
 from git_hub_session.worktree.uncommitted import uncommitted_text
 
@@ -314,7 +315,7 @@ def _describe_worktree(status: WorktreeStatus, cwd: str) -> str:
         flags.append("detached" if worktree.detached else "no HEAD")
     elif status.off_branch:
         flags.append(escape_control(status.off_branch))
-    if worktree.operation:
+    if worktree.operation and status.off_branch != operation_reason(worktree):
         flags.append(_OPERATION_WORDS[worktree.operation])
     if worktree.lock_reason:
         flags.append(f"locked: {escape_control(worktree.lock_reason)}")
