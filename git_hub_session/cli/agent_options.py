@@ -103,8 +103,11 @@ def parse_agent_count(text: str | None) -> int:
     return number
 
 
-def with_agent_command(context: Context, args: Arguments) -> Arguments:
-    """Return the arguments of `exec` with hubsession.agentCmd if no command is given.
+def with_agent_command(context: Context, args: Arguments, hint: str) -> Arguments:
+    """Return the arguments with hubsession.agentCmd if no command is given.
+
+    Args:
+        hint: the usage of the command, for an error.
 
     Raises:
         UsageError: there is no command, or there are two.
@@ -117,7 +120,7 @@ def with_agent_command(context: Context, args: Arguments) -> Arguments:
         return args
     args = context.with_defaults(args, "exec")
     if not args.has(AGENT_CMD.name):
-        raise UsageError("no command given", hint="git hub-session exec [<id>] -- <command>")
+        raise UsageError("no command given", hint=hint)
     if not args.is_set("dry-run"):
         ask_project_approval(context, table.AGENT_CMD)
     return args

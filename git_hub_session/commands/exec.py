@@ -93,7 +93,7 @@ def run(context: Context, args: Arguments, following: Sequence[str] = ()) -> Exe
     Args:
         following: the commands that continue after `exec`. Print them if a signal ends the run.
     """
-    args = with_agent_command(context, args)
+    args = with_agent_command(context, args, "git hub-session exec [<id>] -- <command>")
     sid = context.require_session(args.argument, "exec")
     project = context.project
     options = _parse_options(context, args, sid)

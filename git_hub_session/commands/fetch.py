@@ -118,7 +118,7 @@ class FetchView(View):
         if each.shared.is_new or each.shared.is_changed or moved:
             kind = "new session" if each.shared.is_new else "session"
             yield f"{verb} {kind} {each.sid} from {remote} ({each.shared.record.state})"
-        else:
+        elif not each.refs:
             yield f"Session {each.sid} has no changes on {remote}"
         for ref in moved:
             yield f"  {ref.action} {short_name(ref.ref)} {style.abbreviate(ref.oid)}"

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 USAGE = Usage(
     ("push [<options>] [<remote>] [<id>...]",),
     (
-        Option("--rescue", "publish the rescue refs too, which have saved work"),
+        Option("--rescue", "publish the rescue refs too: they contain uncommitted work"),
         DRY_RUN,
         QUIET,
         *FORMAT,
@@ -82,10 +82,7 @@ class PushView(View):
                     "session_id": each.sid,
                     "state": each.shared.record.state if each.shared else None,
                     "conflict": bool(each.shared and each.shared.record.is_conflict),
-                    "refs": [
-                        {"ref": ref, "action": "created" if flag == CREATED else "updated"}
-                        for ref, flag in each.refs
-                    ],
+                    "refs": [{"ref": ref, "action": _action(flag)} for ref, flag in each.refs],
                     "error": error_fields(each.error) if each.error else None,
                 }
                 for each in self.pushed
@@ -109,5 +106,13 @@ class PushView(View):
                 verb = "Would push" if self.dry_run else "Pushed"
                 text = f"{verb} session {each.sid} to {remote}"
                 out.append(text if each.refs else f"Session {each.sid} is up to date on {remote}")
-                out += [f"  {flag} {escape_control(short_name(ref))}" for ref, flag in each.refs]
+                out += [
+                    f"  {_action(flag)} {escape_control(short_name(ref))}"
+                    for ref, flag in each.refs
+                ]
         return TextOutput(out if self.pushed else ["no sessions"])
+
+
+def _action(flag: str) -> str:
+    """Return the change of a ref as a word. `flag` is that of `git push --porcelain`."""
+    return "created" if flag == CREATED else "updated"

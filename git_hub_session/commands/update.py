@@ -27,8 +27,8 @@ USAGE = Usage(
         Option("--state", "new state", "<state>"),
         Option(
             "--resolve",
-            "settle a session that clones have merged and archived",
-            "<ending>",
+            "choose between two final states of clones",
+            "<state>",
             choices=("merged", "archived"),
         ),
         Option("--if-state", "update only if the session is in this state", "<state>"),

@@ -1,4 +1,4 @@
-"""git hub-session work: work on the agents of a shared session until nothing is left."""
+"""git hub-session work: work on the agents of a shared session until none is left."""
 
 from __future__ import annotations
 
@@ -80,12 +80,14 @@ USAGE = Usage(
     takes_command=True,
 )
 
+_CALL = "git hub-session work <id> -- <command>"
+
 
 def run(context: Context, args: Arguments) -> WorkView:
     """Work on one agent after the other, and print the output of their commands."""
-    args = with_agent_command(context, args)
+    args = with_agent_command(context, args, _CALL)
     if args.argument is None:
-        raise UsageError("no session given", hint="git hub-session work <id> -- <command>")
+        raise UsageError("no session given", hint=_CALL)
     sid = parse_session_id(args.argument)
     project = context.project
     ask_project_approval(context, SETUP)
@@ -169,7 +171,9 @@ class WorkView(View):
             if each.is_lost:
                 name = short_name(each.branch.ref)
                 agent = agent_name(each.branch.agent)
-                lines += warning_lines([f"{agent} was taken over; its work stays on '{name}'"])
+                lines += warning_lines(
+                    [f"{agent} was taken over; the commits of this worker are on '{name}'"]
+                )
             if each.is_lost and each.tip:
                 lines.append(f"hint: {_adopt_command(each)}")
         if self.error is not None:

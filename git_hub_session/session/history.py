@@ -88,7 +88,7 @@ def _decisions(steps: Iterable[Mapping[str, Any]]) -> list[tuple[int, str]]:
 
 
 def has_two_endings(session: Session) -> bool:
-    """Return True if clones have ended the session in two ways, and nobody has settled it."""
+    """Return True if clones have ended the session in two ways, and no decision exists."""
     steps = session.document.get("history")
     entries = [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
     return len(recorded_endings(session)) > 1 and not settled_ending(entries)

@@ -58,7 +58,7 @@ def with_decision(session: Session, target: State, *, at: str, by: str, reason: 
     """
     history = session.document.get("history", [])
     if str(target) not in recorded_endings(session) or not isinstance(history, list):
-        raise Refused(f"session '{session.id}' does not have two endings")
+        raise Refused(f"nothing to settle: session '{session.id}' was not both merged and archived")
     step = {
         "at": at,
         "from": str(session.state),

@@ -164,27 +164,25 @@ ARCHIVE_LIMIT = Setting(
     ("list", "doctor"),
     default=("1000",),
 )
-REMOTE = Setting(
-    "remote", TEXT, "remote through which sessions are shared", ("push", "fetch", "work")
-)
+REMOTE = Setting("remote", TEXT, "remote on which sessions are shared", ("push", "fetch", "work"))
 AUTO_SHARE = Setting(
     "autoShare",
     BOOLEAN,
-    "whether to push a session after each change, and to fetch it for status",
+    "whether to push a session after each change, and to fetch the session before status",
     ("spawn", "exec", "eval", "merge", "run", "status", "update", "archive"),
     default=("false",),
 )
 SHARED_REFS = Setting(
     "sharedRefs",
     TEXT,
-    "start of the refs on a remote that have records and archives",
+    "prefix of the shared refs on a remote: records, archives, rescue refs and claims",
     ("push", "fetch", "work"),
     default=("refs/hub",),
 )
 CLAIM_TIMEOUT = Setting(
     "claimTimeout",
     NUMBER,
-    "seconds after which an unchanged claim is stale",
+    "seconds after which a claim is stale if its worker does not renew the claim",
     ("work",),
     default=("600",),
 )

@@ -81,7 +81,7 @@ class Claims:
         """Bind the claims to a remote.
 
         Args:
-            shared: the start of our refs on the remote.
+            shared: the prefix of the shared refs on the remote.
         """
         self._sid = sid
         self._project = project

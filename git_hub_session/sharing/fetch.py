@@ -53,6 +53,7 @@ from git_hub_session.sharing.session_refs import (
 from git_hub_session.system.procfs import is_alive
 from git_hub_session.util.clock import format_iso
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
+from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.branches_in_use import branches_in_use
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
 
 _REASON = "hub-session fetch"
 _MISSING = "couldn't find remote ref"
-CREATED, FORWARDED, KEPT = "created", "forwarded", "kept"
+CREATED, UPDATED, KEPT = "created", "updated", "kept"
 IN_USE, DIVERGED, ARCHIVED = "in-use", "diverged", "archived"
 """The reasons to keep a branch at its commit."""
 
@@ -76,7 +77,7 @@ class FetchedRef(NamedTuple):
 
     ref: str
     action: str
-    """CREATED, FORWARDED or KEPT."""
+    """CREATED, UPDATED or KEPT."""
     oid: str
     """The object id on the remote."""
     old: str = ""
@@ -100,7 +101,7 @@ def fetch_sessions(
     """Fetch sessions, by default all that have changed on the remote, and merge them.
 
     Args:
-        shared: the start of our refs on the remote (hubsession.sharedRefs).
+        shared: the prefix of the shared refs on the remote (hubsession.sharedRefs).
 
     Raises:
         RemoteFailed: the remote cannot be used.
@@ -214,7 +215,9 @@ def _fetch_session(
     remote, _ = source
     record = received.get(record_ref(sid), "")
     if not record:
-        error = NotShared(f"'{remote.label}' has no session '{sid}'")
+        hint = f"git hub-session push {quote_word(remote.label)} {sid}"
+        is_here = project.store.has_session(sid)
+        error = NotShared(f"'{remote.label}' has no session '{sid}'", hint=hint if is_here else "")
         return FetchedSession(sid, None, error=error)
     try:
         theirs = sort_refs(sid, received)
@@ -281,7 +284,7 @@ def _plan_branch(
         return FetchedRef(ref, KEPT, oid, old, DIVERGED)
     if is_in_use:
         return FetchedRef(ref, KEPT, oid, old, IN_USE)
-    return FetchedRef(ref, FORWARDED, oid, old)
+    return FetchedRef(ref, UPDATED, oid, old)
 
 
 def _move_refs(
@@ -292,8 +295,8 @@ def _move_refs(
     Plan the moves of branches again under the lock of the session: in the meantime another command
     may have created a worktree for a branch.
     """
-    is_forwarded = any(fetched.action == FORWARDED for fetched in refs)
-    if not is_forwarded or not project.store.has_session(sid):
+    has_updates = any(fetched.action == UPDATED for fetched in refs)
+    if not has_updates or not project.store.has_session(sid):
         _apply_refs(refs, project)
         return refs
     with project.store.lock_session(sid):
@@ -308,7 +311,7 @@ def _apply_refs(refs: Iterable[FetchedRef], project: Project) -> None:
     for fetched in refs:
         if fetched.action == CREATED:
             commands.append(create_command(fetched.ref, fetched.oid))
-        elif fetched.action == FORWARDED:
+        elif fetched.action == UPDATED:
             commands.append(update_command(fetched.ref, fetched.oid, fetched.old))
     if commands:
         project.git.update_refs(_REASON, commands)

@@ -23,10 +23,12 @@ from git_hub_session.git.ref_names import (
     short_name,
     tracked_record,
 )
+from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.sharing.fetch import NotShared, fetch_sessions, track_record
 from git_hub_session.sharing.local_record import SharedState, share_session
 from git_hub_session.sharing.remote import CREATED, UNCHANGED, refused_reasons
 from git_hub_session.sharing.session_refs import read_session_refs, with_free_numbers
+from git_hub_session.util.shell import quote_word
 from git_hub_session.util.text import quote_list
 
 if TYPE_CHECKING:
@@ -35,12 +37,12 @@ if TYPE_CHECKING:
     from git_hub_session.sharing.session_refs import SessionRefs
 
 MAX_ROUNDS = 10
-"""The number of pushes until a remote that other clones change all the time is given up."""
+"""The largest number of pushes of a session that other clones change at the same time."""
 _PAUSE = 0.05  # seconds; it grows with each round
 
 
 class PushRefused(Refused):
-    """The remote refuses the refs of a session. It is unchanged."""
+    """The remote refuses the refs of a session. The remote is unchanged."""
 
     code = "push-refused"
 
@@ -49,7 +51,7 @@ class PushOptions(NamedTuple):
     """The options of a push."""
 
     shared: str
-    """The start of our refs on the remote (hubsession.sharedRefs)."""
+    """The prefix of the shared refs on the remote (hubsession.sharedRefs)."""
     rescue: bool = False
     """Publish the rescue refs too."""
     dry_run: bool = False
@@ -132,7 +134,10 @@ class _Push:
             self._fetch(waiting)
             waiting = self._unfinished(waiting)
         for sid in waiting:
-            error = PushRefused(f"other clones change session '{sid}' all the time: try again")
+            error = PushRefused(
+                f"other clones changed session '{sid}' during each of {MAX_ROUNDS} tries",
+                hint=f"git hub-session push {quote_word(self._remote.label)} {sid}",
+            )
             self._refuse(sid, error)
 
     def _unfinished(self, sids: Sequence[SessionId]) -> list[SessionId]:
@@ -250,8 +255,16 @@ def _is_behind(theirs: str, ref: str, oid: str, project: Project) -> bool:
         return False
     raise PushRefused(
         f"'{short_name(ref)}' has other commits on the remote: {theirs:.12}",
-        hint=f"git merge {theirs:.12}",
+        hint=_merge_command(ref, theirs, project),
     )
+
+
+def _merge_command(ref: str, oid: str, project: Project) -> str:
+    """Return the command that merges a commit into a branch in the worktree of the branch."""
+    for worktree in linked_worktrees(project.paths.common_dir):
+        if worktree.head == ref and not worktree.is_missing:
+            return f"git -C {quote_word(worktree.path)} merge {oid:.12}"
+    return f"git checkout {quote_word(short_name(ref))} && git merge {oid:.12}"
 
 
 def _refusals(draft: _Draft, answer: PushAnswer) -> list[RefAnswer]:

@@ -129,7 +129,7 @@ class Record(NamedTuple):
 
     @property
     def is_conflict(self) -> bool:
-        """True if clones have ended the session in two ways, and nobody has settled it."""
+        """True if clones have ended the session in two ways, and no decision exists."""
         return len(self.endings) > 1 and not _settled(self.history)
 
 
@@ -172,7 +172,7 @@ def _evaluation_key(text: str) -> tuple[str, ...]:
     return *(str(entry.get(key, "")) for key in ("at", "by", "run", "verdict")), text
 
 
-# --- From and to files ----------------------------------------------------------------------------
+# --- Files ----------------------------------------------------------------------------
 
 
 def record_files(record: Record) -> dict[str, bytes]:

@@ -127,8 +127,8 @@ class PushAnswer(NamedTuple):
 
     def of(self, ref: str) -> RefAnswer:
         """Return the answer for a ref. A ref without an answer is refused."""
-        found = (answer for answer in self.refs if answer.ref == ref)
-        return next(found, RefAnswer(REFUSED, ref, reason="no answer"))
+        answers = (answer for answer in self.refs if answer.ref == ref)
+        return next(answers, RefAnswer(REFUSED, ref, reason="no answer"))
 
 
 class Remote:

@@ -1,4 +1,4 @@
-"""Work on the agents of a shared session until nothing is left.
+"""Work on the agents of a shared session until no agent is left.
 
 The steps for an agent are: claim it, fetch the session, create the next attempt, publish it, run the
 command, publish the result and release the claim. Each push renews the claim with a lease. A worker
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 PUBLISH_PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 """The seconds between the tries to publish a result: a remote may be away for two minutes."""
 _RENEWALS = 3  # in the time after which a claim is stale
-# The seconds between two looks at the claims of other workers.
+# The seconds between two reads of the claims of other workers.
 _FIRST_PAUSE, _MAX_PAUSE = 0.5, 30.0
 _BRIEF_SILENCE = 20.0  # seconds: a command waits for the renewal, and a signal for the last push
 
@@ -51,7 +51,7 @@ class WorkOptions(NamedTuple):
     exec_options: ExecOptions
     """The command and its limits. The agents in it are ignored."""
     shared: str
-    """The start of our refs on the remote."""
+    """The prefix of the shared refs on the remote."""
     claim_timeout: float
     """The seconds after which an unchanged claim is stale."""
     agents: Sequence[int] = ()
@@ -112,7 +112,7 @@ class Worker:
         self._changes = ClaimObserver(options.claim_timeout)
 
     def run(self) -> None:
-        """Work until nothing is left, or until the largest number of agents is reached.
+        """Work until no agent is left, or until the largest number of agents is reached.
 
         Raises:
             NotShared: the remote has no such session.
@@ -122,10 +122,10 @@ class Worker:
         """
         self._fetch()
         while len(self.worked) < self._options.maximum:
-            found = self._find_free()
-            if found is None:
+            choice = self._find_free()
+            if choice is None:
                 break
-            held = self._claims.take(*found)
+            held = self._claims.take(*choice)
             if held is not None:
                 self._observer.note(f"working on {agent_name(held.agent)}")
                 self._work_under(held)
@@ -223,7 +223,7 @@ class Worker:
     def _run_command(
         self, branch: AgentBranch, fenced: FencedRemote
     ) -> tuple[AgentRun | None, bool]:
-        """Run the command. Return its run, and True if the claim was lost meanwhile."""
+        """Run the command. Return its run, and True if the claim was lost in the meantime."""
         renewer = _Renewer(
             self._observer,
             FencedRemote(self._remote, self._brief_claims, fenced.held),

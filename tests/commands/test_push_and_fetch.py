@@ -45,8 +45,8 @@ def test_a_session_travels_to_another_clone(hub: Hub, kind: str, tmp_path: Path)
         tip = first.commit(worktree(first, 1), "file", "faster\n")
         assert first.run("push") == Result(
             0,
-            "Pushed session s1 to origin\n  * refs/hub/sessions/s1\n"
-            "  * hub/s1/agent-1/attempt-1\n  * hub/s1/agent-2/attempt-1\n",
+            "Pushed session s1 to origin\n  created refs/hub/sessions/s1\n"
+            "  created hub/s1/agent-1/attempt-1\n  created hub/s1/agent-2/attempt-1\n",
         )
         second = add_clone(first, "second", served.url, served.environ)
         result = second.run("fetch")
@@ -106,15 +106,13 @@ def test_a_branch_that_a_worktree_uses_is_not_moved(first: Hub, second: Hub) -> 
     second.run("push")
     before = first.refs("refs/heads")
     warning = f"'hub/s1/agent-2/attempt-1' was not moved to {tip[:12]}: a worktree has it"
-    assert first.run("fetch") == Result(
-        1, "Session s1 has no changes on origin\n", f"warning: {warning} checked out\n"
-    )
+    assert first.run("fetch") == Result(1, "", f"warning: {warning} checked out\n")
     assert first.refs("refs/heads") == before
     # The remote has more commits than this clone. They are not pushed back.
     assert first.run("push").out == "Session s1 is up to date on origin\n"
 
 
-@types("git merge {}")
+@types("git -C {} merge {}")
 def test_two_clones_with_different_commits_of_a_branch(first: Hub, second: Hub) -> None:
     first.run("push")
     second.run("fetch")
@@ -128,15 +126,38 @@ def test_two_clones_with_different_commits_of_a_branch(first: Hub, second: Hub) 
     assert (pushed.code, pushed.out) == (1, "")
     assert pushed.err == (
         f"error: 'hub/s1/agent-1/attempt-1' has other commits on the remote: {theirs[:12]}\n"
-        f"hint: git merge {theirs[:12]}\n"
+        f"hint: git -C {worktree(first, 1)} merge {theirs[:12]}\n"
     )
     assert second.git("ls-remote", "origin", BRANCH.format(1)).split()[0] == theirs
     assert second.refs() == before
-    first.git(*find_hint(pushed, "git merge {}").split()[1:], cwd=worktree(first, 1))
-    follow_hint(f"git merge {theirs[:12]}")
+    type_hint(first, find_hint(pushed, "git -C {} merge {}"))
     assert first.run("push", "s1").code == 0
     second.run("fetch", "s1")
     assert second.refs("refs/heads/hub") == first.refs("refs/heads/hub")
+
+
+@types("git checkout {} && git merge {}")
+def test_different_commits_of_a_branch_without_a_worktree(first: Hub, second: Hub) -> None:
+    first.run("push")
+    second.run("fetch")
+    second.git("switch", "-q", "hub/s1/agent-1/attempt-1")
+    second.commit(second.top, "other", "two\n")
+    second.git("switch", "-q", "main")
+    theirs = first.commit(worktree(first, 1), "file", "one\n")
+    first.run("push")
+    pushed = second.run("push", "s1")
+    hint = f"git checkout hub/s1/agent-1/attempt-1 && git merge {theirs[:12]}"
+    assert (pushed.code, pushed.err.splitlines()[1]) == (1, f"hint: {hint}")
+    type_hint(second, find_hint(pushed, "git checkout {} && git merge {}"))
+    assert second.run("push", "s1").code == 0
+
+
+def test_a_session_that_is_only_in_this_clone(first: Hub) -> None:
+    hint = "git hub-session push origin s1"
+    result = first.run("fetch", "s1")
+    assert result == Result(1, "", f"error: 'origin' has no session 's1'\nhint: {hint}\n")
+    type_hint(first, hint)
+    assert first.run("fetch", "s1").code == 0
 
 
 def test_a_dry_run_changes_nothing(first: Hub, second: Hub) -> None:
@@ -186,7 +207,7 @@ def test_an_invalid_prefix_of_the_shared_refs(first: Hub) -> None:
     for value in ("hub", "refs/../x", "refs/-x:y", "refs/x.lock", "refs//x", "refs/", ""):
         first.git("config", "hubsession.sharedRefs", value)
         result = first.run("push")
-        message = f"error: hubsession.sharedRefs is not the start of a ref: '{value.rstrip('/')}'"
+        message = f"error: hubsession.sharedRefs is not a prefix of refs: '{value.rstrip('/')}'"
         assert (result.code, result.err.splitlines()[0]) == (129, message)
     type_hint(first, find_hint(result, "git config {} {}"))
     assert first.run("push").code == 0
@@ -199,8 +220,8 @@ def test_a_hook_that_refuses_one_session(first: Hub) -> None:
     hook.chmod(0o755)
     assert first.run("push") == Result(
         1,
-        "Pushed session s1 to origin\n  * refs/hub/sessions/s1\n"
-        "  * hub/s1/agent-1/attempt-1\n  * hub/s1/agent-2/attempt-1\n",
+        "Pushed session s1 to origin\n  created refs/hub/sessions/s1\n"
+        "  created hub/s1/agent-1/attempt-1\n  created hub/s1/agent-2/attempt-1\n",
         "error: 'origin' refuses session 's2': hook declined ('refs/hub/sessions/s2')\n",
     )
 

@@ -233,7 +233,10 @@ def test_a_worker_that_comes_back_late_is_refused(
     os.kill(stopped, signal.SIGCONT)
     result = finish(late)
     assert (result.code, result.out) == (1, "agent-1: taken over\n")
-    assert "agent-1 was taken over; its work stays on 'hub/s1/agent-1/attempt-1'" in result.err
+    assert (
+        "agent-1 was taken over; the commits of this worker are on 'hub/s1/agent-1/attempt-1'"
+        in result.err
+    )
     assert served.refs() == before
     hint = find_hint(result, "git hub-session adopt {} {} {}")
     first.run("fetch", "-q")

@@ -135,8 +135,8 @@ def test_two_endings_are_shown_and_settled(hub: Hub) -> None:
     assert first.run("push").err == ""
     pushed = second.run("push")
     sentence = (
-        "one clone merged the session, another one archived it; "
-        "settle it: git hub-session update --resolve merged s1"
+        "one clone has merged the session, and another clone has archived it; "
+        "to keep 'merged': git hub-session update --resolve merged s1"
     )
     assert (pushed.code, pushed.err) == (0, f"warning: session 's1': {sentence}\n")
     assert first.run("fetch").err == f"warning: session 's1': {sentence}\n"
@@ -157,4 +157,7 @@ def test_two_endings_are_shown_and_settled(hub: Hub) -> None:
 def test_a_session_with_one_ending_has_nothing_to_settle(hub: Hub) -> None:
     hub.session("s1")
     result = hub.run("update", "--resolve", "merged", "s1")
-    assert (result.code, result.err) == (1, "error: session 's1' does not have two endings\n")
+    assert (result.code, result.err) == (
+        1,
+        "error: nothing to settle: session 's1' was not both merged and archived\n",
+    )

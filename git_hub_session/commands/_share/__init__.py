@@ -1,1 +1,1 @@
-"""The parts of the commands push and fetch."""
+"""The parts of the commands push, fetch and work."""

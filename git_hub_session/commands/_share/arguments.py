@@ -21,7 +21,7 @@ class NamedRemote(NamedTuple):
 
     remote: Remote
     shared: str
-    """The start of our refs on the remote."""
+    """The prefix of the shared refs on the remote."""
     sids: tuple[SessionId, ...]
     """The sessions, or () for all."""
 
@@ -34,7 +34,7 @@ def parse_remote(context: Context, args: Arguments) -> NamedRemote:
     Raises:
         InvalidId: a word is neither the remote nor the id of a session.
         NoRemote: no remote is given, and there is no default.
-        UsageError: hubsession.sharedRefs is not the start of a ref.
+        UsageError: hubsession.sharedRefs is not a prefix of refs.
     """
     words = list(args.arguments)
     project = context.project
@@ -59,11 +59,11 @@ def quick_remote(context: Context, silence_limit: float) -> Remote:
 
 
 def read_shared_refs(context: Context) -> str:
-    """Return the start of our refs on a remote, from the settings."""
+    """Return the prefix of the shared refs on a remote, from the settings."""
     shared = context.settings.value(SHARED_REFS).rstrip("/")
     if not is_ref_prefix(shared):
         raise UsageError(
-            f"{SHARED_REFS.key} is not the start of a ref: '{shared}'",
+            f"{SHARED_REFS.key} is not a prefix of refs: '{shared}'",
             hint=f"git config {SHARED_REFS.key} {SHARED_REFS.default[0]}",
         )
     return shared

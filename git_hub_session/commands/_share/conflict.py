@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 
 def describe_conflict(sid: SessionId) -> str:
-    """Return the sentence about two different endings, with the command that settles it."""
+    """Return the sentence about two different final states, with the command that chooses one."""
     return (
-        "one clone merged the session, another one archived it;"
-        f" settle it: git hub-session update --resolve merged {sid}"
+        "one clone has merged the session, and another clone has archived it;"
+        f" to keep 'merged': git hub-session update --resolve merged {sid}"
     )
 
 
 def conflict_warning(sid: SessionId, shared: SharedState | None) -> str:
-    """Return the warning about two different endings, or ''."""
+    """Return the warning about two different final states, or ''."""
     if shared is None or not shared.record.is_conflict:
         return ""
     return f"session '{sid}': {describe_conflict(sid)}"
