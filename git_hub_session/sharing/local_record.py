@@ -135,7 +135,7 @@ def _share_locked(
     known = read_record(commit, sid, project) if commit else None
     parts = _read_parts(sid, project, locked.directory)
     clone = _NO_CLONE if dry_run else ensure_id(project.paths.common_dir, _CLONE_FILE)
-    own = _merged(own_record(parts, known, clone), known)
+    own = _merge_known(own_record(parts, known, clone), known)
     if received is not None:
         _check_received(own, received)
     merged = own if received is None else merge_records(own, received)
@@ -158,10 +158,10 @@ def read_own_record(sid: SessionId, project: Project) -> Record:
     known = read_record(commit, sid, project) if commit else None
     with project.store.open_directory(sid) as directory:
         parts = _read_parts(sid, project, directory)
-    return _merged(own_record(parts, known, _NO_CLONE), known)
+    return _merge_known(own_record(parts, known, _NO_CLONE), known)
 
 
-def _merged(own: Record, known: Record | None) -> Record:
+def _merge_known(own: Record, known: Record | None) -> Record:
     return merge_records(own, known) if known else own
 
 

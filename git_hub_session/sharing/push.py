@@ -127,12 +127,12 @@ class _Push:
             drafts = self._make_drafts(waiting)
             if drafts:
                 self._push_drafts(drafts)
-            waiting = self._unfinished(waiting)
+            waiting = self._without_result(waiting)
             if not waiting:
                 return
             sleep(_PAUSE * number)
             self._fetch(waiting)
-            waiting = self._unfinished(waiting)
+            waiting = self._without_result(waiting)
         for sid in waiting:
             error = PushRefused(
                 f"other clones changed session '{sid}' during each of {MAX_ROUNDS} tries",
@@ -140,7 +140,7 @@ class _Push:
             )
             self._refuse(sid, error)
 
-    def _unfinished(self, sids: Sequence[SessionId]) -> list[SessionId]:
+    def _without_result(self, sids: Sequence[SessionId]) -> list[SessionId]:
         return [sid for sid in sids if sid not in self.results]
 
     def _refuse(self, sid: SessionId, error: HubError) -> None:

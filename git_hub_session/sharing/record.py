@@ -130,7 +130,7 @@ class Record(NamedTuple):
     @property
     def is_conflict(self) -> bool:
         """True if clones have ended the session in two ways, and no decision exists."""
-        return len(self.endings) > 1 and not _settled(self.history)
+        return len(self.endings) > 1 and not _find_decision(self.history)
 
 
 def make_record(**fields: Any) -> Record:
@@ -140,7 +140,7 @@ def make_record(**fields: Any) -> Record:
     history = tuple(sorted({*record.history}, key=_history_key))
     ending = min(endings, default=record.state)
     if len(endings) > 1:
-        ending = _settled(history) or str(State.MERGED)
+        ending = _find_decision(history) or str(State.MERGED)
     return record._replace(
         state=ending,
         endings=tuple(sorted(endings)),
@@ -155,7 +155,7 @@ def state_rank(state: str) -> int:
     return _RANKS[State(state)]
 
 
-def _settled(history: Iterable[str]) -> str:
+def _find_decision(history: Iterable[str]) -> str:
     """Return the ending that the newest decisions agree on, or ''."""
     return settled_ending(json.loads(text) for text in history if f'"{RESOLVE_VERB}"' in text)
 

@@ -122,7 +122,7 @@ def with_record(session: Session, record: Record, *, at: str, busy: Container[st
         **session.document,
         "state": record.state,
         **({"endings": list(record.endings)} if len(record.endings) > 1 else {}),
-        "history": _merged_history(session.document.get("history"), record.history),
+        "history": _merge_histories(session.document.get("history"), record.history),
     }
     document = _with_entries(document, changed)
     if canonical(document) == canonical(session.document):
@@ -131,7 +131,7 @@ def with_record(session: Session, record: Record, *, at: str, busy: Container[st
     return session._replace(state=State(record.state), document=document)
 
 
-def _merged_history(history: object, merged: Iterable[str]) -> object:
+def _merge_histories(history: object, merged: Iterable[str]) -> object:
     """Return the merged history. Keep the entries of this clone with all of their keys."""
     steps = history if isinstance(history, list) else []
     own = {canonical(clean(step, HISTORY_KINDS)): step for step in steps}
