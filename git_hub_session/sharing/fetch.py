@@ -1,8 +1,7 @@
 """Fetch sessions from a remote, and merge them into this clone.
 
 git fetches all refs of a session under temporary names. Then branches, archives and rescue refs are
-created or moved forward, and the record is merged. No branch moves backwards, and no branch moves
-that a worktree has in use.
+created or fast-forwarded, and the record is merged. A branch that a worktree uses is kept.
 """
 
 from __future__ import annotations
