@@ -242,7 +242,7 @@ def test_terminal_of_twenty_columns(hub: Hub) -> None:
             "status": [f"hub/20260317-143022-long/agent-{agent}/attempt-1" for agent in (1, 2)],
             "log": ["init", "running"],
             "board": ["dispatch", "results"],
-        }.get(arguments, ["20260317-143022-long/agent-1\n", "20260317-143022-long/agent-2\n"])
+        }.get(arguments, ["20260317-143022-long/agent-1,\n", "20260317-143022-long/agent-2,\n"])
         for text in expected:
             assert text in plain, (arguments, plain)
 
