@@ -178,6 +178,7 @@ def test_completion(hub: Hub) -> None:
         "words\nagentCmd\tshell command of the agents\n"
         "agents\tnumber of agents of a new session\n"
         "archiveLimit\tlargest number of archives without a warning\n"
-        "autoShare\twhether to push a session after each change, and to fetch it for status\nadvice\twhether to show hints\n",
+        "autoShare\twhether to push a session after each change, and to fetch the session before status\n"
+        "advice\twhether to show hints\n",
     )
     assert hub.run("completion", "--words", "--", "config", "agents", "").out == "words\n"

@@ -81,7 +81,8 @@ def check_outcome(hub: Hub) -> None:
     assert hub.git("log", "--format=%s", "main^..main") == (
         "hub: merge agent-1 from session s1-r2\nagent-1: t\nagent-1: t"
     )
-    assert hub.git("tag").split() == ["hub/archive/s1-r2/agent-2", "hub/archive/s1/agent-2"]
+    tags = ["s1-r2/agent-2", "s1/agent-1", "s1/agent-2"]
+    assert hub.git("tag").split() == [f"hub/archive/{tag}" for tag in tags]
     assert hub.git("show", "hub/archive/s1/agent-2:ms") == "ms: 42"
     assert count_worktrees(hub) == 1
     assert hub.git("status", "--porcelain") == ""

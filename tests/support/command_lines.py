@@ -18,6 +18,9 @@ def _calls(*lines: str) -> list[Call]:
     return [Call(tuple(line.split())) for line in lines]
 
 
+NEEDS_REMOTE = ("push", "fetch", "work")
+"""The commands that fail in a repository without a remote, with exit status 128."""
+
 _READ_ONLY = (
     "list",
     "status s1",
