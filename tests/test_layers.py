@@ -144,6 +144,7 @@ LATE_IMPORTS = {
     ("commands.log", "commands._log.frontier"),
     ("commands.log", "commands._log.graph"),
     ("commands.update", "worktree.reattach"),
+    ("commands._share.arguments", "util.similar"),
     ("commands._share.automatic", "commands._share.arguments"),
     ("commands._share.automatic", "sharing.fetch"),
     ("commands._share.automatic", "sharing.push"),

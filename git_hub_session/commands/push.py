@@ -42,7 +42,7 @@ USAGE = Usage(
 
 def run(context: Context, args: Arguments) -> PushView:
     """Publish the sessions, by default all, with their branches and archives."""
-    named = parse_remote(context, args)
+    named = parse_remote(context, args, requires_sessions=True)
     options = PushOptions(
         named.shared, rescue=args.is_set("rescue"), dry_run=args.is_set("dry-run")
     )

@@ -13,7 +13,7 @@ _NO = "--no-"
 
 
 def find_similar(typed: str, known: Sequence[str]) -> str:
-    """Return the command or long option that is most similar to `typed`, or ''.
+    """Return the command, long option or name that is most similar to `typed`, or ''.
 
     Prefer those with the same beginning or with one of its words. Among equals, the first counts.
     """

@@ -213,6 +213,26 @@ def test_an_invalid_prefix_of_the_shared_refs(first: Hub) -> None:
     assert first.run("push").code == 0
 
 
+@types("try '{}'")
+def test_a_mistyped_remote_pushes_nothing(first: Hub) -> None:
+    before = first.git("ls-remote", "origin")
+    result = first.run("push", "orign", "s1")
+    assert result == Result(128, "", "fatal: no such session: 'orign'\nhint: try 'origin'\n")
+    assert first.git("ls-remote", "origin") == before
+    follow_hint(find_hint(result, "try '{}'"))
+    assert first.run("push", "origin", "s1").out.startswith("Pushed session s1 to origin\n")
+
+
+@pytest.mark.parametrize("words", [("s1", "orign"), ("origin", "s1", "orign"), ("x9", "s1")])
+def test_a_missing_session_pushes_nothing(first: Hub, words: tuple[str, ...]) -> None:
+    before = first.git("ls-remote", "origin")
+    missing = "orign" if "orign" in words else "x9"
+    assert first.run("push", *words) == Result(
+        128, "", f"fatal: no such session: '{missing}'\nhint: git hub-session list\n"
+    )
+    assert first.git("ls-remote", "origin") == before
+
+
 def test_a_hook_that_refuses_one_session(first: Hub) -> None:
     first.run("init", "-q", "--id", "s2", "--task", "x")
     hook = first.top.parent / "shared.git" / "hooks" / "update"
