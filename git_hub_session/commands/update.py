@@ -53,6 +53,8 @@ def run(context: Context, args: Arguments) -> UpdateView:
     With --if-state, compare its state under the same lock.
     """
     ending = args.value("resolve")
+    if ending and args.value("state") is not None:
+        raise UsageError("--resolve and --state exclude each other")
     target = State(ending) if ending else _required_state(args)
     expected_text = args.value("if-state")
     expected = parse_state(expected_text) if expected_text is not None else None

@@ -29,6 +29,17 @@ def test_formats(hub: Hub) -> None:
     )
 
 
+def test_a_state_and_a_choice_between_states(hub: Hub) -> None:
+    hub.session()
+    before = snapshot(hub.top)
+    assert hub.run("update", "--resolve", "merged", "--state", "running", "s1") == Result(
+        129,
+        "",
+        "error: --resolve and --state exclude each other\n",
+    )
+    assert snapshot(hub.top) == before
+
+
 def test_errors_as_json(hub: Hub) -> None:
     hub.session()
     assert hub.run("update", "s1", "--state", "merged", "--format=json") == Result(
