@@ -23,7 +23,7 @@ from git_hub_session.worktree.owner import attempt_worktrees
 from git_hub_session.worktree.reattach import unusable_reason
 
 if TYPE_CHECKING:
-    from git_hub_session.agents.exec import ExecOptions
+    from git_hub_session.agents.exec_options import ExecOptions
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
     from git_hub_session.session.runs import LastRun

@@ -8,6 +8,7 @@ from functools import partial
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.agents.commit import commit_changes
+from git_hub_session.agents.exec_options import COMMIT_ALWAYS
 from git_hub_session.errors import HubError, to_hub_error
 from git_hub_session.git.ref_names import AgentBranch, agent_name
 from git_hub_session.git.worktrees import read_worktree
@@ -24,16 +25,11 @@ from git_hub_session.worktree.off_branch import wrong_branch_reason
 from git_hub_session.worktree.repair_commands import unregister_command
 
 if TYPE_CHECKING:
-    from git_hub_session.agents.exec import ExecOptions
+    from git_hub_session.agents.exec_options import ExecOptions
     from git_hub_session.session import runs
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
     from git_hub_session.system.tasks import Task
-
-COMMIT_SUCCESS = "success"
-"""Commit the changes of the agents whose command has succeeded."""
-COMMIT_ALWAYS = "always"
-"""Commit the changes of all agents."""
 
 _STATUS_LOCK_TIMEOUT = 0.5  # seconds to wait for the session lock while commands run
 

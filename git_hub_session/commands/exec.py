@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, Any
-from git_hub_session.agents.exec import ExecOptions, preview_exec, run_for_agents
-from git_hub_session.agents.run_monitor import COMMIT_SUCCESS
+from git_hub_session.agents.exec import preview_exec, run_for_agents
 from git_hub_session.cli.agent_options import (
     AGENT_CMD,
     AGENTS,
     ONLY,
-    parse_agent_commands,
     parse_selected_agents,
     with_agent_command,
 )
@@ -20,18 +18,10 @@ from git_hub_session.cli.options import (
     DRY_RUN,
     FORMAT,
     QUIET,
-    TIMEOUT,
     Arguments,
     Option,
     Usage,
     parse_jobs,
-    parse_timeout,
-)
-from git_hub_session.cli.retry_options import (
-    RETRIES,
-    RETRY_DELAY,
-    parse_retries,
-    parse_retry_delay,
 )
 from git_hub_session.cli.view import (
     Record,
@@ -43,6 +33,7 @@ from git_hub_session.cli.view import (
     warning_lines,
 )
 from git_hub_session.commands._exec.display import LiveDisplay
+from git_hub_session.commands._exec.options import RUN_OPTIONS, parse_run_options
 from git_hub_session.commands._exec.table import run_fields, run_table
 from git_hub_session.commands._share.automatic import push_automatically
 from git_hub_session.git.ref_names import agent_list
@@ -51,6 +42,7 @@ from git_hub_session.util.text import escape_control
 
 if TYPE_CHECKING:
     from git_hub_session.agents.exec import ExecResult
+    from git_hub_session.agents.exec_options import ExecOptions
     from git_hub_session.agents.run_monitor import AgentRun
     from git_hub_session.cli.context import Context
     from git_hub_session.git.ref_names import SessionId
@@ -67,16 +59,7 @@ USAGE = Usage(
         AGENTS,
         Option("--failed", "run only for agents that failed, were interrupted or never ran"),
         Option("-j, --jobs", "number of parallel commands (default: all)", "<number>"),
-        TIMEOUT,
-        RETRIES,
-        RETRY_DELAY,
-        Option(
-            "--commit",
-            "commit the agents' changes: on success (default), or always",
-            "<when>",
-            choices=("success", "always"),
-            value_optional=True,
-        ),
+        *RUN_OPTIONS,
         Option("--force", "run even if the agent is marked as running", no_abbreviation=True),
         DRY_RUN,
         QUIET,
@@ -117,23 +100,12 @@ def run(context: Context, args: Arguments, following: Sequence[str] = ()) -> Exe
 
 def _parse_options(context: Context, args: Arguments, sid: SessionId) -> ExecOptions:
     count = context.project.store.read(sid).config.agent_count or MAX_AGENTS
-    return ExecOptions(
-        args.command,
-        parse_agent_commands(args, count),
-        parse_selected_agents(args, count, context.reporter),
-        parse_jobs(args),
-        parse_timeout(args),
-        args.is_set("force"),
-        _parse_commit(args),
-        args.is_set("failed"),
-        parse_retries(args),
-        parse_retry_delay(args),
+    return parse_run_options(args, count)._replace(
+        agents=parse_selected_agents(args, count, context.reporter),
+        jobs=parse_jobs(args),
+        force=args.is_set("force"),
+        failed=args.is_set("failed"),
     )
-
-
-def _parse_commit(args: Arguments) -> str:
-    value = args.value("commit")
-    return "" if value is None else value or COMMIT_SUCCESS
 
 
 class _Display(LiveDisplay):

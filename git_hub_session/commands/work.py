@@ -3,24 +3,9 @@
 from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING, Any
-from git_hub_session.agents.exec import ExecOptions
-from git_hub_session.agents.run_monitor import COMMIT_SUCCESS
-from git_hub_session.cli.agent_options import (
-    AGENT_CMD,
-    AGENTS,
-    ONLY,
-    parse_agent_commands,
-    parse_selected_agents,
-    with_agent_command,
-)
+from git_hub_session.cli.agent_options import AGENT_CMD, ONLY, with_agent_command
 from git_hub_session.cli.approval import ask_project_approval
-from git_hub_session.cli.options import FORMAT, QUIET, TIMEOUT, Option, Usage, parse_timeout
-from git_hub_session.cli.retry_options import (
-    RETRIES,
-    RETRY_DELAY,
-    parse_retries,
-    parse_retry_delay,
-)
+from git_hub_session.cli.options import FORMAT, QUIET, Option, Usage
 from git_hub_session.cli.view import (
     Record,
     TerminalStyle,
@@ -31,10 +16,12 @@ from git_hub_session.cli.view import (
     warning_lines,
 )
 from git_hub_session.commands._exec.display import LiveDisplay
+from git_hub_session.commands._exec.options import RUN_OPTIONS, parse_run_options
 from git_hub_session.commands._exec.table import run_fields
 from git_hub_session.commands._share.arguments import read_shared_refs
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.git.ref_names import agent_name, parse_session_id, short_name
+from git_hub_session.session.agents import parse_agents
 from git_hub_session.session.model import MAX_AGENTS
 from git_hub_session.settings.table import CLAIM_TIMEOUT, SETUP
 from git_hub_session.sharing.choose_remote import choose_remote
@@ -60,19 +47,9 @@ USAGE = Usage(
     (
         AGENT_CMD,
         ONLY,
-        AGENTS,
         Option("--remote", "remote to work through (default: hubsession.remote)", "<remote>"),
         Option("--max", "largest number of agents to work on (default: all)", "<number>"),
-        TIMEOUT,
-        RETRIES,
-        RETRY_DELAY,
-        Option(
-            "--commit",
-            "commit the agents' changes: on success (default), or always",
-            "<when>",
-            choices=("success", "always"),
-            value_optional=True,
-        ),
+        *RUN_OPTIONS,
         QUIET,
         *FORMAT,
     ),
@@ -111,21 +88,13 @@ def run(context: Context, args: Arguments) -> WorkView:
 
 def _parse_options(context: Context, args: Arguments) -> WorkOptions:
     project = context.project
-    commit = args.value("commit")
-    exec_options = ExecOptions(
-        args.command,
-        parse_agent_commands(args, MAX_AGENTS),
-        timeout=parse_timeout(args),
-        commit="" if commit is None else commit or COMMIT_SUCCESS,
-        retries=parse_retries(args),
-        retry_delay=parse_retry_delay(args),
-    )
+    agents = args.value("only")
     values = context.settings.checked_values(CLAIM_TIMEOUT) or CLAIM_TIMEOUT.default
     return WorkOptions(
-        exec_options,
+        parse_run_options(args, MAX_AGENTS),
         read_shared_refs(context),
         float(parse_int(values[-1], MAX_COUNT) or 0),
-        parse_selected_agents(args, MAX_AGENTS, context.reporter),
+        () if agents is None else parse_agents(agents, MAX_AGENTS),
         _parse_maximum(args),
         worktree_template(project.settings, project.paths),
     )
@@ -135,7 +104,7 @@ def _parse_maximum(args: Arguments) -> int:
     text = args.value("max")
     number = MAX_COUNT if text is None else parse_int(text, MAX_COUNT)
     if not number:
-        raise UsageError(f"not a number of agents: '{text}'")
+        raise UsageError(f"not a number of agents: '{text}'", hint="--max takes 1 or more")
     return number
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from time import monotonic, sleep
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.agents.exec import ExecOptions, run_for_agents
+from git_hub_session.agents.exec import run_for_agents
 from git_hub_session.agents.run_monitor import RunObserver
 from git_hub_session.agents.spawn import spawn_agents
 from git_hub_session.agents.spawn_plan import SpawnOptions
@@ -20,7 +20,7 @@ from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import AgentBranch, agent_name, short_name
 from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.session import runs
-from git_hub_session.session.agents import all_agents
+from git_hub_session.session.agents import all_agents, require_agent
 from git_hub_session.session.attempts import attempts_by_agent
 from git_hub_session.sharing.claim import ClaimObserver, SeenClaim
 from git_hub_session.sharing.claims import ClaimLost, Claims, HeldClaim
@@ -33,6 +33,7 @@ from git_hub_session.worker.fenced_remote import FencedRemote
 from git_hub_session.worktree.owner import attempt_worktrees
 
 if TYPE_CHECKING:
+    from git_hub_session.agents.exec_options import ExecOptions
     from git_hub_session.agents.run_monitor import AgentRun
     from git_hub_session.git.ref_names import SessionId
     from git_hub_session.session.project import Project
@@ -116,11 +117,15 @@ class Worker:
 
         Raises:
             NotShared: the remote has no such session.
+            NoSuchAgent: an option names an agent that the session does not have.
             RemoteFailed: the remote cannot be used.
             ClaimRefused, PushRefused: the remote refuses the refs.
             HubError: an agent cannot be created, or its command cannot run.
         """
         self._fetch()
+        session = self._project.store.read(self._sid)
+        for agent in (*self._options.agents, *self._options.exec_options.agent_commands.named):
+            require_agent(agent, session)
         while len(self.worked) < self._options.maximum:
             choice = self._find_free()
             if choice is None:

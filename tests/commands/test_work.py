@@ -128,7 +128,35 @@ def test_the_selected_agents_and_the_largest_number(first: Hub, served: ServedRe
     assert none.err == "nothing left to work on in session s1\n"
     other = work(first, "--max=1", "--remote", served.url, "s1", "--", "sh", "-c", COMMIT)
     assert (other.code, other.out) == (0, "agent-1: done\n")
-    assert work(first, "--max", "0", "s1", "--", "true").code == 129
+
+
+@types("--max takes 1 or more")
+def test_a_largest_number_of_no_agent(first: Hub, served: ServedRepository) -> None:
+    result = work(first, "--max", "0", "s1", "--", "true")
+    message = "error: not a number of agents: '0'\nhint: --max takes 1 or more\n"
+    assert result == Result(129, "", message)
+    follow_hint(find_hint(result, "--max takes 1 or more"))
+    assert work(first, "--max", "1", "s1", "--", "true").code == 0
+
+
+@pytest.mark.parametrize("options", [("--only", "1,99"), ("--agent-cmd", "agent-99=true")])
+def test_an_agent_that_the_session_does_not_have(
+    first: Hub, served: ServedRepository, options: tuple[str, ...]
+) -> None:
+    command = ("--", "true") if "--only" in options else ()
+    refs = first.refs(), served.refs()
+    assert work(first, *options, "s1", *command) == Result(
+        128,
+        "",
+        "fatal: no such agent: 'agent-99'\nhint: choose one of the session: agent-1 to agent-2\n",
+    )
+    assert (first.refs(), served.refs()) == refs
+
+
+def test_the_deprecated_name_of_only_does_not_exist(first: Hub) -> None:
+    result = work(first, "--agents", "1", "s1", "--", "true")
+    assert (result.code, result.out) == (129, "")
+    assert result.err.splitlines()[0] == "error: unknown option 'agents'"
 
 
 def test_a_failed_command_is_a_published_result(first: Hub, served: ServedRepository) -> None:
