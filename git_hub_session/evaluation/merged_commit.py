@@ -19,11 +19,13 @@ from git_hub_session.session.model import CONFLICTS
 from git_hub_session.util.text import quote_list
 from git_hub_session.worktree.checkouts import find_checkout
 from git_hub_session.worktree.merge_tree import (
+    CLEANUP_MODES,
+    FAST_FORWARD,
+    GitMergeOptions,
     StrategyOptionsNotSupported,
-    TreeOptions,
     merge_trees,
     overriding_setting,
-    parse_tree_options,
+    parse_merge_options,
     resolve_commands,
 )
 
@@ -64,7 +66,7 @@ def with_merged_commits(
     """
     base = base_now(session, project.repo)
     branch = session.config.base_branch
-    options = _read_tree_options(branch, project)
+    options = _read_merge_options(branch, project)
     merged = [
         candidate
         if candidate.unmeasured_reason or candidate.directory or not base
@@ -101,8 +103,8 @@ def baseline_commit(session: Session, project: Project, objects: NewObjects) -> 
     if repo.is_ancestor(start, base):
         return start
     branch = session.config.base_branch
-    options = _read_tree_options(branch, project)
-    if options.unsupported[0]:
+    options = _read_merge_options(branch, project)
+    if options.unsupported_strategy[0]:
         raise _baseline_error(f"'{branch}' cannot be merged {_refused_setting(options)}")
     try:
         merge = merge_trees(project, base, start, options, objects=objects.directory)
@@ -140,7 +142,12 @@ def merge_notes(candidates: Sequence[Candidate], session: Session) -> list[str]:
 
 def merge_warning(session: Session, project: Project) -> str:
     """Return the warning that `merge` will refuse a setting, or ''. Raise GitFailed."""
-    name, value = _read_tree_options(session.config.base_branch, project).refused
+    options = _read_merge_options(session.config.base_branch, project)
+    if options.kind == FAST_FORWARD or options.unsupported_strategy[0]:
+        return ""  # a fast-forward has no message, and eval names the strategy
+    name, value = options.unsupported_option
+    if not name and options.cleanup not in CLEANUP_MODES:
+        name, value = "commit.cleanup", options.cleanup
     command = f"git -c {overriding_setting(name)} hub-session merge {session.id}"
     return f"merge refuses {name}='{value}' (without it: {command})" if name else ""
 
@@ -154,7 +161,7 @@ def _resolve_command(candidate: Candidate, session: Session) -> str:
     )
 
 
-def _read_tree_options(branch: str, project: Project) -> TreeOptions:
+def _read_merge_options(branch: str, project: Project) -> GitMergeOptions:
     """Return the options of a merge into the branch (a name). Raise GitFailed.
 
     Read the settings of the worktree that has the branch checked out, as `merge` does.
@@ -165,16 +172,21 @@ def _read_tree_options(branch: str, project: Project) -> TreeOptions:
     except Refused:  # `merge` refuses until the branch is not in use.
         checkout = None
     values = project.settings_at(*(checkout or (paths.common_dir, paths.main_worktree)))
-    return parse_tree_options(branch, values)
+    options = parse_merge_options(branch, values)
+    if options.kind == FAST_FORWARD:  # a fast-forward has no strategy
+        return options._replace(unsupported_strategy=("", ""))
+    return options
 
 
 def _with_merged_commit(
-    candidate: Candidate, base: str, options: TreeOptions, project: Project, objects: NewObjects
+    candidate: Candidate, base: str, options: GitMergeOptions, project: Project, objects: NewObjects
 ) -> Candidate:
     tip = candidate.commit
-    if options.unsupported[0]:
+    if options.unsupported_strategy[0]:
         problem = f"cannot be merged {_refused_setting(options)}"
-        return candidate._replace(merge_problem=problem, unsupported_setting=options.unsupported[0])
+        return candidate._replace(
+            merge_problem=problem, unsupported_setting=options.unsupported_strategy[0]
+        )
     if project.repo.is_ancestor(tip, base):
         return candidate
     try:
@@ -195,8 +207,8 @@ def _with_merged_commit(
     return candidate._replace(merged_commit=commit)
 
 
-def _refused_setting(options: TreeOptions) -> str:
-    name, value = options.unsupported
+def _refused_setting(options: GitMergeOptions) -> str:
+    name, value = options.unsupported_strategy
     return f"with {name}='{value}'"
 
 

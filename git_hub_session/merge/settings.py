@@ -12,18 +12,10 @@ from git_hub_session.git.config_files import may_have_hooks
 from git_hub_session.git.ref_names import short_name
 from git_hub_session.merge.hooks import COMMIT_HOOKS, MERGE_HOOKS
 from git_hub_session.merge.options import MergeKind, MergeOptions, merge_command
-from git_hub_session.util.shell import split_words
 from git_hub_session.worktree.merge_tree import (
     CLEANUP_MODES,
-    KINDS,
-    PULL_STRATEGY,
-    STRATEGIES,
-    STRATEGY_OPTION,
-    SWITCHES,
-    is_supported_option,
-    long_options,
     overriding_setting,
-    tree_settings,
+    parse_merge_options,
 )
 
 if TYPE_CHECKING:
@@ -72,47 +64,27 @@ def read_merge_settings(into: str, checkout: Checkout | None, project: Project) 
     """Return the settings for a merge into the branch `into` (a full ref). Raise GitFailed."""
     paths = project.paths
     values = project.settings_at(*(checkout or (paths.common_dir, paths.main_worktree)))
-    strategy, common_dir = values.get(PULL_STRATEGY, ""), paths.common_dir
+    options = parse_merge_options(short_name(into), values)
+    option, strategy = options.unsupported_option, options.unsupported_strategy
     settings = MergeSettings(
-        kind=MergeKind.FAST_FORWARD if values.get("merge.ff") == "only" else MergeKind.MERGE,
-        cleanup=values.get("commit.cleanup", "default"),
+        kind=MergeKind(options.kind),
+        cleanup=options.cleanup,
         signs=is_true(values.get("commit.gpgsign")),
         verifies=is_true(values.get("merge.verifysignatures")),
         min_trust=values.get("gpg.mintrustlevel", _MIN_TRUST).lower(),
         has_diffstat=values.get("merge.stat", "true") == "compact"
         or is_true(values.get("merge.stat", "true")),
-        unsupported=("", "") if strategy in STRATEGIES else (PULL_STRATEGY, strategy),
-        tree_settings=tree_settings(values),
+        strategy_options=options.strategy_options,
+        merge_options=options.merge_options,
+        unsupported=option if option[0] else strategy,
+        tree_settings=options.settings,
         requires_filters=any(
             name.startswith("filter.") and name.endswith(".required") for name in values
         ),
-        has_hooks=may_have_hooks(common_dir, values, COMMIT_HOOKS),
-        has_merge_hooks=may_have_hooks(common_dir, values, MERGE_HOOKS),
+        has_hooks=may_have_hooks(paths.common_dir, values, COMMIT_HOOKS),
+        has_merge_hooks=may_have_hooks(paths.common_dir, values, MERGE_HOOKS),
     )
-    name = f"branch.{short_name(into)}.mergeoptions"
-    return _with_options(settings, name, values.get(name, ""))
-
-
-def _with_options(settings: MergeSettings, name: str, text: str) -> MergeSettings:
-    """Return the settings with the options in branch.<name>.mergeOptions."""
-    words = split_words(text)
-    if words is None:
-        return settings._replace(unsupported=(name, text))
-    settings = settings._replace(merge_options=(name, text))
-    for word in long_options(words):
-        option, _, value = word.partition("=")
-        if not is_supported_option(word):
-            settings = settings._replace(unsupported=(name, text))
-        elif word in KINDS:
-            settings = settings._replace(kind=MergeKind(KINDS[word]))
-        elif word in SWITCHES:
-            settings = settings._replace(**SWITCHES[word])  # type: ignore[arg-type]
-        elif option == "--cleanup":
-            settings = settings._replace(cleanup=value)
-        elif option == STRATEGY_OPTION:
-            strategy_options = (*settings.strategy_options, value)
-            settings = settings._replace(strategy_options=strategy_options)
-    return settings
+    return settings._replace(**options.switches)  # type: ignore[arg-type]
 
 
 def unsupported_error(setting: tuple[str, str], options: MergeOptions, sid: SessionId) -> Refused:

@@ -37,25 +37,28 @@ _TREE_SETTING = (
 )
 _CONFLICTS_STATUS = 1  # the exit status of git merge-tree if there are conflicts
 _USAGE_ERROR = 129
-STRATEGY_OPTION = "--strategy-option"
+_STRATEGY_OPTION = "--strategy-option"
 _WITH_VALUE = {
-    "-X": STRATEGY_OPTION,
-    STRATEGY_OPTION: STRATEGY_OPTION,
+    "-X": _STRATEGY_OPTION,
+    _STRATEGY_OPTION: _STRATEGY_OPTION,
     "-s": "--strategy",
     "--strategy": "--strategy",
 }
 
+_PULL_STRATEGY = "pull.twohead"  # the setting of the strategy of all merges of two commits
+_STRATEGIES = ("", "ort", "recursive")  # those of `git merge-tree`, and an old name
 CLEANUP_MODES = ("default", "verbatim", "whitespace", "strip", "scissors")
 """The values of commit.cleanup."""
-KINDS = {
+FAST_FORWARD = "ff"  # the kind of merge, as state.json spells it
+_KINDS = {
     "--squash": "squash",
     "--no-squash": "merge",
-    "--ff-only": "ff",
+    "--ff-only": FAST_FORWARD,
     "--ff": "merge",
     "--no-ff": "merge",
 }
 """The options of `git merge` that choose a kind of merge, as state.json spells it."""
-SWITCHES = {
+_SWITCHES = {
     "--signoff": {"signs_off": True},
     "--no-signoff": {"signs_off": False},
     "--gpg-sign": {"signs": True},
@@ -88,60 +91,65 @@ class MergeTreeResult(NamedTuple):
     """The paths that git cannot merge."""
 
 
-PULL_STRATEGY = "pull.twohead"
-"""The setting of the strategy of all merges of two commits."""
-STRATEGIES = ("", "ort", "recursive")
-"""The strategies of `git merge-tree`, by their present and their old name."""
-
-
-class TreeOptions(NamedTuple):
-    """The options and the settings of `git merge` for a branch that change the merged tree."""
+class GitMergeOptions(NamedTuple):
+    """The options and the settings of `git merge` for a branch."""
 
     branch: str
     """The name of the branch."""
     settings: tuple[tuple[str, str], ...] = ()
     """The result of tree_settings()."""
+    kind: str = "merge"
+    """The kind of merge, as state.json spells it."""
+    cleanup: str = "default"
+    """The mode of commit.cleanup."""
+    switches: Mapping[str, bool] = {}
+    """The fields of MergeSettings that branch.<name>.mergeOptions sets."""
     strategy_options: tuple[str, ...] = ()
     """The options -X of branch.<name>.mergeOptions, without "-X"."""
     merge_options: tuple[str, str] = ("", "")
     """The setting branch.<name>.mergeOptions and its value."""
-    unsupported: tuple[str, str] = ("", "")
+    unsupported_strategy: tuple[str, str] = ("", "")
     """A setting with a strategy that `git merge-tree` does not have, and its value, or two ''."""
-    refused: tuple[str, str] = ("", "")
-    """A setting that `merge` refuses and that changes no tree, and its value, or two ''."""
+    unsupported_option: tuple[str, str] = ("", "")
+    """branch.<name>.mergeOptions with an option that `merge` refuses, and its value, or two ''."""
 
 
-def parse_tree_options(branch: str, values: Mapping[str, str]) -> TreeOptions:
+def parse_merge_options(branch: str, values: Mapping[str, str]) -> GitMergeOptions:
     """Return the options of a merge into the branch (a name), from the settings of git."""
     name = f"branch.{branch}.mergeoptions"
     text = values.get(name, "")
     words = split_words(text)
-    long = list(long_options(words or ()))
-    options = tuple(filter(None, _with_values(STRATEGY_OPTION, long)))
-    tree_options = TreeOptions(branch, tree_settings(values), options, (name, text))
-    kind = "ff" if values.get("merge.ff") == "only" else "merge"
-    if [kind, *(KINDS[word] for word in long if word in KINDS)][-1] == "ff":
-        return tree_options  # a fast-forward has no strategy and no message
-    if words is None or not {*_with_values("--strategy", long)}.issubset(STRATEGIES):
-        return tree_options._replace(unsupported=(name, text))
-    strategy, cleanup = values.get(PULL_STRATEGY, ""), values.get("commit.cleanup", "default")
-    if strategy not in STRATEGIES:
-        return tree_options._replace(unsupported=(PULL_STRATEGY, strategy))
-    if not all(map(is_supported_option, long)):
-        return tree_options._replace(refused=(name, text))
-    if [cleanup, *_with_values("--cleanup", long)][-1] not in CLEANUP_MODES:
-        return tree_options._replace(refused=("commit.cleanup", cleanup))
-    return tree_options
+    long = list(_long_options(words or ()))
+    kind = FAST_FORWARD if values.get("merge.ff") == "only" else "merge"
+    switches: dict[str, bool] = {}
+    for word in long:
+        switches |= _SWITCHES.get(word, {})
+    options = GitMergeOptions(
+        branch,
+        tree_settings(values),
+        [kind, *(_KINDS[word] for word in long if word in _KINDS)][-1],
+        [values.get("commit.cleanup", "default"), *_with_values("--cleanup", long)][-1],
+        switches,
+        tuple(filter(None, _with_values(_STRATEGY_OPTION, long))),
+        (name, text),
+    )
+    if words is None or not {*_with_values("--strategy", long)}.issubset(_STRATEGIES):
+        options = options._replace(unsupported_strategy=(name, text))
+    elif values.get(_PULL_STRATEGY, "") not in _STRATEGIES:
+        options = options._replace(unsupported_strategy=(_PULL_STRATEGY, values[_PULL_STRATEGY]))
+    if words is None or not all(map(_is_supported_option, long)):
+        options = options._replace(unsupported_option=(name, text))
+    return options
 
 
-def is_supported_option(word: str) -> bool:
+def _is_supported_option(word: str) -> bool:
     """Return True if `merge` can follow an option of `git merge` in its long form."""
     option, _, value = word.partition("=")
     if option == "--cleanup":
         return value in CLEANUP_MODES
-    if option == STRATEGY_OPTION:
+    if option == _STRATEGY_OPTION:
         return bool(value)
-    return word in KINDS or word in SWITCHES or word in _WITHOUT_EFFECT or option == "--log"
+    return word in _KINDS or word in _SWITCHES or word in _WITHOUT_EFFECT or option == "--log"
 
 
 def _with_values(option: str, words: Sequence[str]) -> Iterator[str]:
@@ -154,11 +162,11 @@ def _with_values(option: str, words: Sequence[str]) -> Iterator[str]:
 
 def overriding_setting(name: str) -> str:
     """Return the argument of `git -c` that replaces a setting which `merge` refuses."""
-    defaults = {PULL_STRATEGY: "ort", "commit.cleanup": "default"}
+    defaults = {_PULL_STRATEGY: "ort", "commit.cleanup": "default"}
     return quote_word(f"{name}={defaults.get(name, '')}")
 
 
-def long_options(words: Sequence[str]) -> Iterator[str]:
+def _long_options(words: Sequence[str]) -> Iterator[str]:
     """Yield options of `git merge` in their long form: "-X ours" as "--strategy-option=ours"."""
     rest = iter(words)
     for word in rest:
@@ -172,7 +180,7 @@ def long_options(words: Sequence[str]) -> Iterator[str]:
 
 
 def merge_trees(
-    project: Project, ours: str, theirs: str, options: TreeOptions, *, objects: str
+    project: Project, ours: str, theirs: str, options: GitMergeOptions, *, objects: str
 ) -> MergeTreeResult:
     """Merge the commit `theirs` into `ours`. Change no ref, index or file of a worktree.
 
