@@ -20,7 +20,7 @@ from git_hub_session.removal.inspect import (
 from git_hub_session.session import runs
 from git_hub_session.session.agents import running_agents
 from git_hub_session.system.parallel import parallel_map
-from git_hub_session.worktree.owner import reported_worktrees, session_of_worktree
+from git_hub_session.worktree.owner import WorktreeIndex, reported_worktrees, session_of_worktree
 
 if TYPE_CHECKING:
     from git_hub_session.cleanup.options import CleanupOptions
@@ -85,7 +85,7 @@ def plan_cleanup(
             return WorktreePlan(state, OFF_BRANCH.reason(state))  # another session owns it
         return plan_worktree(state, project, options)
 
-    pairs = reported_worktrees(sid, project, neighbors.worktrees)
+    pairs = reported_worktrees(sid, project, WorktreeIndex(neighbors.worktrees))
     active_runs = _read_active_runs(sid, project) if pairs else _NO_RUNS
     plans = parallel_map(
         plan, [pair for pair in pairs if git_dirs is None or pair[0].git_dir in git_dirs]

@@ -31,7 +31,7 @@ from git_hub_session.watch.cache import Cache, Stamp, read_stamp
 from git_hub_session.watch.facts import BROKEN, Snapshot, WatchedAgent, WatchedSession
 from git_hub_session.watch.worktrees import ChangeScanner, OwnedWorktree, WorktreeReader
 from git_hub_session.worktree.agent_progress import read_agent_progress
-from git_hub_session.worktree.owner import reported_worktrees
+from git_hub_session.worktree.owner import WorktreeIndex, reported_worktrees
 from git_hub_session.worktree.status import SessionStatus, read_branch_statuses
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ class _Moment(NamedTuple):
     """The facts of one refresh that all sessions share."""
 
     worktrees: list[Worktree]
-    stable_worktrees: list[Worktree]
-    """The same worktrees without the times of their indexes."""
+    worktree_index: WorktreeIndex
+    """The same object as long as no worktree has changed."""
     ref_stamps: Mapping[str, Stamp]
     """The stamp of each loose ref of a session, and of packed-refs."""
     board_stamp: object
@@ -80,6 +80,7 @@ class Collector:
         self._posts = PostReader(project.paths.hub)
         self._sessions: Cache[Session | UnreadableSession | None] = Cache()
         self._branches: Cache[tuple[BranchStatus, ...]] = Cache()
+        self._worktree_index: Cache[WorktreeIndex] = Cache()
         self._pairs: Cache[_Pairs] = Cache()
         self._progress: Cache[tuple[AgentProgress, ...]] = Cache()
 
@@ -102,7 +103,8 @@ class Collector:
         worktrees = self._worktree_reader.read()
         # git rewrites an index often. The owner of a worktree does not depend on it.
         stable = [worktree._replace(index_mtime_ns=0) for worktree in worktrees]
-        moment = _Moment(worktrees, stable, self._read_ref_stamps(), self._posts.read_stamp())
+        index = self._worktree_index.get("", stable, lambda: WorktreeIndex(stable))
+        moment = _Moment(worktrees, index, self._read_ref_stamps(), self._posts.read_stamp())
         users = procfs.processes(open_files=False).users_of(tree.path for tree in worktrees)
         facts: list[WatchedSession] = []
         parts: list[_SessionParts] = []
@@ -164,8 +166,8 @@ class Collector:
         )
         pairs = self._pairs.get(
             session.id,
-            (moment.stable_worktrees, session),
-            lambda: reported_worktrees(session.id, self._project, moment.stable_worktrees),
+            (moment.worktree_index, session),
+            lambda: reported_worktrees(session.id, self._project, moment.worktree_index),
         )
         return _SessionParts(session, branches, pairs)
 

@@ -12,7 +12,7 @@ agent's own session only reports it: no command of this session changes such a f
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import HubError
@@ -43,6 +43,33 @@ def session_of_worktree(worktree: Worktree) -> SessionId | None:
     return next(filter(None, map(session_of_branch, worktree.branches)), None)
 
 
+class WorktreeIndex:
+    """Worktrees by session and by the name of their directory.
+
+    A command that reads many sessions searches for the worktrees of each one.
+    """
+
+    def __init__(self, worktrees: Sequence[Worktree]) -> None:
+        self.worktrees = worktrees
+        self.branches_in_use = {ref for worktree in worktrees for ref in worktree.branches}
+        self._by_session: dict[SessionId | None, list[Worktree]] = {}
+        self._by_name: dict[str, list[Worktree]] = {}
+        for worktree in worktrees:
+            self._by_session.setdefault(session_of_worktree(worktree), []).append(worktree)
+            if worktree.branches and worktree.path and not worktree.is_missing:
+                self._by_name.setdefault(os.path.basename(worktree.path), []).append(worktree)
+
+    def without_foreign_branch(self, sid: SessionId) -> list[Worktree]:
+        """Return the worktrees that have a branch of the session or of no session."""
+        return [*self._by_session.get(sid, ()), *self._by_session.get(None, ())]
+
+    def candidates_at(self, path: str) -> Sequence[Worktree]:
+        """Return the worktrees with a branch that may be at the path: the directory names are equal."""
+        named = self._by_name.get(os.path.basename(path), ())
+        # realpath() takes time, and most directories of finished sessions are gone.
+        return named if os.path.lexists(path) else [each for each in named if each.path == path]
+
+
 def session_worktrees(
     sid: SessionId, project: Project, worktrees: Sequence[Worktree]
 ) -> list[tuple[Worktree, str]]:
@@ -58,31 +85,31 @@ def session_worktrees(
 
 
 def reported_worktrees(
-    sid: SessionId, project: Project, worktrees: Sequence[Worktree]
+    sid: SessionId, project: Project, worktrees: WorktreeIndex
 ) -> list[tuple[Worktree, str]]:
     """Return the worktrees of the session and its foreign worktrees, each with a full ref.
 
     Use it to report, and `session_worktrees` to change worktrees.
     """
-    session = _read_or_none(sid, project) if worktrees else None
-    own = [worktree for worktree in worktrees if session_of_worktree(worktree) in (None, sid)]
-    foreign = foreign_worktrees(session, project, worktrees) if session else []
-    return _in_order([*_own_worktrees(sid, session, project, own), *foreign], session)
+    session = _read_or_none(sid, project) if worktrees.worktrees else None
+    own = _own_worktrees(sid, session, project, worktrees.without_foreign_branch(sid))
+    foreign = _foreign_worktrees(session, project, worktrees) if session else []
+    return _in_order([*own, *foreign], session)
 
 
-def foreign_worktrees(
-    session: Session, project: Project, worktrees: Sequence[Worktree]
+def _foreign_worktrees(
+    session: Session, project: Project, worktrees: WorktreeIndex
 ) -> list[tuple[Worktree, str]]:
     """Return the agents' worktrees that have a branch of another session checked out.
 
     Each comes with the ref of the recorded attempt. Leave out a worktree that the other session
     records too: the path has been used again.
     """
-    attempts = _recorded_elsewhere([session], worktrees, _is_foreign)
+    found = dict(_recorded_elsewhere([session], worktrees, _is_foreign))
     return [
-        (worktree, attempts[worktree.git_dir].ref)
-        for worktree in worktrees
-        if worktree.git_dir in attempts and not _is_recorded_for_its_branch(worktree, project)
+        (worktree, attempt.ref)
+        for worktree, attempt in found.items()
+        if not _is_recorded_for_its_branch(worktree, project)
     ]
 
 
@@ -206,11 +233,11 @@ def attempt_worktrees(
 ) -> dict[AgentBranch, Worktree]:
     """Return the worktree of each attempt that has one, sorted by agent and attempt.
 
-    Foreign worktrees count. Skip worktrees whose directory is missing. If two worktrees belong to one attempt, prefer the
-    worktree that is on the branch, and then the one that state.json records.
+    Foreign worktrees count. Skip worktrees whose directory is missing. If two worktrees belong to one
+    attempt, prefer the worktree that is on the branch, and then the one that state.json records.
     """
     candidates: list[tuple[AgentBranch, bool, Worktree]] = []
-    for worktree, ref in reported_worktrees(sid, project, worktrees):
+    for worktree, ref in reported_worktrees(sid, project, WorktreeIndex(worktrees)):
         branch = parse_agent_branch(ref)
         if branch is not None and not worktree.is_missing:
             candidates.append((branch, ref in worktree.branches, worktree))
@@ -243,29 +270,26 @@ def off_branch_attempts(
     the worktree was created for it, and not by `restore`. Leave out an attempt whose branch another
     worktree uses: the user has moved the agent's work.
     """
-    return _recorded_elsewhere(sessions, worktrees, _belongs)
+    found = _recorded_elsewhere(sessions, WorktreeIndex(worktrees), _belongs)
+    return {worktree.git_dir: attempt for worktree, attempt in found}
 
 
 def _recorded_elsewhere(
     sessions: Iterable[Session],
-    worktrees: Sequence[Worktree],
+    worktrees: WorktreeIndex,
     belongs: Callable[[Worktree, str, AgentBranch, Session], bool],
-) -> dict[str, AgentBranch]:
-    """Return the attempts whose branch is not in use and whose worktree `belongs`, by git dir."""
-    in_use = {ref for worktree in worktrees for ref in worktree.branches}
-    by_name: dict[str, list[Worktree]] = {}
-    for worktree in worktrees:
-        if worktree.branches and worktree.path and not worktree.is_missing:
-            by_name.setdefault(os.path.basename(worktree.path), []).append(worktree)
-    attempts: dict[str, AgentBranch] = {}
+) -> Iterator[tuple[Worktree, AgentBranch]]:
+    """Yield the worktrees that belong to a recorded attempt whose branch is not in use.
+
+    If a worktree comes with several attempts, the last one counts.
+    """
     # An unfinished session has precedence.
     for session in sorted(sessions, key=lambda session: session.state not in FINISHED):
         for attempt, path in recorded_attempts(session).items():
-            if attempt.ref not in in_use:
-                candidates = by_name.get(os.path.basename(path), ())
-                found = (each for each in candidates if belongs(each, path, attempt, session))
-                attempts |= {worktree.git_dir: attempt for worktree in found}
-    return attempts
+            if attempt.ref not in worktrees.branches_in_use:
+                for worktree in worktrees.candidates_at(path):
+                    if belongs(worktree, path, attempt, session):
+                        yield worktree, attempt
 
 
 def _belongs(worktree: Worktree, path: str, attempt: AgentBranch, session: Session) -> bool:

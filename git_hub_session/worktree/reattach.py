@@ -35,7 +35,7 @@ from git_hub_session.worktree.off_branch import (
     original_attempt,
     wrong_branch_reason,
 )
-from git_hub_session.worktree.owner import reported_worktrees
+from git_hub_session.worktree.owner import WorktreeIndex, reported_worktrees
 from git_hub_session.worktree.paths import CHOOSE_PATH_HINT
 from git_hub_session.worktree.repair_commands import repair_command, write_file_command
 
@@ -104,7 +104,7 @@ def find_off_branch(
     session: Session, project: Project, worktrees: Sequence[Worktree]
 ) -> Iterator[OffBranchWork]:
     """Yield the attempts of the session whose commits are not on their branches."""
-    for worktree, ref in reported_worktrees(session.id, project, worktrees):
+    for worktree, ref in reported_worktrees(session.id, project, WorktreeIndex(worktrees)):
         branch = parse_agent_branch(ref)
         reason = wrong_branch_reason(worktree, branch, project) if branch else None
         if branch is not None and reason is not None:

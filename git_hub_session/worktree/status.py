@@ -30,7 +30,7 @@ from git_hub_session.util.text import natural_key
 from git_hub_session.worktree.changes import WorktreeChanges, read_changes
 from git_hub_session.worktree.git_settings import settings_warnings
 from git_hub_session.worktree.off_branch import off_branch_reason, wrong_branch_reason
-from git_hub_session.worktree.owner import reported_worktrees
+from git_hub_session.worktree.owner import WorktreeIndex, reported_worktrees
 from git_hub_session.worktree.tracked_files import FileReader
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _read_worktrees(
         return read_worktree_status(*pair, project, processes)
 
     worktrees = linked_worktrees(project.paths.common_dir)
-    return map_worktrees(read, reported_worktrees(session.id, project, worktrees))
+    return map_worktrees(read, reported_worktrees(session.id, project, WorktreeIndex(worktrees)))
 
 
 def map_worktrees(function: Callable[[Item], Value], items: Sequence[Item]) -> list[Value]:
