@@ -14,9 +14,9 @@ from git_hub_session.metric.requirement import parse_requirements
 if TYPE_CHECKING:
     from git_hub_session.cli.options import Arguments
 
-# Half of the size limit of config.yaml.
 METRIC_OPTIONS = ("eval", "metric", "metric-regex", "direction")
 """The options whose values have a baseline of their own."""
+# Half of the size limit of config.yaml.
 MAX_TEXT_BYTES = 512 << 10
 
 
