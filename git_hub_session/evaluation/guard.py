@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from shlex import shlex
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
@@ -108,10 +108,11 @@ def choose_guard(
         # The setting is for all sessions: another base branch may not have the path.
         existing = [path for path in configured if not find_missing_guard([path], base, repo)]
         return _fix_paths(base, existing, repo)
-    words = [os.fsencode(word) for word in map(normalize_relative, benchmark_words(command))]
-    entries = repo.tree_entries(base) if base else {}
+    names = filter(None, map(normalize_relative, benchmark_words(command)))
+    words = list(map(os.fsencode, names))
+    entries = repo.tree_entries(base) if base and words else {}
     named = [word for word in words if entries.keys() & resolve_links(word, entries, repo)[-1:]]
-    return _fix_paths(base, map(os.fsdecode, named), repo)._replace(is_default=True)
+    return _fix_paths(base, [*map(os.fsdecode, named)], repo)._replace(is_default=True)
 
 
 def mark_guarded(
@@ -192,9 +193,9 @@ def mark_changed_by_attributes(
     return marked
 
 
-def _fix_paths(base: str, paths: Iterable[str], repo: GitRepo) -> FixedPaths:
+def _fix_paths(base: str, paths: Sequence[str], repo: GitRepo) -> FixedPaths:
     """Return the paths, and the files that symbolic links on these paths name, as guarded paths."""
-    entries = repo.tree_entries(base) if base else {}
+    entries = repo.tree_entries(base) if base and paths else {}
     names = [name for path in paths for name in resolve_links(os.fsencode(path), entries, repo)]
     return FixedPaths(base, tuple(dict.fromkeys(names))) if names else FixedPaths()
 

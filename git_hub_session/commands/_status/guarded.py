@@ -19,12 +19,13 @@ def with_guarded_paths(status: SessionStatus, project: Project) -> SessionStatus
     """
     session = status.session
     measured = {result.agent for result in session.results}
-    unmeasured = [
-        branch
+    unmeasured = {
+        branch.branch.ref
         for branch in status.branches
         if branch.agent and branch.agent.agent not in measured and branch.has_own_commit
-    ]
-    if not unmeasured or session.state in FINISHED:
+    }
+    base, repo = base_now(session, project.repo), project.repo
+    if not unmeasured or not base or session.state in FINISHED:
         return status
     from git_hub_session.evaluation.guard import changed_guarded_paths, choose_guard
 
@@ -32,14 +33,13 @@ def with_guarded_paths(status: SessionStatus, project: Project) -> SessionStatus
         fixed_paths = choose_guard(session, project, None, session.config.get("eval_cmd"))
     except HubError:
         return status  # `eval` gives the reason
-    base, repo = base_now(session, project.repo), project.repo
+    if not fixed_paths.paths:
+        return status
 
     def with_guarded(branch: BranchStatus) -> BranchStatus:
-        if branch not in unmeasured or not branch.branch.oid:
+        if branch.branch.ref not in unmeasured:
             return branch
         guarded = changed_guarded_paths(branch.branch.oid, base, fixed_paths, repo)
         return branch._replace(guarded=guarded)
 
-    if not fixed_paths.paths or not base:
-        return status
     return status._replace(branches=tuple(map(with_guarded, status.branches)))
