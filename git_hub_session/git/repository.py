@@ -116,6 +116,7 @@ class GitRepo:
             raise CannotOpenRepository(common_dir, str(error)) from None
         self._recent_trees = RecentTrees(self._repo)
         self._trees: dict[bytes, dict[bytes, tuple[int, bytes]]] = {}
+        self._conflicts: dict[tuple[str, str], bool] = {}
         self._ignore_settings: dict[str, IgnoreSettings | None] = {}
         self._diff_stats: dict[tuple[str, str], DiffStat] = {}
 
@@ -336,7 +337,9 @@ class GitRepo:
     @_translate_errors()
     def has_conflicts(self, tip: str, base: str) -> bool:
         """Return True if the two commits cannot be merged without conflicts (see conflicts.py)."""
-        return has_conflicts(self._repo_for_diffs, base, tip)
+        if (tip, base) not in self._conflicts:
+            self._conflicts[tip, base] = has_conflicts(self._repo_for_diffs, base, tip)
+        return self._conflicts[tip, base]
 
     @cached_property
     def _repo_for_diffs(self) -> pygit2.Repository:
@@ -371,12 +374,9 @@ class GitRepo:
         return self._trees[tree]
 
     @_translate_errors()
-    def read_small_files(
-        self, commit: str, *, depth: int, max_files: int, max_bytes: int
-    ) -> dict[str, bytes] | None:
-        """Return the files of a hostile commit by their paths, or None if they are too large."""
+    def read_small_files(self, commit: str, **limits: int) -> dict[str, bytes] | None:
+        """Return the files of a hostile commit, or None, as diff.read_small_files()."""
         tree = self._repo[commit].peel(pygit2.Tree)
-        limits = {"depth": depth, "max_files": max_files, "max_bytes": max_bytes}
         return diffs.read_small_files(self._repo, tree, **limits)
 
     @_translate_errors()
