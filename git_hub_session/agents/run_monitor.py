@@ -12,9 +12,9 @@ from git_hub_session.agents.exec_options import COMMIT_ALWAYS
 from git_hub_session.errors import HubError, to_hub_error
 from git_hub_session.git.ref_names import AgentBranch, agent_name
 from git_hub_session.git.worktrees import read_worktree
+from git_hub_session.programs.output_log import OutputLog
 from git_hub_session.session.agent_environment import run_environment
 from git_hub_session.session.record import with_attempts
-from git_hub_session.session.runs import OutputLog
 from git_hub_session.session.state import AgentStatus
 from git_hub_session.system import procfs
 from git_hub_session.system.directory import LOCK_TIMEOUT

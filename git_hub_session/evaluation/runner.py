@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.programs.output_log import OutputLog
 from git_hub_session.session.agent_environment import run_environment
-from git_hub_session.session.runs import OutputLog
 from git_hub_session.system import procfs
 from git_hub_session.system.supervision.leftovers import Leftovers, describe_leftovers
 from git_hub_session.system.tasks import Task, TaskCallbacks, TaskResult

@@ -1,4 +1,4 @@
-"""Runs of `exec` and `eval`, and the logs of their commands.
+"""Runs of `exec` and `eval`, the places of their logs, and the last run of an agent.
 
 The log of a command is <hub>/sessions/<id>/output/<kind>-<n>/agent-<N>.log. A run such as `exec-3`
 is active while its process holds the lock of the run's directory. The kernel releases the lock when
@@ -12,14 +12,13 @@ program can have set it. For other statuses the recorded result counts: `restore
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Container, Mapping
 from enum import Enum
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.errors import HubError
 from git_hub_session.session.state import AgentStatus
 from git_hub_session.system.directory import SafeDirectory
-from git_hub_session.system.io import write_all
 from git_hub_session.system.tasks import INTERRUPTED, TIMED_OUT
 from git_hub_session.util.clock import format_span
 from git_hub_session.util.json_values import as_mapping, as_number, as_text
@@ -170,68 +169,6 @@ def _run_number(name: str, kind: str) -> int:
     """Return the number in the name of a run of `kind`, or 0 for any other name."""
     before, _, number = name.partition(f"{kind}-")
     return 0 if before else parse_int(number, MAX_COUNT) or 0
-
-
-_MAX_LINE_BYTES = 1 << 16
-MAX_LOG_BYTES = 256 << 20
-"""The size of a log at which writing stops: endless output must not fill the disk."""
-
-
-class OutputLog:
-    """The log of one command."""
-
-    def __init__(
-        self,
-        fd: int,
-        show: Callable[[bytes], None] | None = None,
-        *,
-        max_bytes: int = MAX_LOG_BYTES,
-    ) -> None:
-        """Write into `fd`, which close() closes.
-
-        Args:
-            show: called with each line, also after the log is full. A long line comes in pieces.
-            max_bytes: the size of the log at which writing stops.
-        """
-        self._fd = fd
-        self._remaining = max_bytes
-        self._show = show
-        self._line = b""
-        self.error = ""
-        """Why the log is incomplete, or ''."""
-
-    def write(self, data: bytes) -> None:
-        """Write output of the command. A write error does not stop the command."""
-        self._append(data)
-        if self._show is None:
-            return
-        *lines, self._line = (self._line + data).split(b"\n")
-        for line in lines:
-            self._show(line)
-        if len(self._line) > _MAX_LINE_BYTES:
-            self._show(self._line)
-            self._line = b""
-
-    def write_line(self, text: str) -> None:
-        """Write a line of this program. End an unfinished line of the command first."""
-        self.write(os.fsencode(f"\n{text}\n" if self._line else f"{text}\n"))
-
-    def _append(self, data: bytes) -> None:
-        try:
-            rest = data[: self._remaining]
-            self._remaining -= len(rest)
-            if len(rest) < len(data):
-                self.error = self.error or "the output is longer than the limit"
-            write_all(self._fd, rest)
-        except OSError as error:
-            self.error = self.error or str(error.strerror)
-
-    def close(self) -> None:
-        """Show a last line without a line feed, and close the log."""
-        if self._show is not None and self._line:
-            self._show(self._line)
-        self._line = b""
-        os.close(self._fd)
 
 
 _MAX_STATUS = 255  # the largest exit status

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from git_hub_session.programs.output_log import OutputLog
 from git_hub_session.session.agent_environment import run_environment
-from git_hub_session.session.runs import OutputLog, open_private_run
+from git_hub_session.session.runs import open_private_run
 
 
 def test_a_run_differs_from_another_one_with_the_same_path(tmp_path: Path) -> None:
