@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support import coverage, hints
+from tests.support.clones import bare_remote, connect
 from tests.support.hub import Hub, close_fork_server, new_hub, peer, sealed_environment
 
 coverage.take_over()
@@ -45,6 +46,14 @@ def hub(request: pytest.FixtureRequest, tmp_path: Path, environ: Mapping[str, st
     """Return a repository with one commit on main that has two files."""
     through_git = request.path.parent.name in _THROUGH_GIT
     return new_hub(tmp_path / "project", environ, through_git=through_git)
+
+
+@pytest.fixture
+def remote(hub: Hub) -> Path:
+    """Return a bare repository with the branch main that is the remote `origin` of `hub`."""
+    path = bare_remote(hub)
+    connect(hub, str(path))
+    return path
 
 
 @pytest.fixture

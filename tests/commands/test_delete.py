@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.support.cleanup import everything
-from tests.support.clones import bare_remote, connect
 from tests.support.hub import Hub, Result
 
 
@@ -91,8 +92,7 @@ def test_without_an_id(hub: Hub) -> None:
     assert hub.run("delete", cwd=hub.worktree(1)).code == 1
 
 
-def test_delete_removes_the_shared_records(hub: Hub) -> None:
-    connect(hub, str(bare_remote(hub)))
+def test_delete_removes_the_shared_records(hub: Hub, remote: Path) -> None:
     hub.session("s1").session("s2")
     assert hub.run("push").code == 0
     assert hub.run("delete", "s1").code == 0

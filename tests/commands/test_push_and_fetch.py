@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.clones import add_clone, bare_remote, connect, shared_files
+from tests.support.clones import add_clone, add_session, connect, shared_files
 from tests.support.hints import find_hint, follow_hint, type_hint, types
 from tests.support.hub import Hub, Result
 from tests.support.remotes import KINDS, serve
@@ -19,17 +19,15 @@ BRANCH = "refs/heads/hub/s1/agent-{}/attempt-1"
 
 
 @pytest.fixture
-def first(hub: Hub) -> Hub:
+def first(hub: Hub, remote: Path) -> Hub:
     """Return a clone with a session of two agents, connected to a bare repository."""
-    connect(hub, str(bare_remote(hub)))
-    hub.run("init", "-q", "--id", "s1", "--task", "Make it fast", "--agents", "2")
-    assert hub.run("spawn", "-q", "s1").code == 0
+    add_session(hub)
     return hub
 
 
 @pytest.fixture
-def second(first: Hub) -> Hub:
-    return add_clone(first, "second", str(first.top.parent / "shared.git"))
+def second(first: Hub, remote: Path) -> Hub:
+    return add_clone(first, "second", str(remote))
 
 
 def worktree(hub: Hub, agent: int) -> Path:
@@ -116,19 +114,19 @@ def test_a_branch_that_a_worktree_uses_is_not_moved(first: Hub, second: Hub) -> 
 def test_two_clones_with_different_commits_of_a_branch(first: Hub, second: Hub) -> None:
     first.run("push")
     second.run("fetch")
-    second.git("switch", "-q", "hub/s1/agent-1/attempt-1")
+    second.git("switch", "-q", "hub/s1/agent-2/attempt-1")
     theirs = second.commit(second.top, "other", "two\n")
     second.git("switch", "-q", "main")
     second.run("push")
-    first.commit(worktree(first, 1), "file", "one\n")
+    first.commit(worktree(first, 2), "file", "one\n")
     before = second.refs()
     pushed = first.run("push", "s1")
     assert (pushed.code, pushed.out) == (1, "")
     assert pushed.err == (
-        f"error: 'hub/s1/agent-1/attempt-1' has other commits on the remote: {theirs[:12]}\n"
-        f"hint: git -C {worktree(first, 1)} merge {theirs[:12]}\n"
+        f"error: 'hub/s1/agent-2/attempt-1' has other commits on the remote: {theirs[:12]}\n"
+        f"hint: git -C {worktree(first, 2)} merge {theirs[:12]}\n"
     )
-    assert second.git("ls-remote", "origin", BRANCH.format(1)).split()[0] == theirs
+    assert second.git("ls-remote", "origin", BRANCH.format(2)).split()[0] == theirs
     assert second.refs() == before
     type_hint(first, find_hint(pushed, "git -C {} merge {}"))
     assert first.run("push", "s1").code == 0
@@ -291,15 +289,17 @@ def test_fetch_creates_the_tags_of_archives(first: Hub, second: Hub) -> None:
     assert second.run("fetch", "s1").out == "Session s1 has no changes on origin\n"
 
 
-def test_fetch_keeps_tags_of_other_archives(first: Hub, second: Hub) -> None:
+@pytest.mark.parametrize("ends", [("", "-attempt-1"), ("/x",)])
+def test_fetch_keeps_tags_of_other_archives(first: Hub, second: Hub, ends: tuple[str, ...]) -> None:
+    """No name is free for the tag, or git refuses the free name."""
     first.commit(worktree(first, 1), "file", "one\n")
     first.run("archive", "s1")
     first.run("push", "s1")
-    names = [f"refs/tags/hub/archive/s1/agent-1{end}" for end in ("", "-attempt-1")]
-    for name in names:
-        second.git("update-ref", name, "HEAD")
+    for end in ends:
+        second.git("update-ref", f"refs/tags/hub/archive/s1/agent-1{end}", "HEAD")
     tags = second.refs("refs/tags")
-    assert second.run("fetch").code == 0
+    fetched = second.run("fetch")
+    assert (fetched.code, fetched.err, "created hub/archive" in fetched.out) == (0, "", False)
     assert second.refs("refs/tags") == tags
 
 

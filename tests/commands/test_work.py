@@ -120,14 +120,18 @@ def test_two_clones_share_the_agents(first: Hub, second: Hub, served: ServedRepo
         }
 
 
-def test_the_selected_agents_and_the_largest_number(first: Hub, served: ServedRepository) -> None:
+def test_the_selected_agents(first: Hub, served: ServedRepository) -> None:
     one = work(first, "--only", "agent-2", "s1", "--", "sh", "-c", COMMIT)
     assert (one.code, one.out) == (0, "agent-2: done\n")
     assert [*branches(served)] == ["agent-2/attempt-1"]
     none = work(first, "--only", "2", "--max", "1", "s1", "--", "true")
     assert none.err == "nothing left to work on in session s1\n"
-    other = work(first, "--max=1", "--remote", served.url, "s1", "--", "sh", "-c", COMMIT)
-    assert (other.code, other.out) == (0, "agent-1: done\n")
+
+
+def test_the_largest_number_of_agents(first: Hub, served: ServedRepository) -> None:
+    one = work(first, "--max=1", "--remote", served.url, "s1", "--", "sh", "-c", COMMIT)
+    [attempt] = branches(served)
+    assert (one.code, one.out) == (0, f"{attempt.removesuffix('/attempt-1')}: done\n")
 
 
 @types("--max takes 1 or more")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.clones import add_clone, bare_remote, connect, shared_files
+from tests.support.clones import add_clone, add_session, post, shared_files
 from tests.support.hub import Hub
 from tests.support.interrupt import run_with_injected_code
 
@@ -32,23 +32,11 @@ SETTINGS = {
 
 
 @pytest.fixture
-def remote(hub: Hub) -> Path:
-    return bare_remote(hub)
-
-
-@pytest.fixture
 def first(hub: Hub, remote: Path) -> Hub:
     """Return a clone that has pushed a session of two agents."""
-    connect(hub, str(remote))
-    hub.run("init", "-q", "--id", "s1", "--task", "x", "--agents", "2")
-    hub.run("spawn", "-q", "s1")
+    add_session(hub)
     assert hub.run("push").code == 0
     return hub
-
-
-def post(hub: Hub, text: str) -> None:
-    words = ("board", "post", "results", "--session", "s1", "--author", "ada", "-m", text)
-    assert hub.run(*words).code == 0
 
 
 def remote_refs(hub: Hub, remote: Path) -> str:
@@ -62,7 +50,7 @@ def test_settings_of_the_user_for_push_and_fetch(first: Hub, remote: Path) -> No
     before = remote_refs(first, remote)
     result = other.run("fetch")
     assert (result.code, result.err) == (0, "")
-    post(other, "hi")
+    post(other, "ada")
     result = other.run("push")
     assert (result.code, result.err) == (0, "")
     names = [line.split()[0] for line in remote_refs(first, remote).splitlines()]
@@ -72,7 +60,7 @@ def test_settings_of_the_user_for_push_and_fetch(first: Hub, remote: Path) -> No
 
 
 def test_a_hook_of_this_clone_that_refuses(first: Hub, remote: Path) -> None:
-    post(first, "hi")
+    post(first, "ada")
     before = remote_refs(first, remote)
     hook = first.top / ".git" / "hooks" / "pre-push"
     hook.write_text("#!/bin/sh\necho 'not on a \033[31mTuesday' >&2\nexit 1\n")
@@ -87,7 +75,7 @@ def test_a_hook_of_this_clone_that_refuses(first: Hub, remote: Path) -> None:
 
 
 def test_a_server_without_push_options(first: Hub, remote: Path) -> None:
-    post(first, "hi")
+    post(first, "ada")
     first.git("config", "push.pushOption", "x")
     message = "cannot push to 'origin': the receiving end does not support push options"
     result = first.run("push")
@@ -98,7 +86,7 @@ def test_a_server_without_push_options(first: Hub, remote: Path) -> None:
 
 @pytest.mark.parametrize("hook", ["pre-receive", "update"])
 def test_a_server_without_space(first: Hub, remote: Path, hook: str) -> None:
-    post(first, "hi")
+    post(first, "ada")
     script = remote / "hooks" / hook
     script.write_text("#!/bin/sh\necho 'quota exceeded \033[31m' >&2\nexit 1\n")
     script.chmod(0o755)
@@ -146,7 +134,7 @@ def test_a_clone_without_the_base_branch(first: Hub, remote: Path) -> None:
     first.git("clone", "-q", "--single-branch", "-b", "other", remote, clone.top)
     assert clone.run("fetch").code == 0
     assert clone.run("status", "s1").code == 0
-    post(clone, "hi")
+    post(clone, "ada")
     assert clone.run("push").code == 0
     assert clone.git("branch", "--list", "main") == ""
 

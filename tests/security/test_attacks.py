@@ -14,7 +14,7 @@ from git_hub_session.commands import COMMANDS
 from tests.support.attack_invariants import broken_rules
 from tests.support.attack_repository import AttackRepository
 from tests.support.attacks import CONTENT_ATTACKS, GIT_FILE_ATTACKS, HUB_FILE_ATTACKS, Attack
-from tests.support.command_lines import CALLS, CHANGING, EXCLUDED, NEEDS_REMOTE, Call, select_calls
+from tests.support.command_lines import CALLS, CHANGING, EXCLUDED, Call, select_calls
 from tests.support.interrupt import LONG
 
 # The short form tests the attacks with links and some other attacks, the long form all attacks.
@@ -34,15 +34,9 @@ def test_every_command_is_in_the_table() -> None:
 
 
 def test_calls_without_an_attack(repository: AttackRepository) -> None:
-    """Each call of the table succeeds, so that an error in another test is due to the attack.
-
-    The repository has no remote.
-    """
+    """Each call of the table succeeds, so that an error in another test is due to the attack."""
     repository.save_planted_state()
-    local = [call for call in CALLS if call.arguments[0] not in NEEDS_REMOTE]
-    others = [call for call in CALLS if call.arguments[0] in NEEDS_REMOTE]
-    assert _find_broken_rules(repository, local, {0}) == {}
-    assert _find_broken_rules(repository, others, {128}) == {}
+    assert _find_broken_rules(repository, CALLS, {0}) == {}
 
 
 @pytest.mark.parametrize("name", ATTACKS)

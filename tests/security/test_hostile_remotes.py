@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.clones import bare_remote, connect
+from tests.support.attack_invariants import CONTROL_CHARACTERS
+from tests.support.attacks import EVIL_NAME as EVIL
 from tests.support.hostile_remote import (
     CONFIG_YAML,
     RECORD,
@@ -19,11 +20,6 @@ from tests.support.hostile_remote import (
 from tests.support.hub import Hub, snapshot
 from tests.support.shared_records import post_bytes
 
-EVIL = (
-    "\x1b[31m\x1b]0;title\x07\x9b2J\rover\x08\u202eltr\u2066iso\u2069\u200f\u061c\u2028\x7f"
-    "\nworktree /forged\n"
-)
-_CONTROLS = {character for character in EVIL if not (" " <= character <= "~") and character != "\n"}
 READING = (
     ("list",),
     ("list", "--format=porcelain"),
@@ -42,13 +38,6 @@ READING = (
     ("fetch", "s1"),
 )
 """The commands that show a session."""
-
-
-@pytest.fixture
-def remote(hub: Hub) -> Path:
-    path = bare_remote(hub)
-    connect(hub, str(path))
-    return path
 
 
 def remote_ref(hub: Hub, remote: Path, ref: str, oid: str) -> None:
@@ -198,8 +187,8 @@ def test_no_text_controls_the_terminal(hub: Hub, remote: Path) -> None:
     for words in READING:
         result = hub.run(*words)
         assert result.code in (0, 1, 128), result
-        shown = {character for character in result.out + result.err if character in _CONTROLS}
-        assert shown == set(), (words, result)
+        shown = CONTROL_CHARACTERS.findall(result.out + result.err)
+        assert shown == [], (words, result)
         forged = [line for line in result.out.splitlines() if line == "worktree /forged"]
         assert "report" in words or "board" in words or not forged, (words, result)
     assert {path for path in snapshot(hub.top.parent) if not path.startswith("project/")} == outside

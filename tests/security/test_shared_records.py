@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.clones import bare_remote, connect
 from tests.support.hostile_remote import (
     CONFIG_YAML,
     make_tree,
@@ -19,13 +18,6 @@ from tests.support.hub import Hub, snapshot
 from tests.support.shared_records import post_bytes
 
 POST = "001-agent-1-20260317T143510Z.md"
-
-
-@pytest.fixture
-def remote(hub: Hub) -> Path:
-    path = bare_remote(hub)
-    connect(hub, str(path))
-    return path
 
 
 def test_links_and_strange_paths_are_not_written(hub: Hub, remote: Path) -> None:

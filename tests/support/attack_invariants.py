@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tests.support.answers import find_invalid
 from tests.support.attack_repository import SECRET, AttackRepository, Stamps
-from tests.support.command_lines import Call
+from tests.support.command_lines import CHANGE_REMOTE, Call
 from tests.support.fork_server import Answer
 
 # Control characters except newline and tab, bidirectional control characters, line separators, and
@@ -47,12 +47,15 @@ def broken_rules(
 def _may_change(repository: AttackRepository, call: Call, path: str) -> bool:
     """Return True if a command may change `path`.
 
-    It may change the hub, .git, the agents' worktrees and the list of approved commands.
+    It may change the hub, .git, the agents' worktrees and the list of approved commands. Only some
+    commands may change the remote or the main worktree.
     """
     allowed = [repository.store, repository.project / ".git", repository.base / "project.hub"]
     allowed.append(repository.base / "home" / ".local")
     if call.changes_main_worktree:
         allowed.append(repository.project)
+    if call.arguments in CHANGE_REMOTE:
+        allowed.append(repository.remote)
     return any(path == str(top) or path.startswith(f"{top}/") for top in allowed)
 
 

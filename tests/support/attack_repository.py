@@ -28,6 +28,7 @@ class AttackRepository:
         self.project = self.hub.top
         self.store = self.project / ".agenthub"
         self.outside = self.base / "outside"
+        self.remote = self.base / "remote.git"
         self.canary_file = top / "ran"
         """The file that exists if a command of the attacker has run."""
         output_directory = top / "answers"
@@ -62,11 +63,13 @@ class AttackRepository:
         """Create the sessions s1 to s4.
 
         s1 has two running agents, s2 is evaluated, s3 is archived with saved work, and s4 is new.
+        The remote has the first commits of s1 and s2, and the session s5 that only it has.
         """
         for directory in ("plain", "plain/below"):
             (self.outside / directory).mkdir(parents=True)
             (self.outside / directory / "kept").write_text(f"{SECRET}\n")
         self.hub.git("init", "-q", self.outside / "repository")
+        self._add_remote()
         self.hub.git("branch", "keep")
         self.hub.git("config", "hubsession.editor", "true")
         for sid, agents in (("s1", 2), ("s2", 1), ("s3", 1)):
@@ -78,6 +81,7 @@ class AttackRepository:
                 path = self.worktree(sid, agent)
                 self.hub.commit(path, f"work-{sid}-{agent}", "done\n")
                 (path / "uncommitted").write_text("unsaved\n")
+        self.run("push", "-q", "s1", "s2")
         for sid in ("s2", "s3"):
             self.run("eval", "-q", sid, "--ranking", "1")
         self.run("archive", "-q", "s3")
@@ -96,6 +100,15 @@ class AttackRepository:
         self.run("exec", "-q", "s1", "--", "true")
         self.run("init", "-q", "--id", "s4", "--task", "t")
         self._clean = Template(self.hub, [self.base], "clean")
+
+    def _add_remote(self) -> None:
+        """Add a remote with the session s5, which this clone does not have."""
+        self.hub.git("init", "-q", "--bare", self.remote)
+        self.hub.git("remote", "add", "origin", self.remote)
+        self.hub.git("push", "-q", "origin", "main")
+        self.run("init", "-q", "--id", "s5", "--task", "t", "--agents", "1")
+        self.run("push", "-q", "s5")
+        self.run("delete", "-q", "s5")
 
     def save_planted_state(self) -> None:
         """Save the state with the attack, which `undo_changes` restores."""

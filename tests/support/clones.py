@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.support.hub import Hub
+from tests.support.hub import Hub, Result
 
 
 def add_clone(hub: Hub, name: str, url: str, environ: Mapping[str, str] | None = None) -> Hub:
@@ -35,6 +35,19 @@ def bare_remote(hub: Hub) -> Path:
     path = hub.top.parent / "shared.git"
     hub.git("init", "-q", "--bare", path)
     return path
+
+
+def add_session(hub: Hub) -> None:
+    """Create the session s1 with two agents."""
+    created = hub.run("init", "-q", "--id", "s1", "--task", "Make it fast", "--agents", "2")
+    assert created == Result(0, "s1\n")
+    assert hub.run("spawn", "-q", "s1").code == 0
+
+
+def post(hub: Hub, author: str) -> None:
+    """Write a post to the board of a clone."""
+    words = ("board", "post", "results", "--session", "s1", "--author", author, "-m", "x")
+    assert hub.run(*words).code == 0
 
 
 def shared_files(hub: Hub, sid: str = "s1") -> dict[str, str]:

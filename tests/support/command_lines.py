@@ -18,8 +18,8 @@ def _calls(*lines: str) -> list[Call]:
     return [Call(tuple(line.split())) for line in lines]
 
 
-NEEDS_REMOTE = ("push", "fetch", "work")
-"""The commands that fail in a repository without a remote, with exit status 128."""
+CHANGE_REMOTE = (("push",), ("work", "s5", "--", "true"))
+"""The command lines that may change the remote."""
 
 _READ_ONLY = (
     "list",
@@ -94,7 +94,7 @@ _CHANGING = (
     "delete s4",
     "push",
     "fetch",
-    "work s1 -- true",
+    "work s5 -- true",
     "restore s3",
     "board post results -m text",
     "board reply results/001 -m text",
