@@ -6,9 +6,7 @@ created or fast-forwarded, and the record is merged. A branch that a worktree us
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from zlib import crc32
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.cleanup.archive_context import read_archive_context
@@ -17,7 +15,6 @@ from git_hub_session.errors import HubError, Refused
 from git_hub_session.git.ref_names import (
     ALL_ARCHIVES,
     ALL_BRANCHES,
-    ALL_INCOMING,
     ALL_RECORDS,
     REFS,
     SessionId,
@@ -25,23 +22,21 @@ from git_hub_session.git.ref_names import (
     branch_of_rescue,
     branch_prefix,
     create_command,
-    delete_command,
     is_session_id,
     parse_agent_branch,
     record_ref,
     rescue_prefix,
-    shared_archive_prefix,
     shared_name,
     tracked_record,
     update_command,
 )
-from git_hub_session.git.refs import refs_below
 from git_hub_session.session.agents import group_by_agent
 from git_hub_session.session.record import with_rescues
 from git_hub_session.sharing.choose_remote import remote_names
+from git_hub_session.sharing.incoming_refs import incoming_refs
 from git_hub_session.sharing.local_record import SharedState, share_session
 from git_hub_session.sharing.refused_record import RefusedRecord, with_hint
-from git_hub_session.sharing.remote import Remote, RemoteFailed
+from git_hub_session.sharing.remote import Remote
 from git_hub_session.sharing.session_refs import (
     SessionRefs,
     list_refs,
@@ -49,9 +44,7 @@ from git_hub_session.sharing.session_refs import (
     sort_refs,
     with_free_numbers,
 )
-from git_hub_session.system.procfs import is_alive
 from git_hub_session.util.clock import format_iso
-from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.branches_in_use import branches_in_use
 
@@ -92,6 +85,8 @@ class FetchedSession(NamedTuple):
     shared: SharedState | None
     refs: tuple[FetchedRef, ...] = ()
     error: HubError | None = None
+    record: str = ""
+    """The commit of the remote's record that was merged, or ''."""
 
 
 def fetch_sessions(
@@ -108,63 +103,12 @@ def fetch_sessions(
     wanted = list(sids) or changed_sessions(project, remote, shared)
     if not wanted:
         return []
-    host = crc32(os.uname().nodename.encode())
-    incoming = f"{ALL_INCOMING}{host:08x}-{os.getpid()}/"
-    _delete_leftovers(f"{ALL_INCOMING}{host:08x}-", project)
-    try:
-        _fetch_refs(wanted, incoming, shared, remote)
-        received = {
-            REFS + ref.removeprefix(incoming): oid
-            for ref, oid in list_refs(project.git, incoming).items()
-        }
+    with incoming_refs(wanted, project, remote, shared) as received:
         in_use = branches_in_use(project.paths)
         return [
             _fetch_session(sid, received, project, (remote, shared), in_use, dry_run=dry_run)
             for sid in wanted
         ]
-    finally:
-        leftovers = list_refs(project.git, incoming)
-        if leftovers:
-            project.git.update_refs(_REASON, [delete_command(*item) for item in leftovers.items()])
-
-
-def _delete_leftovers(start: str, project: Project) -> None:
-    """Delete the refs that killed calls on this host have received."""
-    refs = refs_below(project.paths.common_dir, ALL_INCOMING)
-    leftovers = []
-    for ref in refs:
-        pid = parse_int(ref.removeprefix(start).partition("/")[0], MAX_COUNT)
-        if ref.startswith(start) and not (pid and is_alive(pid)):
-            leftovers.append(ref)
-    targets = {ref: project.repo.find_ref_target(ref) for ref in sorted(leftovers)}
-    commands = [delete_command(ref, oid) for ref, oid in targets.items() if oid]
-    if commands:
-        project.git.update_refs(_REASON, commands)
-
-
-def _fetch_refs(sids: Sequence[SessionId], incoming: str, shared: str, remote: Remote) -> None:
-    """Fetch all refs of the sessions that the remote has."""
-    try:
-        remote.fetch(_refspecs(sids, incoming, shared))
-    except RemoteFailed as error:
-        if _MISSING not in error.message:
-            raise
-        theirs = remote.list_refs(REFS)
-        present = [sid for sid in sids if shared_name(record_ref(sid), shared) in theirs]
-        if present:
-            remote.fetch(_refspecs(present, incoming, shared))
-
-
-def _refspecs(sids: Iterable[SessionId], incoming: str, shared: str) -> list[str]:
-    """Return the refspecs for all refs of the sessions. git fails if there is no record."""
-    refspecs = []
-    for sid in sids:
-        prefixes = (branch_prefix(sid), shared_archive_prefix(sid), rescue_prefix(sid))
-        names = [f"{prefix}*" for prefix in prefixes] + [record_ref(sid)]
-        refspecs += [
-            f"{shared_name(name, shared)}:{incoming}{name.removeprefix(REFS)}" for name in names
-        ]
-    return refspecs
 
 
 def changed_sessions(project: Project, remote: Remote, shared: str) -> list[SessionId]:
@@ -211,7 +155,7 @@ def _fetch_session(
     dry_run: bool,
 ) -> FetchedSession:
     """Take over the refs of one session, then merge its record. Return an error as a value."""
-    remote, _ = source
+    remote = source[0]
     record = received.get(record_ref(sid), "")
     if not record:
         hint = f"git hub-session push {quote_word(remote.label)} {sid}"
@@ -234,7 +178,7 @@ def _fetch_session(
         return FetchedSession(sid, None, error=with_hint(error, sid, *source))
     except HubError as error:
         return FetchedSession(sid, None, error=error)
-    return FetchedSession(sid, shared, tuple(refs))
+    return FetchedSession(sid, shared, tuple(refs), record=record)
 
 
 def _plan_refs(

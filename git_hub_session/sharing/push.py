@@ -106,6 +106,8 @@ class _Push:
         self._options = options
         self._theirs: Mapping[str, str] | None = None
         """The refs of the remote, or None before they are needed."""
+        self._merged: dict[SessionId, str] = {}
+        """The record of the remote, or '', that the last fetch merged into each session."""
         self.results: dict[SessionId, PushedSession] = {}
         """The sessions that were published or refused."""
 
@@ -154,6 +156,7 @@ class _Push:
         ):
             if fetched.error is not None and not isinstance(fetched.error, NotShared):
                 self._refuse(fetched.sid, fetched.error)
+            self._merged[fetched.sid] = fetched.record
         self._theirs = self._remote.list_refs(REFS)
 
     def _make_drafts(self, sids: Sequence[SessionId]) -> list[_Draft]:
@@ -168,16 +171,17 @@ class _Push:
     def _make_draft(self, sid: SessionId) -> _Draft:
         """Write the record of a session, and return the refs to push.
 
-        Before the refs of the remote are known, expect its last known record and no archive.
+        Expect that the remote still has the record that was merged here, and no archive. Another
+        clone can publish a record between a fetch and a push.
         """
         project, shared = self._project, self._options.shared
         known = project.repo.tip(tracked_record(sid, self._remote.name))
-        incoming = known if known and project.repo.has_commit(known) else ""
+        expected = self._merged.get(sid, known)
+        incoming = expected if expected and project.repo.has_commit(expected) else ""
         state = share_session(sid, project, incoming, dry_run=self._options.dry_run)
         refs = read_session_refs(sid, project.git)
         present = self._theirs or {}
         record = shared_name(record_ref(sid), shared)
-        expected = known if self._theirs is None else present.get(record, "")
         added = self._numbered_refs(sid, refs, present)
         branches = {
             ref: oid
