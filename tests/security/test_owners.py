@@ -79,7 +79,7 @@ def _allowed_codes(call: Call) -> set[int]:
     """Return the exit codes that a call may have without permission to write."""
     command = call.arguments[0]
     if command in ("push", "fetch"):
-        return {128}  # git refuses the remote, a repository of another user
+        return {1, 128}  # git also refuses the remote, a repository of another user
     if command in ("cleanup", "archive", "spawn", "restore") and call in READ_ONLY:
         return {1}  # no worktree can be removed or created
     # `merge -n` writes objects into a temporary directory.
