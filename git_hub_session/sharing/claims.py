@@ -293,7 +293,7 @@ def _small_blob(line: str) -> str:
 
 def _read_boot_id() -> str:
     try:
-        with open(_BOOT_ID, encoding="ascii") as file:
+        with open(_BOOT_ID, encoding="utf-8") as file:
             return file.read().strip()
     except OSError:
         return ""
