@@ -20,7 +20,7 @@ from git_hub_session.session.attempts import (
 from git_hub_session.session.state import State
 from git_hub_session.worktree.agent_progress import read_last_run_of
 from git_hub_session.worktree.owner import attempt_worktrees
-from git_hub_session.worktree.reattach import unusable_reason
+from git_hub_session.worktree.reattach import blocked_command_reason
 
 if TYPE_CHECKING:
     from git_hub_session.agents.exec_options import ExecOptions
@@ -157,7 +157,7 @@ def _find_skipped(
             yield AgentRun(branch, "", reason=reason, hint=hint)
             continue
         worktree = worktrees[branch]
-        reason, hint = unusable_reason(worktree, branch, project) or ("", "")
+        reason, hint = blocked_command_reason(worktree, branch, project) or ("", "")
         if agent_name(branch.agent) in remaining:
             processes = remaining[agent_name(branch.agent)]
             reason, hint = f"still running: {processes}", processes.end_command

@@ -93,11 +93,11 @@ def reported_worktrees(
     """
     session = _read_or_none(sid, project) if worktrees.worktrees else None
     own = _own_worktrees(sid, session, project, worktrees.without_foreign_branch(sid))
-    foreign = _foreign_worktrees(session, project, worktrees) if session else []
+    foreign = foreign_worktrees(session, project, worktrees) if session else []
     return _in_order([*own, *foreign], session)
 
 
-def _foreign_worktrees(
+def foreign_worktrees(
     session: Session, project: Project, worktrees: WorktreeIndex
 ) -> list[tuple[Worktree, str]]:
     """Return the agents' worktrees that have a branch of another session checked out.

@@ -91,6 +91,23 @@ def unusable_reason(
     return missing_branch(worktree, branch.ref, project)
 
 
+def blocked_command_reason(
+    worktree: Worktree, branch: AgentBranch, project: Project
+) -> tuple[str, str] | None:
+    """Return why `exec` starts no command in the worktree, with a hint, or None.
+
+    A command would commit on no branch in the middle of a rebase or a bisect too.
+    """
+    reason = unusable_reason(worktree, branch, project)
+    if reason or not (worktree.detached and worktree.operation in _END_COMMANDS):
+        return reason
+    # `git rebase --abort` would throw away resolved conflicts.
+    words = "status" if worktree.operation == "rebase" else _END_COMMANDS[worktree.operation]
+    middle = f"in the middle of a {worktree.operation}"
+    hint = f"git -C {quote_word(worktree.path)} {words}"
+    return wrong_branch_reason(worktree, branch, project) or (middle, hint)
+
+
 def refuse_other_branches(session: Session, project: Project) -> None:
     """Raise Refused if the commits of an agent are not on its branch.
 

@@ -89,6 +89,23 @@ def test_branch_of_another_session(session: Hub, way: str, *, exists: bool) -> N
     assert session.run("update", "-n", "s1", "--state", "archived").code == 0
 
 
+@types("{} switch {}{}")
+@pytest.mark.parametrize("exists", [False, True])
+def test_doctor_names_the_session_that_records_the_worktree(session: Hub, *, exists: bool) -> None:
+    """The advice leaves the branch. It does not create the other session from the worktree."""
+    if exists:
+        session.run("init", "-q", "--id", "other", "--task", "Other", "--agents", "1")
+    hint = leave_branch(session)
+    findings = session.json("doctor", code=1)["findings"]
+    [finding] = session.json("doctor", "s1", code=1)["findings"]
+    orphans = [] if exists else ["branches-of-no-session"]
+    assert [each["code"] for each in findings] == ["worktree-off-branch", *orphans]
+    assert (finding, finding["session"], finding["evidence"]) == (findings[0], "s1", REASON)
+    assert (finding["subject"], finding["advice"]) == (str(agent_worktree(session, 1)), hint)
+    type_hint(session, hint)
+    assert list_findings(session, "s1", code=0) == []
+
+
 def test_worktree_of_the_other_session(session: Hub) -> None:
     """A worktree that the other session records at the path is not that of the agent any more."""
     worktree = agent_worktree(session, 1)
@@ -163,3 +180,43 @@ def test_commits_in_a_rebase(session: Hub) -> None:
     session.git("rebase", "--continue", cwd=worktree)
     assert session.run("update", "-n", "s1", "--state", "archived").code == 0
     assert list_findings(session, code=0) == []
+
+
+@types("git -C {} {}")
+def test_exec_in_a_bisect(session: Hub) -> None:
+    """A command would commit on no branch. The other agents run."""
+    worktree = agent_worktree(session, 1)
+    session.git("bisect", "start", "HEAD", "HEAD~2", cwd=worktree)
+    hint = f"git -C {worktree} bisect reset"
+    result = session.run("exec", "s1", "--", "touch", "here")
+    assert "agent-2  0 " in result.out
+    error = f"error: agent-1: '{worktree}': in the middle of a bisect\nhint: {hint}\n"
+    assert (result.code, result.err) == (1, error)
+    assert not (worktree / "here").exists()
+    type_hint(session, hint)
+    assert session.run("exec", "-q", "--only=1", "s1", "--", "touch", "here") == Result(0)
+
+
+@types("git -C {} {}")
+def test_exec_in_a_rebase(session: Hub) -> None:
+    """A rebase that has made no commit yet. The hint tells how to continue, and changes nothing."""
+    worktree = agent_worktree(session, 1)
+    rebase = ["git", "rebase", "-q", "--exec", "false", "HEAD~"]
+    assert session.call(*rebase, cwd=worktree).code == 1
+    hint = f"git -C {worktree} status"
+    result = session.run("exec", "--only=1", "s1", "--", "touch", "here")
+    error = f"error: '{worktree}': in the middle of a rebase\nhint: {hint}\n"
+    assert result == Result(1, "", error)
+    assert "git rebase --continue" in type_hint(session, hint).out
+    session.git("rebase", "--continue", cwd=worktree)
+    assert session.run("exec", "-q", "--only=1", "s1", "--", "touch", "here") == Result(0)
+
+
+def test_exec_tells_of_the_commits_in_a_bisect(session: Hub) -> None:
+    tip = commit_in_a_bisect(session)
+    result = session.run("exec", "--only=1", "s1", "--", "touch", "here")
+    reason = "in the middle of a bisect, with commits on no branch"
+    hint = f"git hub-session adopt s1 agent-1 {tip}"
+    assert result == Result(
+        1, "", f"error: '{agent_worktree(session, 1)}': {reason}\nhint: {hint}\n"
+    )

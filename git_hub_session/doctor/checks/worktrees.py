@@ -19,23 +19,23 @@ from git_hub_session.doctor.checks.interrupted import (
     finish_removal,
 )
 from git_hub_session.doctor.checks.locks import check_lock_files
+from git_hub_session.doctor.checks.other_sessions import (
+    check_orphan_worktree,
+    foreign_attempts,
+    foreign_findings,
+    off_branch,
+)
 from git_hub_session.doctor.checks.posts import check_posts
 from git_hub_session.doctor.checks.sessions import leftover_file
 from git_hub_session.doctor.finding import Finding, Problem, check
 from git_hub_session.doctor.snapshot import HubSnapshot, is_partial_add
 from git_hub_session.errors import Damaged, GitFailed, HubError
 from git_hub_session.git.index import read_index
-from git_hub_session.git.ref_names import (
-    AgentBranch,
-    SessionId,
-    agent_name,
-    parse_agent_branch,
-)
+from git_hub_session.git.ref_names import AgentBranch, SessionId, agent_name, parse_agent_branch
 from git_hub_session.git.safe_open import read_text
 from git_hub_session.git.worktrees import Worktree, linked_git_dir
 from git_hub_session.removal.trash import leftover_files
 from git_hub_session.session.attempts import recorded_paths
-from git_hub_session.session.create import bring_back_command
 from git_hub_session.session.state import FINISHED
 from git_hub_session.system import procfs
 from git_hub_session.util.paths import is_same_path
@@ -73,8 +73,13 @@ _PID = re.compile(r"\bpid\b\W{0,3}([0-9]{1,9})\b", re.IGNORECASE | re.ASCII)
 
 def worktree_findings(hub: HubSnapshot) -> Iterator[Finding]:
     """Check the worktrees of all sessions that no other process is changing."""
+    foreign = foreign_attempts(hub)
     for worktree in hub.worktrees:
         sid = hub.session_by_git_dir.get(worktree.git_dir)
+        attempt = foreign.get(worktree.git_dir)
+        if attempt is not None:
+            yield from foreign_findings(worktree, attempt)
+            sid = sid if sid in hub.sessions else None
         if sid is not None and sid not in hub.locked_sessions:
             for finding in _findings_of(worktree, sid, hub):
                 yield finding._replace(session=sid, git_dir=worktree.git_dir)
@@ -100,14 +105,6 @@ def _checks_of(worktree: Worktree, hub: HubSnapshot) -> Sequence[WorktreeCheck]:
         return (*LINK_CHECKS, *BRANCH_CHECKS)
     # If a process uses the worktree, a spawn or a restore is still creating it.
     return BRANCH_CHECKS if hub.pids_in(worktree.path) else (check_partial_add,)
-
-
-@check("worktree-of-no-session", "a worktree of a session that does not exist")
-def check_orphan_worktree(
-    worktree: Worktree, sid: SessionId, hub: HubSnapshot
-) -> Iterator[Problem]:
-    evidence = f"session '{sid}' does not exist"
-    yield Problem(worktree.path, evidence, advice=bring_back_command(sid, hub.project))
 
 
 worktree_damaged = check(
@@ -295,7 +292,7 @@ def _is_restored(worktree: Worktree, session: Session) -> bool:
     return any(session.agent_record(agent).is_restored for agent in agents)
 
 
-@check("worktree-off-branch", "commits in the worktree are on no branch of its agent")
+@off_branch
 def check_branch(worktree: Worktree, hub: HubSnapshot) -> Iterator[Problem]:
     session = hub.owner(worktree)
     reason = _off_branch_reason(worktree, hub)
