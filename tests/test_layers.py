@@ -143,6 +143,7 @@ LATE_IMPORTS = {
     ("commands.status", "commands._status.view"),
     ("commands.log", "commands._log.frontier"),
     ("commands.log", "commands._log.graph"),
+    ("commands.update", "session.agents"),
     ("commands.update", "worktree.reattach"),
     ("commands._share.arguments", "util.similar"),
     ("commands._share.automatic", "commands._share.arguments"),

@@ -15,7 +15,7 @@ from git_hub_session.cli.view import (
     warning_lines,
 )
 from git_hub_session.commands._share.arguments import parse_remote
-from git_hub_session.commands._share.conflict import conflict_warning
+from git_hub_session.commands._share.conflict import conflict_fields, conflict_warnings
 from git_hub_session.git.ref_names import short_name
 from git_hub_session.sharing.fetch import DIVERGED, IN_USE, KEPT, fetch_sessions
 from git_hub_session.util.text import escape_control
@@ -67,8 +67,9 @@ class FetchView(View):
     def diagnostics(self) -> list[str]:
         errors = [line for each in self.fetched if each.error for line in error_lines(each.error)]
         kept = [_kept_warning(ref) for each in self.fetched for ref in _kept(each)]
-        conflicts = [conflict_warning(each.sid, each.shared) for each in self.fetched]
-        return [*errors, *warning_lines(filter(None, [*kept, *conflicts]))]
+        fetched = self.fetched
+        conflicts = [text for each in fetched for text in conflict_warnings(each.sid, each.shared)]
+        return [*errors, *warning_lines([*kept, *conflicts])]
 
     def document(self) -> dict[str, Any]:
         return {
@@ -80,7 +81,7 @@ class FetchView(View):
                     "state": each.shared.record.state if each.shared else None,
                     "new": bool(each.shared and each.shared.is_new),
                     "changed": bool(each.shared and each.shared.is_changed),
-                    "conflict": bool(each.shared and each.shared.record.is_conflict),
+                    "conflict": bool(each.shared and each.shared.record.conflict),
                     "refs": [
                         {
                             "ref": ref.ref,
@@ -91,6 +92,7 @@ class FetchView(View):
                         for ref in each.refs
                     ],
                     "error": error_fields(each.error) if each.error else None,
+                    **conflict_fields(each.shared.record.conflict if each.shared else None),
                 }
                 for each in self.fetched
             ],
@@ -101,6 +103,7 @@ class FetchView(View):
         for row in rows:
             row["refs"] = [f"{ref['action']} {ref['ref']}" for ref in row["refs"]]
             row["error"] = row["error"] and row["error"]["message"]
+            row["merges"] = [f"{merge['agent']} {merge['commit']}" for merge in row["merges"]]
         return [make_record(row) for row in rows]
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:

@@ -15,7 +15,7 @@ from git_hub_session.cli.view import (
     warning_lines,
 )
 from git_hub_session.commands._share.arguments import parse_remote
-from git_hub_session.commands._share.conflict import conflict_warning
+from git_hub_session.commands._share.conflict import conflict_fields, conflict_warnings
 from git_hub_session.git.ref_names import short_name
 from git_hub_session.sharing.push import PushOptions, push_sessions
 from git_hub_session.sharing.remote import CREATED
@@ -70,8 +70,9 @@ class PushView(View):
     @property
     def diagnostics(self) -> list[str]:
         lines = [line for each in self.pushed if each.error for line in error_lines(each.error)]
-        warnings = (conflict_warning(each.sid, each.shared) for each in self.pushed)
-        return [*lines, *warning_lines(filter(None, warnings))]
+        pushed = self.pushed
+        conflicts = [text for each in pushed for text in conflict_warnings(each.sid, each.shared)]
+        return [*lines, *warning_lines(conflicts)]
 
     def document(self) -> dict[str, Any]:
         return {
@@ -81,9 +82,10 @@ class PushView(View):
                 {
                     "session_id": each.sid,
                     "state": each.shared.record.state if each.shared else None,
-                    "conflict": bool(each.shared and each.shared.record.is_conflict),
+                    "conflict": bool(each.shared and each.shared.record.conflict),
                     "refs": [{"ref": ref, "action": _action(flag)} for ref, flag in each.refs],
                     "error": error_fields(each.error) if each.error else None,
+                    **conflict_fields(each.shared.record.conflict if each.shared else None),
                 }
                 for each in self.pushed
             ],
@@ -94,6 +96,7 @@ class PushView(View):
         for row in rows:
             row["refs"] = [f"{ref['action']} {ref['ref']}" for ref in row["refs"]]
             row["error"] = row["error"] and row["error"]["message"]
+            row["merges"] = [f"{merge['agent']} {merge['commit']}" for merge in row["merges"]]
         return [make_record(row) for row in rows]
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:

@@ -7,6 +7,7 @@ from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Optio
 from git_hub_session.cli.view import TerminalStyle, TextOutput, View, command_after
 from git_hub_session.commands._share.automatic import push_automatically
 from git_hub_session.errors import Refused, UsageError
+from git_hub_session.session.model import MAX_AGENTS
 from git_hub_session.session.record import with_decision, with_transition
 from git_hub_session.session.state import FINISHED, State, parse_state
 from git_hub_session.util.clock import format_iso
@@ -31,6 +32,7 @@ USAGE = Usage(
             "<state>",
             choices=("merged", "archived"),
         ),
+        Option("--winner", "choose between the winners that clones have merged", "<agent>"),
         Option("--if-state", "update only if the session is in this state", "<state>"),
         Option("--reason", "reason to record in the history", "<text>"),
         DRY_RUN,
@@ -55,6 +57,7 @@ def run(context: Context, args: Arguments) -> UpdateView:
     ending = args.value("resolve")
     if ending and args.value("state") is not None:
         raise UsageError("--resolve and --state exclude each other")
+    winner = _parse_winner(args, ending)
     target = State(ending) if ending else _required_state(args)
     expected_text = args.value("if-state")
     expected = parse_state(expected_text) if expected_text is not None else None
@@ -70,7 +73,7 @@ def run(context: Context, args: Arguments) -> UpdateView:
         at = format_iso(project.now())
         reason = args.value("reason") or ""
         if ending:
-            return with_decision(session, target, at=at, by=identity, reason=reason)
+            return with_decision(session, target, at=at, by=identity, reason=reason, winner=winner)
         changed = with_transition(session, target, at=at, by=identity, verb="update", reason=reason)
         if target in FINISHED:
             _refuse_other_branches(session, project)
@@ -82,6 +85,18 @@ def run(context: Context, args: Arguments) -> UpdateView:
         project.store.update(sid, change)
         push_automatically(context, sid)
     return UpdateView(sid, str(sources[-1]), str(target), dry_run=args.is_set("dry-run"))
+
+
+def _parse_winner(args: Arguments, ending: str | None) -> tuple[int, int] | None:
+    """Return the numbers in --winner, with 0 for the only attempt. Return None without --winner."""
+    text = args.value("winner")
+    if text is None:
+        return None
+    if ending != State.MERGED:
+        raise UsageError("--winner requires --resolve merged")
+    from git_hub_session.session.agents import parse_attempt
+
+    return parse_attempt(text, MAX_AGENTS)
 
 
 def _refuse_other_branches(session: Session, project: Project) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
+from git_hub_session.session.model import parse_merge_record
 from git_hub_session.session.state import FINISHED, State, is_transition
-from git_hub_session.util.json_values import as_count, as_text, as_texts
+from git_hub_session.util.json_values import as_count, as_mapping, as_text, as_texts
 
 if TYPE_CHECKING:
     from git_hub_session.session.model import Session
@@ -17,9 +18,30 @@ DOCTOR_VERB = "doctor"
 
 
 RESOLVE_VERB = "resolve"
-"""The verb of an entry that settles two endings of a session. Earlier entries do not count."""
+"""The verb of an entry that settles a conflict of clones. Earlier entries do not count."""
 _SETTING_VERBS = (DOCTOR_VERB, RESOLVE_VERB)
 _ENDINGS = frozenset(map(str, FINISHED))
+
+
+class Winner(NamedTuple):
+    """The attempt that a clone has merged."""
+
+    agent: int
+    attempt: int
+
+    @property
+    def name(self) -> str:
+        """The name, such as "agent-2/attempt-1"."""
+        return f"agent-{self.agent}/attempt-{self.attempt}"
+
+
+class Conflict(NamedTuple):
+    """The different results of clones, between which nobody has chosen."""
+
+    has_two_endings: bool
+    """True if one clone has merged the session, and another one has archived it."""
+    merges: tuple[Mapping[str, Any], ...]
+    """The merges, as in state.json, if clones have merged different winners; otherwise ()."""
 
 
 class Transition(NamedTuple):
@@ -87,11 +109,65 @@ def _decisions(steps: Iterable[Mapping[str, Any]]) -> list[tuple[int, str]]:
     ]
 
 
-def has_two_endings(session: Session) -> bool:
-    """Return True if clones have ended the session in two ways, and no decision exists."""
+def settled_winner(steps: Iterable[Mapping[str, Any]]) -> Winner | None:
+    """Return the winner that the newest decisions in a history agree on, or None."""
+    decisions = [step for step in steps if step.get("verb") == RESOLVE_VERB]
+    newest = max((as_count(step.get("number")) for step in decisions), default=0)
+    winners = {
+        parse_winner(step)
+        for step in decisions
+        if as_count(step.get("number")) == newest and step.get("to") == str(State.MERGED)
+    }
+    return winners.pop() if len(winners) == 1 else None
+
+
+def parse_winner(fields: Mapping[str, Any]) -> Winner | None:
+    """Return the winner that an entry of the history or a merge names, or None."""
+    winner = Winner(as_count(fields.get("agent")), as_count(fields.get("attempt")))
+    return winner if all(winner) else None
+
+
+def merges_by_winner(merges: Iterable[Mapping[str, Any]]) -> dict[Winner, Mapping[str, Any]]:
+    """Return the merges of clones by their winners. One of several merges of a winner counts."""
+    parsed = ((parse_winner(merge), merge) for merge in merges)
+    return {winner: merge for winner, merge in parsed if winner is not None}
+
+
+def find_conflict(
+    endings: Iterable[str],
+    merges: Iterable[Mapping[str, Any]],
+    steps: Sequence[Mapping[str, Any]],
+) -> Conflict | None:
+    """Return the conflict of a session, or None if it has none or is settled.
+
+    Args:
+        endings: the endings that clones have reached.
+        merges: the merges that clones have made.
+        steps: the entries of the history.
+    """
+    ending = settled_ending(steps)
+    has_two_endings = len({*endings}) > 1 and not ending
+    by_winner = merges_by_winner(merges)
+    is_open = len(by_winner) > 1 and settled_winner(steps) not in by_winner
+    if ending == str(State.ARCHIVED) or not is_open:
+        by_winner = {}
+    if not has_two_endings and not by_winner:
+        return None
+    return Conflict(has_two_endings, tuple(by_winner[winner] for winner in sorted(by_winner)))
+
+
+def session_conflict(session: Session) -> Conflict | None:
+    """Return the conflict of a session in this clone, or None."""
     steps = session.document.get("history")
     entries = [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
-    return len(recorded_endings(session)) > 1 and not settled_ending(entries)
+    return find_conflict(recorded_endings(session), recorded_merges(session), entries)
+
+
+def recorded_merges(session: Session) -> list[Mapping[str, Any]]:
+    """Return the valid merges of all clones, if state.json records several."""
+    merges = session.document.get("merges")
+    entries = map(as_mapping, merges if isinstance(merges, list) else ())
+    return [entry for entry in entries if parse_merge_record(entry) is not None]
 
 
 def recorded_endings(session: Session) -> set[str]:

@@ -247,7 +247,7 @@ class Session(NamedTuple):
     @property
     def merge(self) -> MergeRecord | None:
         """The winner, or None. It is recorded before the branch moves."""
-        return _parse_merge_record(as_mapping(self.document.get("merge")))
+        return parse_merge_record(as_mapping(self.document.get("merge")))
 
     @property
     def results(self) -> tuple[AgentResult, ...]:
@@ -290,7 +290,8 @@ def _parse_agent_record(fields: Mapping[str, Any]) -> AgentRecord:
     )
 
 
-def _parse_merge_record(fields: Mapping[str, Any]) -> MergeRecord | None:
+def parse_merge_record(fields: Mapping[str, Any]) -> MergeRecord | None:
+    """Return the merge in an entry of state.json, or None if it is not valid."""
     agent = fields.get("agent")
     attempt = fields.get("attempt")
     into = as_text(fields.get("into"))

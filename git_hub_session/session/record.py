@@ -10,10 +10,18 @@ from collections.abc import Mapping
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Damaged, Refused
 from git_hub_session.git.ref_names import AgentBranch, agent_name
-from git_hub_session.session.history import RESOLVE_VERB, next_decision, recorded_endings
+from git_hub_session.session.history import (
+    RESOLVE_VERB,
+    Winner,
+    merges_by_winner,
+    next_decision,
+    recorded_endings,
+    recorded_merges,
+)
 from git_hub_session.session.model import MergeRecord, Session
 from git_hub_session.session.state import State, check_transition
 from git_hub_session.util.json_values import as_count, as_mapping
+from git_hub_session.util.text import quote_list
 
 if TYPE_CHECKING:
     from git_hub_session._typing import Any
@@ -29,15 +37,7 @@ def with_transition(
         Damaged: `history` in state.json is not a list.
     """
     check_transition(session.state, target)
-    step = {
-        "at": at,
-        "from": str(session.state),
-        "to": str(target),
-        "by": by,
-        "verb": verb,
-    }
-    if reason:
-        step["reason"] = reason
+    step = _make_step(session, target, at=at, by=by, verb=verb, reason=reason)
     history = session.document.get("history", [])
     if not isinstance(history, list):
         raise Damaged("state.json: 'history' is not a list")
@@ -50,32 +50,75 @@ def with_transition(
     return session._replace(state=target, document=document)
 
 
-def with_decision(session: Session, target: State, *, at: str, by: str, reason: str) -> Session:
-    """Return the session whose two endings are settled.
+def with_decision(
+    session: Session,
+    target: State,
+    *,
+    at: str,
+    by: str,
+    reason: str,
+    winner: tuple[int, int] | None = None,
+) -> Session:
+    """Return the session whose two endings, or different winners, are settled.
+
+    Args:
+        winner: the agent and the attempt, or 0 for its only merged attempt.
 
     Raises:
-        Refused: no other clone has ended the session in another way.
+        Refused: no other clone has ended the session in another way. Or several clones have merged
+            it, and `winner` is none of the merged attempts.
     """
     history = session.document.get("history", [])
-    if str(target) not in recorded_endings(session) or not isinstance(history, list):
+    merges = merges_by_winner(recorded_merges(session)) if target is State.MERGED else {}
+    is_open = str(target) in recorded_endings(session) or len(merges) > 1
+    if not is_open or not isinstance(history, list):
         raise Refused(f"nothing to settle: session '{session.id}' was not both merged and archived")
-    step = {
-        "at": at,
-        "from": str(session.state),
-        "to": str(target),
-        "by": by,
-        "verb": RESOLVE_VERB,
+    chosen = _choose_merged(session, sorted(merges), winner)
+    decision = {
         "number": next_decision(step for step in history if isinstance(step, dict)),
+        **(chosen._asdict() if chosen else {}),
     }
-    if reason:
-        step["reason"] = reason
+    step = _make_step(session, target, at=at, by=by, verb=RESOLVE_VERB, reason=reason) | decision
     document = {
         **session.document,
         "state": str(target),
         "updated": at,
+        **({"merge": dict(merges[chosen])} if chosen else {}),
         "history": [*history, step],
     }
     return session._replace(state=target, document=document)
+
+
+def _make_step(
+    session: Session, target: State, *, at: str, by: str, verb: str, reason: str
+) -> dict[str, Any]:
+    """Return an entry of the history."""
+    step = {"at": at, "from": str(session.state), "to": str(target), "by": by, "verb": verb}
+    return {**step, **({"reason": reason} if reason else {})}
+
+
+def _choose_merged(
+    session: Session, winners: list[Winner], wanted: tuple[int, int] | None
+) -> Winner | None:
+    """Return the winner to keep. Return None if no winner is given, and clones merged only one."""
+    if wanted is None and len(winners) < 2:
+        return None
+    names = quote_list([winner.name for winner in winners])
+    if wanted is None:
+        raise Refused(
+            f"clones have merged different winners: {names}",
+            hint=f"git hub-session update --resolve merged --winner {winners[0].name} {session.id}",
+        )
+    agent, attempt = wanted
+    matching = [each for each in winners if each.agent == agent and attempt in (0, each.attempt)]
+    if len(matching) == 1:
+        return matching[0]
+    name = Winner(agent, attempt).name if attempt else agent_name(agent)
+    raise Refused(
+        f"'{name}' is not one of several merged winners: {names}"
+        if winners
+        else f"nothing to settle: clones of session '{session.id}' have merged one winner"
+    )
 
 
 def without_change(session: Session, changed: Session, original: Session) -> Session:

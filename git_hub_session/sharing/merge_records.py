@@ -5,7 +5,7 @@ Each part of a record is merged by a rule that is commutative, associative and i
     config                    equal, or else the records are of two sessions
     baseline, facts           the smaller value if they differ; a clone keeps its own value
     state                     the state that is further along the machine
-    endings, history,
+    endings, merges, history,
     evaluations, posts        united
     entries                   the newest stamp; equal stamps are settled by the canonical JSON
     previous                  the larger one
@@ -61,6 +61,7 @@ def merge_records(first: Record, second: Record) -> Record:
         endings=(*first.endings, *second.endings),
         facts=_merge_smallest(first.facts, second.facts),
         entries=_merge_newest(first.entries, second.entries),
+        merges=(*first.merges, *second.merges),
         history=(*first.history, *second.history),
         evaluations=(*first.evaluations, *second.evaluations),
         posts=(*first.posts, *second.posts),

@@ -7,9 +7,9 @@
     board/<channel>/<post>   the posts of the session
 
 state.json has `format` and `stamps` in addition to the keys of a session. A stamp tells which clone
-has changed an entry last: [attempt, counter, id of the clone]. The entries are the agents, the
-evaluation with all results, and the merge. `endings` lists `archived` and `merged` if clones have
-ended the session in both ways.
+has changed an entry last: [attempt, counter, id of the clone]. The entries are the agents, and the
+evaluation with all results. `endings` lists `archived` and `merged` if clones have ended the session
+in both ways, and `merges` the merges if clones have made several.
 
 A record is hostile input. It has only the keys of `values.py`, and no path of a machine.
 """
@@ -26,17 +26,26 @@ from git_hub_session.board.posts import MAX_POST_BYTES, is_new_channel, parse_po
 from git_hub_session.errors import Damaged, Refused
 from git_hub_session.git.ref_names import agent_number
 from git_hub_session.session.config_file import MAX_CONFIG_BYTES, parse_config, render_config
-from git_hub_session.session.history import RESOLVE_VERB, settled_ending
+from git_hub_session.session.history import (
+    RESOLVE_VERB,
+    Conflict,
+    find_conflict,
+    parse_winner,
+    settled_ending,
+    settled_winner,
+)
 from git_hub_session.session.state import FINISHED, State
 from git_hub_session.sharing.session_values import (
     CONFIG_KEYS,
     EVALUATION,
     EVALUATIONS,
     MERGE,
+    MERGES,
     clean_config,
     clean_evaluations,
     clean_facts,
     clean_history,
+    clean_merges,
     clean_values,
 )
 from git_hub_session.sharing.values import is_state
@@ -112,7 +121,9 @@ class Record(NamedTuple):
     facts: Mapping[str, str] = {}
     """The canonical JSON of `created`, `base_commit` and `parent`, which never change."""
     entries: Mapping[str, Entry] = {}
-    """The entries by name: "agent-2", EVALUATION and MERGE."""
+    """The entries by name: "agent-2" and EVALUATION."""
+    merges: tuple[str, ...] = ()
+    """The canonical JSON of the merges that clones have made, sorted."""
     history: tuple[str, ...] = ()
     """The canonical JSON of the transitions, in the order of the states."""
     evaluations: tuple[str, ...] = ()
@@ -128,9 +139,17 @@ class Record(NamedTuple):
         return str(json.loads(self.facts.get("created", '""')))
 
     @property
-    def is_conflict(self) -> bool:
-        """True if clones have ended the session in two ways, and no decision exists."""
-        return len(self.endings) > 1 and not _find_decision(self.history)
+    def merge(self) -> str:
+        """The canonical JSON of the merge that counts, or ''. The history settles several winners."""
+        winner = settled_winner(_decisions(self.history))
+        settled = [text for text in self.merges if parse_winner(json.loads(text)) == winner]
+        return max(settled or self.merges, default="")
+
+    @property
+    def conflict(self) -> Conflict | None:
+        """The different endings or winners of clones, between which nobody has chosen, or None."""
+        merges = map(json.loads, self.merges)
+        return find_conflict(self.endings, merges, _decisions(self.history))
 
 
 def make_record(**fields: Any) -> Record:
@@ -140,11 +159,12 @@ def make_record(**fields: Any) -> Record:
     history = tuple(sorted({*record.history}, key=_history_key))
     ending = min(endings, default=record.state)
     if len(endings) > 1:
-        ending = _find_decision(history) or str(State.MERGED)
+        ending = settled_ending(_decisions(history)) or str(State.MERGED)
     return record._replace(
         state=ending,
         endings=tuple(sorted(endings)),
         history=history,
+        merges=tuple(sorted({*record.merges})),
         evaluations=tuple(sorted({*record.evaluations}, key=_evaluation_key))[-_MAX_EVALUATIONS:],
         posts=tuple(sorted({*record.posts})),
     )
@@ -155,9 +175,9 @@ def state_rank(state: str) -> int:
     return _RANKS[State(state)]
 
 
-def _find_decision(history: Iterable[str]) -> str:
-    """Return the ending that the newest decisions agree on, or ''."""
-    return settled_ending(json.loads(text) for text in history if f'"{RESOLVE_VERB}"' in text)
+def _decisions(history: Iterable[str]) -> list[Mapping[str, Any]]:
+    """Return the entries of a history that settle a conflict, and perhaps others."""
+    return [json.loads(text) for text in history if f'"{RESOLVE_VERB}"' in text]
 
 
 def _history_key(text: str) -> tuple[int, int, str, str]:
@@ -191,7 +211,7 @@ def _state_document(record: Record) -> dict[str, Any]:
     facts = {name: json.loads(text) for name, text in sorted(record.facts.items())}
     values = {name: entry.value for name, entry in sorted(record.entries.items())}
     evaluation = values.pop(EVALUATION, {})
-    merge = values.pop(MERGE, None)
+    merges = [json.loads(text) for text in record.merges]
     agents = {name: values[name] for name in sorted(values, key=agent_number)}
     for name, result in evaluation.get("results", {}).items():
         agents[name] = {**agents.get(name, {}), "result": result}
@@ -203,7 +223,8 @@ def _state_document(record: Record) -> dict[str, Any]:
         **facts,
         "agents": agents,
         **({EVALUATION: evaluation["evaluation"]} if evaluation else {}),
-        **({MERGE: merge} if merge is not None else {}),
+        **({MERGE: json.loads(record.merge)} if merges else {}),
+        **({MERGES: merges} if len(merges) > 1 else {}),
         "history": [json.loads(text) for text in record.history],
         "stamps": {name: list(entry.stamp) for name, entry in sorted(record.entries.items())},
     }
@@ -253,6 +274,7 @@ def parse_record(files: Mapping[str, bytes], sid: SessionId) -> Record:
         endings=tuple(name for name in as_texts(state.get("endings")) if name in _ENDINGS),
         facts=clean_facts(state),
         entries=_parse_entries(state),
+        merges=clean_merges(state),
         history=clean_history(state.get("history")),
         evaluations=clean_evaluations(files.get(EVALUATIONS, b"").split(b"\n")),
         posts=tuple(_parse_posts(files, sid)),

@@ -20,13 +20,21 @@ from git_hub_session.sharing.session_values import (
     BASELINE,
     EVALUATION,
     MERGE,
+    MERGES,
     clean_config,
     clean_evaluations,
     clean_facts,
     clean_history,
+    clean_merges,
     clean_values,
 )
-from git_hub_session.sharing.values import AGENT_KINDS, HISTORY_KINDS, canonical, clean
+from git_hub_session.sharing.values import (
+    AGENT_KINDS,
+    HISTORY_KINDS,
+    MERGE_KINDS,
+    canonical,
+    clean,
+)
 from git_hub_session.util.json_values import as_count, as_mapping, as_texts
 
 if TYPE_CHECKING:
@@ -58,6 +66,7 @@ def own_record(parts: SessionParts, known: Record | None, clone: str) -> Record:
         endings=as_texts(document.get("endings")),
         facts=clean_facts(document),
         entries=entries,
+        merges=clean_merges(document),
         history=clean_history(document.get("history")),
         evaluations=clean_evaluations(parts.log),
         posts=parts.posts,
@@ -124,7 +133,7 @@ def with_record(session: Session, record: Record, *, at: str, busy: Container[st
         **({"endings": list(record.endings)} if len(record.endings) > 1 else {}),
         "history": _merge_histories(session.document.get("history"), record.history),
     }
-    document = _with_entries(document, changed)
+    document = _with_merges(_with_entries(document, changed), record)
     if canonical(document) == canonical(session.document):
         return session
     document["updated"] = at
@@ -142,13 +151,21 @@ def _with_entries(document: Mapping[str, Any], entries: Mapping[str, Entry]) -> 
     agents = dict(as_mapping(document.get("agents")))
     changed = {**document, "agents": agents}
     for name, entry in entries.items():
-        if name == MERGE:
-            changed[MERGE] = entry.value
-        elif name == EVALUATION:
+        if name == EVALUATION:
             changed[EVALUATION] = entry.value[EVALUATION]
             _set_results(agents, entry.value["results"])
         else:
             agents[name] = _with_agent(as_mapping(agents.get(name)), entry.value)
+    return changed
+
+
+def _with_merges(document: Mapping[str, Any], record: Record) -> dict[str, Any]:
+    """Return state.json with the merge that counts, and with all merges if there are several."""
+    changed = dict(document)
+    if record.merges and canonical(clean(document.get(MERGE), MERGE_KINDS)) != record.merge:
+        changed[MERGE] = json.loads(record.merge)
+    if len(record.merges) > 1:
+        changed[MERGES] = [json.loads(text) for text in record.merges]
     return changed
 
 

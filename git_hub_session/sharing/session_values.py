@@ -8,6 +8,7 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Damaged
 from git_hub_session.git.ref_names import agent_number
 from git_hub_session.session.model import MAX_AGENTS
+from git_hub_session.session.state import State
 from git_hub_session.sharing.values import (
     EVALUATION_ENTRY_KINDS,
     HISTORY_KINDS,
@@ -22,7 +23,7 @@ from git_hub_session.sharing.values import (
     time,
 )
 from git_hub_session.system.json_file import parse_json
-from git_hub_session.util.json_values import as_mapping
+from git_hub_session.util.json_values import as_mapping, as_texts
 
 if TYPE_CHECKING:
     from git_hub_session._typing import Any
@@ -37,12 +38,15 @@ CONFIG_KEYS = (
 )
 """The keys of config.yaml that are shared. The path of `holdout` belongs to one machine."""
 
-EVALUATION, MERGE = "evaluation", "merge"
-"""The names of the two entries that are not agents."""
+EVALUATION = "evaluation"
+"""The name of the entry that is not an agent."""
+MERGE, MERGES = "merge", "merges"
+"""The keys of the merge that counts, and of the merges of all clones."""
 EVALUATIONS = "evaluations.jsonl"
 """The log of evaluations in a record."""
 
 _MAX_HISTORY = 10_000
+_MERGE_KEYS = {"agent", "attempt", "tip", "into", "commit"}
 
 
 def clean_config(values: Mapping[str, str]) -> dict[str, str]:
@@ -95,7 +99,17 @@ def clean_values(state: Mapping[str, Any]) -> dict[str, str]:
     evaluation = clean_evaluation(state.get(EVALUATION), results)
     if evaluation[EVALUATION]:
         values[EVALUATION] = evaluation
-    merge = clean(state.get(MERGE), MERGE_KINDS)
-    if {"agent", "attempt", "tip", "into", "commit"} <= merge.keys():
-        values[MERGE] = merge
     return {name: canonical(value) for name, value in values.items()}
+
+
+def clean_merges(state: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the canonical JSON of the merges in a state.json, or () if no clone has merged.
+
+    A merge is recorded before it is made. Until then, it belongs to one clone.
+    """
+    if str(State.MERGED) not in (state.get("state"), *as_texts(state.get("endings"))):
+        return ()
+    others = state.get(MERGES)
+    merges = [state.get(MERGE), *(others[:_MAX_HISTORY] if isinstance(others, list) else ())]
+    cleaned = (clean(merge, MERGE_KINDS) for merge in merges)
+    return tuple(canonical(merge) for merge in cleaned if _MERGE_KEYS <= merge.keys())

@@ -237,7 +237,7 @@ HISTORY_KINDS: dict[str, Kind] = {
     "by": text,
     "verb": text,
     "reason": text,
-    "number": _attempt_number,
+    **dict.fromkeys(("number", "agent", "attempt"), _attempt_number),
 }
 EVALUATION_ENTRY_KINDS: dict[str, Kind] = {
     **dict.fromkeys(("at",), time),

@@ -13,7 +13,7 @@ import pytest
 from git_hub_session.schemas.schema import read_descriptions, read_schema
 from git_hub_session.settings.table import SETTINGS
 from tests.support.answers import ERROR, EVENT, documented_keys, occurring_keys
-from tests.support.clones import add_clone, bare_remote, connect
+from tests.support.clones import add_clone, bare_remote, connect, merge_different_winners
 from tests.support.hints import find_hint, type_hint, types
 from tests.support.hub import Hub
 
@@ -186,4 +186,12 @@ def _share_session(reader: Reader) -> None:
     other = Reader(add_clone(reader.hub, "second", remote))
     assert other.read("fetch")["sessions"][0]["refs"]
     assert other.read("work", "s5", "--", "true")["agents"][0]["run"]
+    reader.hub.session("s6", agents=2)
+    assert reader.read("push", "s6")["sessions"][0]["refs"]
+    other.read("fetch", "s6")
+    merge_different_winners(reader.hub, other.hub, "s6")
+    for clone in (reader, other):
+        clone.read("push", "s6")
+    assert other.read("status", "s6")["merges"]
+    assert reader.read("fetch", "s6")["sessions"][0]["merges"]
     reader.keys |= other.keys

@@ -165,6 +165,7 @@ def test_json_format(hub: Hub) -> None:
         "posts": [],
         "conflict": False,
         "unpushed": [],
+        "merges": [],
         "agents": [
             agent_fields(1, uncommitted=1, own_commit=False),
             agent_fields(2, attempt=2, own_commit=False),

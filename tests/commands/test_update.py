@@ -40,6 +40,18 @@ def test_a_state_and_a_choice_between_states(hub: Hub) -> None:
     assert snapshot(hub.top) == before
 
 
+def test_a_winner_without_merged(hub: Hub) -> None:
+    hub.session()
+    before = snapshot(hub.top)
+    for words in (("--resolve", "archived"), ("--state", "running")):
+        assert hub.run("update", *words, "--winner", "agent-1", "s1") == Result(
+            129, "", "error: --winner requires --resolve merged\n"
+        )
+    result = hub.run("update", "--resolve", "merged", "--winner", "agent-1", "s1")
+    assert result.err == "error: nothing to settle: session 's1' was not both merged and archived\n"
+    assert snapshot(hub.top) == before
+
+
 def test_errors_as_json(hub: Hub) -> None:
     hub.session()
     assert hub.run("update", "s1", "--state", "merged", "--format=json") == Result(

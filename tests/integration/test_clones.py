@@ -9,8 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.clones import add_clone, bare_remote, connect, shared_files
-from tests.support.hub import Hub
+from tests.support.clones import (
+    add_clone,
+    bare_remote,
+    connect,
+    merge_different_winners,
+    shared_files,
+)
+from tests.support.hints import find_hint, type_hint, types
+from tests.support.hub import Hub, Result
 from tests.support.interrupt import DIE, LONG, run_with_injected_code
 
 Step = Callable[[Hub, random.Random], object]
@@ -152,6 +159,57 @@ def test_two_endings_are_shown_and_settled(hub: Hub) -> None:
     assert second.json("status", "s1")["unpushed"] == []
     states = {step["to"] for step in first.state()["history"]}
     assert states == {"running", "evaluating", "merged", "archived"}
+
+
+@types("git hub-session update --resolve merged --winner {} {}")
+def test_two_winners_are_shown_and_settled(hub: Hub) -> None:
+    first, second = _clones(hub, 2)
+    merge_different_winners(first, second)
+    merges = [clone.state()["merge"] for clone in (first, second)]
+    assert first.run("push").err == ""
+    pushed = second.run("push")
+    shown = [f"agent-{m['agent']}/attempt-1 in main ({m['commit'][:12]})" for m in merges]
+    command = "git hub-session update --resolve merged --winner agent-1/attempt-1 s1"
+    sentence = (
+        f"clones have merged different winners: {', '.join(shown)}; "
+        f"to keep agent-1/attempt-1: {command}"
+    )
+    assert (pushed.code, pushed.err) == (0, f"warning: session 's1': {sentence}\n")
+    assert first.run("fetch").err == f"warning: session 's1': {sentence}\n"
+    keys = ("agent", "attempt", "tip", "into", "commit")
+    listed = [{key: merge[key] for key in keys} for merge in merges]
+    for clone in (first, second):
+        assert f"  Conflict: {sentence}\n" in clone.run("status", "s1").out
+        status = clone.json("status", "s1")
+        assert (status["conflict"], status["merges"]) == (True, listed)
+        [row] = clone.json("push", "s1")["sessions"]
+        assert (row["conflict"], row["merges"]) == (True, listed)
+        found = {
+            finding["code"]
+            for finding in json.loads(clone.run("doctor", "--format=json").out)["findings"]
+        }
+        assert found <= {"worktree-of-finished"}
+    refused = second.run("update", "--resolve", "merged", "s1")
+    assert refused == Result(
+        1,
+        "",
+        "error: clones have merged different winners: 'agent-1/attempt-1', 'agent-2/attempt-1'\n"
+        f"hint: {command}\n",
+    )
+    assert second.run("update", "--resolve", "merged", "--winner", "3", "s1").err == (
+        "error: 'agent-3' is not one of several merged winners:"
+        " 'agent-1/attempt-1', 'agent-2/attempt-1'\n"
+    )
+    type_hint(second, find_hint(refused, "git hub-session update --resolve merged --winner {} {}"))
+    assert second.run("push").err == ""
+    assert first.run("fetch").err == ""
+    for clone in (first, second):
+        assert clone.state()["merge"] == merges[0]
+        status = clone.json("status", "s1")
+        assert (status["conflict"], status["merges"], status["unpushed"]) == (False, [], [])
+    assert shared_files(first) == shared_files(second)
+    again = first.run("update", "--resolve", "merged", "--winner", "agent-2", "s1")
+    assert (again.code, first.state()["merge"]) == (0, merges[1])
 
 
 def test_a_session_with_one_ending_has_nothing_to_settle(hub: Hub) -> None:

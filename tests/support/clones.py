@@ -44,6 +44,19 @@ def add_session(hub: Hub) -> None:
     assert hub.run("spawn", "-q", "s1").code == 0
 
 
+def merge_different_winners(first: Hub, second: Hub, sid: str = "s1") -> None:
+    """Create agents in one clone of a session, and merge another agent in each clone."""
+    assert first.run("spawn", "-q", sid).code == 0
+    for number in (1, 2):
+        first.commit(Path(first.json("path", sid, str(number))["path"]), f"by-{number}", "work")
+    assert first.run("push", sid).code == 0
+    assert second.run("fetch").code == 0
+    for number, clone in ((1, first), (2, second)):
+        assert clone.run("update", sid, "--state", "evaluating").code == 0
+        merged = clone.run("merge", sid, "--agent", str(number), "--yes", "--no-cleanup")
+        assert merged.code == 0, merged
+
+
 def post(hub: Hub, author: str) -> None:
     """Write a post to the board of a clone."""
     words = ("board", "post", "results", "--session", "s1", "--author", author, "-m", "x")

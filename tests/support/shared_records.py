@@ -38,6 +38,16 @@ _decisions = st.fixed_dictionaries(
         "by": _people,
         "verb": st.just("resolve"),
         "number": _counts,
+    },
+    optional={"agent": _counts, "attempt": st.just(1)},
+)
+_merges = st.fixed_dictionaries(
+    {
+        "agent": _counts,
+        "attempt": st.just(1),
+        "tip": st.just(OID),
+        "commit": st.sampled_from([OID, "3" * 40]),
+        "into": st.just("main"),
     }
 )
 _results = st.one_of(st.none(), st.fixed_dictionaries({"rank": _counts, "metric": st.floats(0, 9)}))
@@ -53,23 +63,14 @@ _documents = st.fixed_dictionaries(
         "state": _states,
         "agents": st.dictionaries(st.sampled_from(["agent-1", "agent-2"]), _agents),
         "history": st.lists(st.one_of(_steps, _decisions), max_size=4),
-        "stamps": st.dictionaries(
-            st.sampled_from(["agent-1", "agent-2", "evaluation", "merge"]), _stamps
-        ),
+        "stamps": st.dictionaries(st.sampled_from(["agent-1", "agent-2", "evaluation"]), _stamps),
     },
     optional={
         "created": _times,
         "base_commit": st.sampled_from([OID, "2" * 40]),
         "evaluation": st.fixed_dictionaries({"at": _times, "baseline": st.floats(0, 9)}),
-        "merge": st.fixed_dictionaries(
-            {
-                "agent": _counts,
-                "attempt": _counts,
-                "tip": st.just(OID),
-                "commit": st.just(OID),
-                "into": st.just("main"),
-            }
-        ),
+        "merge": _merges,
+        "merges": st.lists(_merges, max_size=3),
         "endings": st.lists(st.sampled_from(["merged", "archived"])),
     },
 )

@@ -21,11 +21,15 @@ from git_hub_session.cli.view import (
     task_lines,
     warning_lines,
 )
-from git_hub_session.commands._share.conflict import describe_conflict, unpushed_line
+from git_hub_session.commands._share.conflict import (
+    conflict_fields,
+    describe_conflict,
+    unpushed_line,
+)
 from git_hub_session.commands._status.guarded import with_guarded_paths
 from git_hub_session.git.ref_names import short_name
 from git_hub_session.session.baseline import last_evaluation
-from git_hub_session.session.history import has_two_endings
+from git_hub_session.session.history import session_conflict
 from git_hub_session.session.model import CONFIG_KEYS
 from git_hub_session.session.state import FINISHED
 from git_hub_session.sharing.unpushed import unpushed_remotes
@@ -90,6 +94,7 @@ class StatusView(View):
         self.status = status
         self.agents = agents
         self.evaluation = last_evaluation(status.session)
+        self.conflict = session_conflict(status.session)
         self.posts = posts
         self.cwd = cwd
         self.now = now
@@ -114,8 +119,9 @@ class StatusView(View):
             "worktrees": [_worktree_fields(worktree) for worktree in self.status.worktrees],
             "posts": [post_fields(post) for post in self.posts],
             "agents": self._agent_fields(),
-            "conflict": has_two_endings(session),
+            "conflict": self.conflict is not None,
             "unpushed": list(self.unpushed),
+            **conflict_fields(self.conflict),
         }
 
     def _agent_fields(self) -> list[dict[str, Any]]:
@@ -141,8 +147,7 @@ class StatusView(View):
         config = session.config
         out = [f"Session: {session.id}"]
         out.append(f"  State: {style.paint(str(session.state), STATE_COLORS[str(session.state)])}")
-        if has_two_endings(session):
-            out.append(f"  Conflict: {describe_conflict(session.id)}")
+        out += [f"  Conflict: {text}" for text in describe_conflict(session.id, self.conflict)]
         out += task_lines(config.task)
         out.append(f"  Agents: {config.agent_count or '?'}")
         out.append(f"  Base branch: {escape_control(config.base_branch) or '?'}")

@@ -250,6 +250,7 @@ def test_usage_snapshot(hub: Hub) -> None:
         "    --state <state>         new state\n"
         "    --resolve (merged|archived)\n"
         "                            choose between two final states of clones\n"
+        "    --winner <agent>        choose between the winners that clones have merged\n"
         "    --if-state <state>      update only if the session is in this state\n"
         "    --reason <text>         reason to record in the history\n"
         "    -n, --dry-run           show what would be done, but change nothing\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 
@@ -16,8 +18,9 @@ from git_hub_session.sharing.record import (
 )
 from git_hub_session.sharing.session_record import with_stamps
 from git_hub_session.sharing.session_values import CONFIG_KEYS
+from git_hub_session.sharing.values import canonical
 from tests.support.examples import many_examples
-from tests.support.shared_records import CONFIG, SID, records
+from tests.support.shared_records import CONFIG, OID, SID, records
 
 
 @many_examples(200)
@@ -93,7 +96,50 @@ def test_two_endings_are_a_conflict_until_a_decision(
     first: Record, second: Record, state: str, *, is_conflict: bool
 ) -> None:
     merged = merge_records(first, second)
-    assert (merged.state, merged.is_conflict) == (state, is_conflict)
+    assert (merged.state, merged.conflict is not None) == (state, is_conflict)
+
+
+def merge_of(agent: int, commit: str = "1") -> str:
+    values = {"agent": agent, "attempt": 1, "tip": OID, "into": "main", "commit": commit * 40}
+    return canonical(values)
+
+
+def merged_by(*agents: int, chosen: tuple[int, int] | None = None, state: str = "merged") -> Record:
+    """Return the record of a clone that has merged agents, and has chosen (number, agent)."""
+    step = {"from": "merged", "to": "merged", "verb": "resolve", "attempt": 1}
+    history = [canonical({**step, "number": chosen[0], "agent": chosen[1]})] if chosen else []
+    merges = tuple(map(merge_of, agents))
+    return make_record(config=CONFIG, state=state, merges=merges, history=tuple(history))
+
+
+@pytest.mark.parametrize(
+    ("records", "winner", "conflict"),
+    [
+        ([merged_by(1), merged_by(1)], 1, []),
+        ([merged_by(1), merged_by(2)], 2, [1, 2]),
+        ([merged_by(1, chosen=(1, 1)), merged_by(2)], 1, []),
+        ([merged_by(1, 2, chosen=(1, 1)), merged_by(1, 2, chosen=(2, 2))], 2, []),
+        ([merged_by(1, 2, chosen=(1, 1)), merged_by(1, 2, chosen=(1, 2))], 2, [1, 2]),
+        ([merged_by(1, 2, chosen=(1, 3)), merged_by(2)], 2, [1, 2]),
+        ([merged_by(1, 2), ended("archived", (1, "archived"))], 2, []),
+        ([merged_by(1, 2, chosen=(1, 1)), ended("archived", (2, "merged"))], 2, [1, 2]),
+    ],
+)
+def test_different_winners_are_a_conflict_until_a_decision(
+    records: list[Record], winner: int, conflict: list[int]
+) -> None:
+    merged = merge_records(*records)
+    assert json.loads(merged.merge)["agent"] == winner
+    shown = [merge["agent"] for merge in merged.conflict.merges] if merged.conflict else []
+    assert shown == conflict
+
+
+def test_two_merges_of_one_winner_are_no_conflict() -> None:
+    first = make_record(config=CONFIG, state="merged", merges=(merge_of(1, "1"),))
+    second = make_record(config=CONFIG, state="merged", merges=(merge_of(1, "2"),))
+    merged = merge_records(first, second)
+    assert merged.conflict is None
+    assert merged.merges == (merge_of(1, "1"), merge_of(1, "2"))
 
 
 @pytest.mark.parametrize("key", [key for key in CONFIG_KEYS if key != "baseline"])
