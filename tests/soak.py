@@ -39,7 +39,7 @@ EXPECTED = re.compile(
     r"|X: (its administrative files|its \.git file is missing|the index is locked|another branch is checked out|HEAD points to no commit)|X is (locked|in the middle of)|agent-X+: (X exists already|its worktree X is missing|X: |no worktree|attempt-X has no worktree|another branch is checked out)|X belongs to agent-X|agent-X has no worktree|(X moved|agent-X committed|agent-X made another attempt) since the evaluation|agent-X is incomplete|its branch moved|X: its directory"
     r"|session X or its branches changed|(the checkout of )?X changed|the branch of .* moved"
     r"|.*: the result of the merge was not measured|git cannot (update X, where X is checked out|move X))"
-    r"|agent-X.*: kept .*\n  (in use by|exec-X+ is running|another branch is checked out|the evaluation|the administrative files changed|files changed|files were written|the index is locked|its .git file|the directory was removed|cannot save the work|cannot inspect the worktree: No such file)"
+    r"|agent-X.*: kept .*\n  (in use by|exec-X+ is running|another branch is checked out|the evaluation|the administrative files changed|files changed|files were written|the index is locked|its .git file|the directory was removed|cannot save the work|cannot inspect the worktree: (No such file|its directory was removed))"
     r"|kept branch: (moved in the meantime|checked out in a worktree|X exists and points|git refused: .* lock)"
 )
 

@@ -45,6 +45,7 @@ from git_hub_session.errors import HubError
 from git_hub_session.evaluation.candidates import INCLUDE_FAILED_HINT
 from git_hub_session.evaluation.evaluate import evaluate_session, preview_evaluation
 from git_hub_session.evaluation.merged_commit import merge_warning
+from git_hub_session.evaluation.missing import commit_files_command
 from git_hub_session.session.baseline import describe_verdict
 from git_hub_session.settings.table import HOOK_EVALUATED, SETUP
 from git_hub_session.util.text import escape_control
@@ -176,6 +177,9 @@ class EvalView(View):
     def diagnostics(self) -> list[str]:
         off_branch = [ranked.candidate.off_branch for ranked in self.result.candidates]
         hints = [f"hint: {escape_control(reason[1])}" for reason in off_branch if reason]
+        uncommitted = self.result.uncommitted
+        if uncommitted:
+            hints.append(f"hint: {escape_control(commit_files_command(uncommitted))}")
         return [*warning_lines(self.result.notes), *hints]
 
     def _uncommitted_lines(self) -> list[str]:

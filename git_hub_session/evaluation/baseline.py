@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Refused, WrongState
 from git_hub_session.evaluation.eval_worktrees import EvalWorktrees
-from git_hub_session.evaluation.guard import FixedPaths, benchmark_words
+from git_hub_session.evaluation.guard import FixedPaths
 from git_hub_session.evaluation.measure import MetricCommand, MetricRunner
-from git_hub_session.evaluation.missing import MISSING_HINT, is_shell_error
+from git_hub_session.evaluation.missing import (
+    MISSING_HINT,
+    commit_files_command,
+    is_shell_error,
+    uncommitted_files,
+)
 from git_hub_session.evaluation.targets import MeasureTarget, WorktreeRequest
 from git_hub_session.evaluation.units import BASELINE, Measurement
 from git_hub_session.git.ref_names import HEADS, SessionId
@@ -21,8 +25,6 @@ from git_hub_session.session.agent_environment import agent_environment
 from git_hub_session.session.baseline import record_baseline
 from git_hub_session.session.state import State
 from git_hub_session.temporary.holdout import choose_holdout
-from git_hub_session.util.paths import normalize_relative
-from git_hub_session.util.shell import quote_word
 from git_hub_session.util.text import quote_list
 
 if TYPE_CHECKING:
@@ -77,7 +79,7 @@ def measure_baseline(
             target = MeasureTarget(BASELINE, base, worktree.path, variables, worktree)
             runner = MetricRunner([target], metric_command, run, project)
             measurement = runner.measure()[BASELINE]
-            uncommitted = _uncommitted_files(metric_command.command, worktree.path, project)
+            uncommitted = uncommitted_files(metric_command.command, worktree.path, project)
         notes = tuple(runner.notes)
         if not metric_command.metric and not is_shell_error(measurement.missing):
             return MeasuredBaseline(None, notes, measurement.reason, runner.longest_run)
@@ -90,18 +92,6 @@ def measure_baseline(
         return MeasuredBaseline(quantity, notes, "", runner.longest_run)
 
 
-def _uncommitted_files(command: str, worktree: str, project: Project) -> list[str]:
-    """Return the files that the command names and only the main worktree has."""
-    top = project.paths.main_worktree
-    names = dict.fromkeys(map(normalize_relative, benchmark_words(command)))
-    return [
-        name
-        for name in names
-        if name and top and os.path.isfile(f"{top}/{name}")
-        if not os.path.lexists(f"{worktree}/{name}")
-    ]
-
-
 def _baseline_failed(
     branch: str, measurement: Measurement, uncommitted: Sequence[str], run: runs.Run
 ) -> BaselineFailed:
@@ -109,7 +99,6 @@ def _baseline_failed(
     hints = [MISSING_HINT] if measurement.missing else []
     if uncommitted:
         message += f" (not committed: {quote_list(uncommitted)})"
-        files = " ".join(map(quote_word, uncommitted))
-        hints = [f"git add --force -- {files} && git commit -m 'Add the benchmark'"]
+        hints = [commit_files_command(uncommitted)]
     log = f"read its output in {run.path}/{BASELINE}.log"
     return BaselineFailed(message, hint="\n".join([*hints, log]))

@@ -31,7 +31,11 @@ from git_hub_session.evaluation.merged_commit import (
     merge_notes,
     with_merged_commits,
 )
-from git_hub_session.evaluation.missing import refuse_incomplete
+from git_hub_session.evaluation.missing import (
+    find_uncommitted,
+    refuse_incomplete,
+    uncommitted_notes,
+)
 from git_hub_session.evaluation.rank import rank_candidates
 from git_hub_session.evaluation.record import record_result
 from git_hub_session.evaluation.result import EvalOptions, EvalResult, RankedCandidate
@@ -138,8 +142,8 @@ def _measure(
     session, fixed_paths, run = started.session, started.fixed_paths, started.run
     metric_command = options.metric_command
     assert metric_command is not None
-    has_baseline, objects = options.measure_baseline, started.objects
-    baseline = baseline_commit(session, project, objects) if has_baseline else ""
+    has_baseline = options.measure_baseline
+    baseline = baseline_commit(session, project, started.objects) if has_baseline else ""
     targets = prepare_targets(
         session,
         candidates,
@@ -152,18 +156,21 @@ def _measure(
     candidates = mark_changed_by_attributes(candidates, restored, fixed_paths, project.repo)
     runner = MetricRunner(targets, metric_command, run, project)
     measurements = runner.measure()
+    uncommitted = find_uncommitted(metric_command.command, measurements, targets, project)
     if not options.in_place:
-        refuse_incomplete(measurements, run.path)
+        refuse_incomplete(measurements, run.path, uncommitted)
     result = rank_candidates(session, candidates, measurements, run, options)
     notes = (
         *variable_warnings(session, [target.environ for target in targets]),
         *_candidate_notes(candidates, fixed_paths, session, project),
         *runner.notes,
         *leftover_file_notes(candidates, project),
+        *uncommitted_notes(uncommitted),
         *result.notes,
     )
     return result._replace(
         notes=notes,
+        uncommitted=() if options.in_place else uncommitted,
         guard=fixed_paths.names,
         holdout=fixed_paths.holdout.names,
         holdout_digest=started.worktrees.holdout_digest,

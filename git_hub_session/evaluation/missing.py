@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Refused
+from git_hub_session.evaluation.guard import benchmark_words
+from git_hub_session.util.paths import normalize_relative
+from git_hub_session.util.shell import quote_word
+from git_hub_session.util.text import quote_list
 
 if TYPE_CHECKING:
+    from git_hub_session.evaluation.targets import MeasureTarget
     from git_hub_session.evaluation.units import Measurement
+    from git_hub_session.session.project import Project
 
 # The exit status of a shell for a command that it cannot execute, or cannot find.
 _SHELL_ERRORS = (126, 127)
@@ -58,19 +66,64 @@ def is_shell_error(missing: str) -> bool:
     return missing in {f"exit code {status}" for status in _SHELL_ERRORS}
 
 
-def refuse_incomplete(measurements: Mapping[str, Measurement], directory: str) -> None:
+def uncommitted_files(command: str, worktree: str, project: Project) -> list[str]:
+    """Return the files that the command names, and that only the main worktree has.
+
+    Args:
+        worktree: the worktree in which the command failed.
+    """
+    top = project.paths.main_worktree
+    names = dict.fromkeys(map(normalize_relative, benchmark_words(command)))
+    return [
+        name
+        for name in names
+        if name and top and os.path.isfile(f"{top}/{name}")
+        if not os.path.lexists(f"{worktree}/{name}")
+    ]
+
+
+def find_uncommitted(
+    command: str,
+    measurements: Mapping[str, Measurement],
+    targets: Sequence[MeasureTarget],
+    project: Project,
+) -> tuple[str, ...]:
+    """Return the files that the command names, and that a directory with a failed run lacks."""
+    failed = [target for target in targets if measurements[target.name].reason]
+    files = (uncommitted_files(command, target.directory, project) for target in failed)
+    return tuple(dict.fromkeys(chain.from_iterable(files)))
+
+
+def uncommitted_notes(files: Sequence[str]) -> list[str]:
+    """Return the note about files that the command names and that are not committed."""
+    return [f"the eval command names files that are not committed: {quote_list(files)}"] * bool(
+        files
+    )
+
+
+def commit_files_command(files: Sequence[str]) -> str:
+    """Return the command that adds the files to the branch of the main worktree."""
+    paths = " ".join(map(quote_word, files))
+    return f"git add --force -- {paths} && git commit -m 'Add the benchmark'"
+
+
+def refuse_incomplete(
+    measurements: Mapping[str, Measurement], directory: str, uncommitted: Sequence[str]
+) -> None:
     """Raise IncompleteWorktree if all measurements failed because the same thing is missing.
 
     Args:
         measurements: the measurements in temporary worktrees, by the name of the target.
         directory: the directory of the logs.
+        uncommitted: the files that the command names, and that are not committed.
     """
     missing = {measurement.missing for measurement in measurements.values()}
     if len(missing) != 1 or missing == {""}:
         return
     first = next(iter(measurements))
-    raise IncompleteWorktree(
-        f"the eval command fails alike in each temporary worktree: {missing.pop()}",
-        hint=f"{MISSING_HINT}\nmeasure in the agents' own worktrees with --in-place\n"
-        f"read its output in {directory}/{first}.log",
-    )
+    message = f"the eval command fails alike in each temporary worktree: {missing.pop()}"
+    hint = f"{MISSING_HINT}\nmeasure in the agents' own worktrees with --in-place"
+    if uncommitted:
+        message += f" (not committed: {quote_list(uncommitted)})"
+        hint = commit_files_command(uncommitted)
+    raise IncompleteWorktree(message, f"{hint}\nread its output in {directory}/{first}.log")

@@ -174,7 +174,7 @@ def inspect_changes(
         own = state.worktree.own_commits()
         unreachable = project.repo.unreachable(own)
     except (OSError, HubError) as error:
-        return state._replace(error=_add_hint(error))
+        return state._replace(error=_add_hint(error, state.worktree))
     return state._replace(
         changes=changes,
         paths_to_save=paths_to_save(state.worktree, changes, selection),
@@ -185,8 +185,11 @@ def inspect_changes(
     )
 
 
-def _add_hint(error: OSError | HubError) -> OSError | HubError:
-    """Add the command that makes a directory of the user readable."""
+def _add_hint(error: OSError | HubError, worktree: Worktree) -> OSError | HubError:
+    """Add the command that makes a directory of the user readable, or say that there is none."""
+    is_removed = isinstance(error, FileNotFoundError) and not worktree.is_missing
+    if is_removed and not os.path.lexists(worktree.path):
+        return HubError("its directory was removed", hint="try again")
     path = error.filename if isinstance(error, PermissionError) else ""
     if path and os.path.lexists(path) and os.lstat(path).st_uid == os.geteuid():
         return HubError(to_hub_error(error).message, hint=f"chmod u+rwx {quote_word(path)}")

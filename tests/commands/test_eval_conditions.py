@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cleanup import everything
-from tests.support.hints import follow_hint, types
+from tests.support.hints import follow_hint, type_hint, types
 from tests.support.hub import Hub, Result
 from tests.support.measured_sessions import (
     MEASURE,
@@ -315,6 +315,40 @@ def test_baseline_of_a_run_misses_an_uncommitted_file(hub: Hub) -> None:
     (hub.top / ".worktreeinclude").write_text("bench\n")
     result = hub.run("run", "--id=s2", *options, "--eval=sh ./bench; exit 3")
     assert "error: the eval command cannot measure 'main': exit code 3\n" in result.err
+
+
+COMMIT_BENCH = "git add --force -- bench && git commit -m 'Add the benchmark'"
+ALIKE = "the eval command fails alike in each temporary worktree: exit code 127"
+
+
+@types("git add --force -- {} && git commit -m 'Add the benchmark'")
+@pytest.mark.parametrize(
+    ("command", "error"),
+    [("sh ./bench", ""), ("exec ./bench", f"error: {ALIKE} (not committed: 'bench')\n")],
+)
+def test_uncommitted_benchmark(hub: Hub, command: str, error: str) -> None:
+    """The hint helps: the agents are merged with the base branch, which then has the file."""
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+    (hub.top / "bench").write_text("#!/bin/sh\ncat ms\n")
+    (hub.top / "bench").chmod(0o755)
+    warning = "warning: the eval command names files that are not committed: 'bench'\n"
+    result = hub.run("eval", "-q", *MEASURE, "--eval", command, "s1")
+    assert (result.code, result.out) == (1, "")
+    assert (error or warning) + f"hint: {COMMIT_BENCH}\n" in result.err
+    type_hint(hub, COMMIT_BENCH)
+    assert hub.run("eval", "-q", *MEASURE, "--eval", command, "s1") == Result(0)
+    assert (values(hub, 1), values(hub, 2)) == ([1], [2])
+
+
+def test_uncommitted_benchmark_in_place(hub: Hub) -> None:
+    """A commit does not put the file into the agents' worktrees. Agent-2 has it."""
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+    hub.commit(agent_worktree(hub, 2), "bench", "cat ms\n")
+    (hub.top / "bench").write_text("cat ms\n")
+    result = hub.run("eval", "-q", "--in-place", *MEASURE, "--eval", "sh ./bench", "s1")
+    assert result == Result(
+        0, "", "warning: the eval command names files that are not committed: 'bench'\n"
+    )
 
 
 def test_repository_in_a_temporary_worktree(hub: Hub) -> None:

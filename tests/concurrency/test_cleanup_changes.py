@@ -57,6 +57,18 @@ def test_worktree_that_git_prunes_during_the_inspection(hub: Hub) -> None:
     assert result == removed(other)
 
 
+def test_directory_deleted_during_the_inspection(hub: Hub) -> None:
+    """The message names the directory, and not one of its files."""
+    worktree = hub.session("s1", agents=1).worktree(1)
+    index = hub.top / ".git" / "worktrees" / "agent-1" / "index"
+    code = f"os.system('rm -r {worktree}')"
+    result = run_with_injected_code(hub, "cleanup", "s1", code=code, opened=str(index))
+    reason = "cannot inspect the worktree: its directory was removed"
+    assert result == kept(worktree, reason, "try again")
+    assert hub.run("cleanup", "s1").code == 0
+    assert hub.git("worktree", "list").count("\n") == 0
+
+
 def test_file_changed_during_the_deletion(hub: Hub) -> None:
     """A process in the directory changes a file. The changed file is kept, like a new file."""
     worktree = hub.session("s1", agents=1).worktree(1)
