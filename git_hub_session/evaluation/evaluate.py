@@ -139,18 +139,13 @@ def _measure(
     started: _StartedRun, candidates: Sequence[Candidate], project: Project, options: EvalOptions
 ) -> EvalResult:
     """Measure the candidates, and rank them."""
-    session, fixed_paths, run = started.session, started.fixed_paths, started.run
+    session, fixed_paths, run, worktrees, task_file, objects = started
     metric_command = options.metric_command
     assert metric_command is not None
     has_baseline = options.measure_baseline
-    baseline = baseline_commit(session, project, started.objects) if has_baseline else ""
+    baseline = baseline_commit(session, project, objects) if has_baseline else ""
     targets = prepare_targets(
-        session,
-        candidates,
-        project,
-        started.worktrees,
-        task_file=started.task_file,
-        baseline=baseline,
+        session, candidates, project, worktrees, task_file=task_file, baseline=baseline
     )
     restored = {each.name: each.worktree.restored for each in targets if each.worktree}
     candidates = mark_changed_by_attributes(candidates, restored, fixed_paths, project.repo)
@@ -173,7 +168,7 @@ def _measure(
         uncommitted=() if options.in_place else uncommitted,
         guard=fixed_paths.names,
         holdout=fixed_paths.holdout.names,
-        holdout_digest=started.worktrees.holdout_digest,
+        holdout_digest=worktrees.holdout_digest,
         time_limit=propose_time_limit(runner.longest_run),
     )
 
