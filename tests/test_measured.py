@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import marshal
 from pathlib import Path
 
 import pytest
 from coverage import CoverageData
 
-from tests.support.coverage import VARIABLE
+from tests.support.coverage import VARIABLE, decode_arc, read_arcs
 from tests.support.hub import CHECKOUT, PYTHON, UNMEASURED, Hub, Result
 
 PROGRAM = '''\
@@ -124,5 +123,5 @@ def record_arcs(hub: Hub, program: Path, way: str, code: int = 0) -> set[tuple[i
     assert hub.call(*run, environ={VARIABLE: str(recorded)}) == Result(code)
     arcs: set[tuple[int, int]] = set()
     for file in recorded.iterdir():
-        arcs |= marshal.loads(file.read_bytes()).get(str(program), set())
+        arcs |= {*map(decode_arc, read_arcs(str(file)).get(str(program), []))}
     return arcs

@@ -31,6 +31,7 @@ _CHECKOUT = (
 )
 _PACKAGE = f"{os.sep}git_hub_session{os.sep}"
 _GENERATOR = 0x20  # CO_GENERATOR
+_BASE = 1 << 20  # an arc as one number is its first line times this number plus its second line
 
 
 def measure(directory: str) -> None:
@@ -69,12 +70,34 @@ def take_over() -> None:
 
 def _write_arcs(directory: str, arcs: Arcs) -> None:
     import marshal
+    import zlib
 
+    # The arcs of 20,000 processes need 1 GB as compressed numbers, and 5 GB as pairs.
+    numbers = {path: [start * _BASE + end for start, end in arcs[path]] for path in arcs}
     try:
         with open(os.path.join(directory, f"{os.getpid()}-{os.urandom(6).hex()}"), "xb") as file:
-            marshal.dump(arcs, file)
+            file.write(zlib.compress(marshal.dumps(numbers), 1))
     except OSError:
         pass  # a test has filled the disk, or has set a limit
+
+
+def read_arcs(path: str) -> dict[str, list[int]]:
+    """Return the numbers of the arcs that a process has written, or {} if it was killed then."""
+    import marshal
+    import zlib
+
+    with open(path, "rb") as file:
+        try:
+            numbers: dict[str, list[int]] = marshal.loads(zlib.decompress(file.read()))
+        except zlib.error:
+            return {}
+    return numbers
+
+
+def decode_arc(number: int) -> tuple[int, int]:
+    """Return the pair of lines of a number that _write_arcs() has written."""
+    end = (number + _BASE // 2) % _BASE - _BASE // 2  # the end of a function is negative
+    return (number - end) // _BASE, end
 
 
 def _call_before_exit(write: Callable[[], None]) -> None:
@@ -151,27 +174,22 @@ def prepare() -> None:
 
 def collect(directory: str) -> None:
     """Merge the arcs of all processes into the data file of coverage.py."""
-    import marshal
     from functools import cache
     from pathlib import Path
 
     from coverage import Coverage
 
     resolve = cache(os.path.realpath)  # each process has the same paths
-    sums: Arcs = {}
+    sums: dict[str, set[int]] = {}
     for name in os.listdir(directory):
-        with open(os.path.join(directory, name), "rb") as file:
-            try:
-                process_arcs = marshal.load(file)
-            except EOFError:
-                continue  # the process was killed while it wrote
-        for path, arcs in process_arcs.items():
-            sums.setdefault(resolve(path), set()).update(arcs)
+        for path, numbers in read_arcs(os.path.join(directory, name)).items():
+            sums.setdefault(resolve(path), set()).update(numbers)
     package = _CHECKOUT + _PACKAGE
     coverage = Coverage()
     coverage.erase()
     data = coverage.get_data()
-    data.add_arcs({path: arcs for path, arcs in sums.items() if path.startswith(package)})
+    measured = {path: numbers for path, numbers in sums.items() if path.startswith(package)}
+    data.add_arcs({path: [*map(decode_arc, numbers)] for path, numbers in measured.items()})
     data.touch_files([str(path) for path in Path(package).rglob("*.py")])
     data.write()
 
