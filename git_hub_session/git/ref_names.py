@@ -57,6 +57,7 @@ ALL_RECORDS = f"{REFS}hub/sessions/"
 ALL_TRACKED = f"{REFS}hub/remotes/"
 """The prefix of the last known records of remotes: <prefix><remote>/<id>."""
 ALL_INCOMING = f"{REFS}hub/incoming/"
+ALL_CLAIMS, ALL_OWN_CLAIMS = f"{REFS}hub/claims/", f"{REFS}hub/own-claims/"
 """The prefix of the refs that a running fetch has received: <prefix><host>-<pid>/<ref>."""
 
 
@@ -239,7 +240,7 @@ def claim_prefixes(session: SessionId) -> tuple[str, str]:
 
     The name of an agent follows them.
     """
-    return f"{ALL_HUB}claims/{session}/", f"{ALL_HUB}own-claims/{session}/"
+    return f"{ALL_CLAIMS}{session}/", f"{ALL_OWN_CLAIMS}{session}/"
 
 
 def record_ref(session: SessionId) -> str:

@@ -8,38 +8,27 @@ has lost its claim changes nothing on the remote: each of its pushes is refused 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.claims.claim import CLAIM_FILE, Claim, SeenClaim, encode_claim
+from git_hub_session.claims.known import has_ended, read_claims, this_holder
 from git_hub_session.errors import Refused
 from git_hub_session.git.ref_names import (
     agent_name,
-    agent_number,
     claim_prefixes,
     delete_command,
     shared_name,
     update_command,
 )
-from git_hub_session.sharing.claim import (
-    CLAIM_FILE,
-    MAX_CLAIM_BYTES,
-    Claim,
-    Holder,
-    SeenClaim,
-    encode_claim,
-    parse_claim,
-)
 from git_hub_session.sharing.remote import UNCHANGED, refused_reasons
-from git_hub_session.system.procfs import is_alive
 from git_hub_session.util.clock import format_iso
-from git_hub_session.util.numbers import MAX_INT64, parse_int
 
 if TYPE_CHECKING:
     from git_hub_session.git.ref_names import SessionId
     from git_hub_session.session.project import Project
     from git_hub_session.sharing.remote import PushAnswer, Remote
 
-_BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _NONCE_BYTES = 16
 _TRIES = 5
 _REASON = "hub-session claim"
@@ -88,7 +77,7 @@ class Claims:
         self._remote = remote
         self._shared = shared
         self._make_nonce = make_nonce
-        self._holder = Holder(os.uname().nodename, project.identity, _read_boot_id(), os.getpid())
+        self._holder = this_holder(project)
 
     def fetch(self) -> dict[int, SeenClaim]:
         """Return the claims that the remote has, by agent. Raise RemoteFailed.
@@ -186,12 +175,8 @@ class Claims:
 
         The claim of another clone can only become stale.
         """
-        if seen.claim is None or self._project.repo.tip(self._own_ref(agent)) != seen.oid:
-            return False
-        holder = seen.claim.holder
-        if holder.host != self._holder.host or not holder.boot_id:
-            return False
-        return holder.boot_id != self._holder.boot_id or not is_alive(holder.pid)
+        is_own = self._project.repo.tip(self._own_ref(agent)) == seen.oid
+        return is_own and has_ended(seen.claim, self._holder)
 
     def _push(
         self, held: HeldClaim, targets: Mapping[str, str], leases: Mapping[str, str]
@@ -245,55 +230,3 @@ def _identity_variables(identity: str) -> dict[str, str]:
         for role in ("AUTHOR", "COMMITTER")
         for field, value in (("NAME", name), ("EMAIL", email))
     }
-
-
-def read_claims(sid: SessionId, project: Project) -> dict[int, SeenClaim]:
-    """Return the claims of a session that the remote had at the last fetch, by agent."""
-    git = project.git.at(project.paths.common_dir)
-    prefix = claim_prefixes(sid)[0]
-    command = ["for-each-ref", "--format=%(refname) %(objectname)", prefix]
-    lines = (line.split(" ") for line in os.fsdecode(git.run(command)).splitlines())
-    oids = {agent_number(ref.removeprefix(prefix)): oid for ref, oid in lines}
-    oids.pop(0, None)
-    contents = _read_files([f"{oid}:{CLAIM_FILE}" for oid in oids.values()], project)
-    return {
-        agent: SeenClaim(oid, parse_claim(data))
-        for (agent, oid), data in zip(oids.items(), contents, strict=True)
-    }
-
-
-def _read_files(names: Sequence[str], project: Project) -> list[bytes]:
-    """Return the contents of the blobs. The content of a missing or large blob is empty."""
-    git = project.git.at(project.paths.common_dir)
-    stdin = "".join(f"{name}\n" for name in names).encode()
-    format = "--batch-check=%(objectname) %(objecttype) %(objectsize)"
-    lines = os.fsdecode(git.run(["cat-file", format], stdin=stdin)).splitlines()
-    blobs = [_small_blob(line) for line in lines]
-    stdin = "".join(f"{blob}\n" for blob in blobs if blob).encode()
-    output = git.run(["cat-file", "--batch=%(objectsize)"], stdin=stdin)
-    contents = []
-    for blob in blobs:
-        size = 0
-        if blob:
-            number, _, output = output.partition(b"\n")
-            size = parse_int(os.fsdecode(number), MAX_CLAIM_BYTES) or 0
-        contents.append(output[:size])
-        output = output[size + 1 :] if blob else output
-    return contents
-
-
-def _small_blob(line: str) -> str:
-    """Return the object id in a line of `git cat-file --batch-check`, or ''."""
-    words = line.split(" ")
-    if len(words) != 3 or words[1] != "blob":
-        return ""
-    size = parse_int(words[2], MAX_INT64)
-    return words[0] if size is not None and size <= MAX_CLAIM_BYTES else ""
-
-
-def _read_boot_id() -> str:
-    try:
-        with open(_BOOT_ID, encoding="utf-8") as file:
-            return file.read().strip()
-    except OSError:
-        return ""

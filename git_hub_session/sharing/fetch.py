@@ -33,6 +33,7 @@ from git_hub_session.git.ref_names import (
 from git_hub_session.session.agents import group_by_agent
 from git_hub_session.session.record import with_rescues
 from git_hub_session.sharing.choose_remote import remote_names
+from git_hub_session.sharing.fetched_claims import sessions_with_other_claims, store_claims
 from git_hub_session.sharing.incoming_refs import incoming_refs
 from git_hub_session.sharing.local_record import SharedState, share_session
 from git_hub_session.sharing.refused_record import RefusedRecord, with_hint
@@ -100,10 +101,17 @@ def fetch_sessions(
     Raises:
         RemoteFailed: the remote cannot be used.
     """
-    wanted = list(sids) or changed_sessions(project, remote, shared)
-    if not wanted:
+    wanted, claimed = list(sids), list(sids)
+    if not sids:
+        theirs = remote.list_refs(REFS)
+        wanted = _changed_sessions(project, theirs, shared)
+        others = sessions_with_other_claims(theirs, project, shared)
+        claimed = [sid for sid in others if sid in wanted or project.store.has_session(sid)]
+    if not wanted and not claimed:
         return []
-    with incoming_refs(wanted, project, remote, shared) as received:
+    with incoming_refs(wanted, claimed, project, remote, shared) as received:
+        if not dry_run:
+            store_claims(claimed, received, project)
         in_use = branches_in_use(project.paths)
         return [
             _fetch_session(sid, received, project, (remote, shared), in_use, dry_run=dry_run)
@@ -111,12 +119,16 @@ def fetch_sessions(
         ]
 
 
-def changed_sessions(project: Project, remote: Remote, shared: str) -> list[SessionId]:
-    """Return the sessions with a record or a branch on the remote that this clone does not know."""
+def _changed_sessions(project: Project, refs: Mapping[str, str], shared: str) -> list[SessionId]:
+    """Return the sessions with a record or a branch on the remote that this clone does not know.
+
+    Args:
+        refs: {ref: object id} of the remote.
+    """
     names = {shared_name(ALL_RECORDS, shared): ALL_RECORDS, ALL_BRANCHES: ALL_BRANCHES}
     theirs = {
         own + ref.removeprefix(prefix): oid
-        for ref, oid in remote.list_refs(REFS).items()
+        for ref, oid in refs.items()
         for prefix, own in names.items()
         if ref.startswith(prefix)
     }

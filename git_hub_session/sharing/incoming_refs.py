@@ -13,6 +13,7 @@ from git_hub_session.git.ref_names import (
     REFS,
     SessionId,
     branch_prefix,
+    claim_prefixes,
     delete_command,
     record_ref,
     rescue_prefix,
@@ -34,11 +35,16 @@ _MISSING = "couldn't find remote ref"
 
 @contextmanager
 def incoming_refs(
-    sids: Sequence[SessionId], project: Project, remote: Remote, shared: str
+    sids: Sequence[SessionId],
+    claimed: Sequence[SessionId],
+    project: Project,
+    remote: Remote,
+    shared: str,
 ) -> Iterator[Mapping[str, str]]:
     """Fetch the refs of sessions, and delete the temporary names at the end.
 
     Args:
+        claimed: the sessions of which the claims are fetched.
         shared: the prefix of the shared refs on the remote (hubsession.sharedRefs).
 
     Yields:
@@ -51,7 +57,8 @@ def incoming_refs(
     incoming = f"{ALL_INCOMING}{host:08x}-{os.getpid()}/"
     _delete_leftovers(f"{ALL_INCOMING}{host:08x}-", project)
     try:
-        _fetch_refs(sids, incoming, shared, remote)
+        claims = [f"{claim_prefixes(sid)[0]}*" for sid in claimed]
+        _fetch_refs(sids, _refspecs(claims, incoming, shared), incoming, (remote, shared))
         refs = list_refs(project.git, incoming)
         yield {REFS + ref.removeprefix(incoming): oid for ref, oid in refs.items()}
     finally:
@@ -74,26 +81,36 @@ def _delete_leftovers(start: str, project: Project) -> None:
         project.git.update_refs(_REASON, commands)
 
 
-def _fetch_refs(sids: Sequence[SessionId], incoming: str, shared: str, remote: Remote) -> None:
-    """Fetch all refs of the sessions that the remote has."""
+def _fetch_refs(
+    sids: Sequence[SessionId], claims: Sequence[str], incoming: str, source: tuple[Remote, str]
+) -> None:
+    """Fetch all refs of the sessions that the remote has.
+
+    Args:
+        claims: the refspecs for claims. git accepts that the remote has none.
+    """
+    remote, shared = source
     try:
-        remote.fetch(_refspecs(sids, incoming, shared))
+        remote.fetch([*claims, *_refspecs(_names(sids), incoming, shared)])
     except RemoteFailed as error:
         if _MISSING not in error.message:
             raise
         theirs = remote.list_refs(REFS)
         present = [sid for sid in sids if shared_name(record_ref(sid), shared) in theirs]
-        if present:
-            remote.fetch(_refspecs(present, incoming, shared))
+        refspecs = [*claims, *_refspecs(_names(present), incoming, shared)]
+        if refspecs:
+            remote.fetch(refspecs)
 
 
-def _refspecs(sids: Iterable[SessionId], incoming: str, shared: str) -> list[str]:
-    """Return the refspecs for all refs of the sessions. git fails if there is no record."""
-    refspecs = []
+def _names(sids: Iterable[SessionId]) -> list[str]:
+    """Return the patterns of all refs of the sessions. git fails if there is no record."""
+    names = []
     for sid in sids:
         prefixes = (branch_prefix(sid), shared_archive_prefix(sid), rescue_prefix(sid))
-        names = [f"{prefix}*" for prefix in prefixes] + [record_ref(sid)]
-        refspecs += [
-            f"{shared_name(name, shared)}:{incoming}{name.removeprefix(REFS)}" for name in names
-        ]
-    return refspecs
+        names += [f"{prefix}*" for prefix in prefixes] + [record_ref(sid)]
+    return names
+
+
+def _refspecs(names: Iterable[str], incoming: str, shared: str) -> list[str]:
+    """Return the refspecs that fetch refs under temporary names."""
+    return [f"{shared_name(name, shared)}:{incoming}{name.removeprefix(REFS)}" for name in names]

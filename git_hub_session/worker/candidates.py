@@ -9,8 +9,8 @@ from git_hub_session.git.ref_names import agent_name
 from git_hub_session.session.runs import RunState, read_last_run
 
 if TYPE_CHECKING:
+    from git_hub_session.claims.claim import SeenClaim
     from git_hub_session.session.model import Session
-    from git_hub_session.sharing.claim import SeenClaim
 
 _ENDED = (RunState.DONE, RunState.FAILED, RunState.TIMED_OUT)
 

@@ -16,13 +16,13 @@ from git_hub_session.agents.exec import run_for_agents
 from git_hub_session.agents.run_monitor import RunObserver
 from git_hub_session.agents.spawn import spawn_agents
 from git_hub_session.agents.spawn_plan import SpawnOptions
+from git_hub_session.claims.claim import ClaimObserver, SeenClaim
 from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import AgentBranch, agent_name, short_name
 from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.session import runs
 from git_hub_session.session.agents import all_agents, require_agent
 from git_hub_session.session.attempts import attempts_by_agent
-from git_hub_session.sharing.claim import ClaimObserver, SeenClaim
 from git_hub_session.sharing.claims import ClaimLost, Claims, HeldClaim
 from git_hub_session.sharing.fetch import fetch_sessions
 from git_hub_session.sharing.push import PushOptions, push_sessions

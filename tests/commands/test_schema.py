@@ -13,7 +13,13 @@ import pytest
 from git_hub_session.schemas.schema import read_descriptions, read_schema
 from git_hub_session.settings.table import SETTINGS
 from tests.support.answers import ERROR, EVENT, documented_keys, occurring_keys
-from tests.support.clones import add_clone, bare_remote, connect, merge_different_winners
+from tests.support.clones import (
+    add_clone,
+    bare_remote,
+    connect,
+    merge_different_winners,
+    write_claim,
+)
 from tests.support.hints import find_hint, type_hint, types
 from tests.support.hub import Hub
 
@@ -192,6 +198,7 @@ def _share_session(reader: Reader) -> None:
     merge_different_winners(reader.hub, other.hub, "s6")
     for clone in (reader, other):
         clone.read("push", "s6")
+    write_claim(other.hub, "refs/hub/claims/s6/agent-1")
     assert other.read("status", "s6")["merges"]
     assert reader.read("fetch", "s6")["sessions"][0]["merges"]
     reader.keys |= other.keys

@@ -166,6 +166,7 @@ def test_json_format(hub: Hub) -> None:
         "conflict": False,
         "unpushed": [],
         "merges": [],
+        "claims": [],
         "agents": [
             agent_fields(1, uncommitted=1, own_commit=False),
             agent_fields(2, attempt=2, own_commit=False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -68,3 +69,22 @@ def shared_files(hub: Hub, sid: str = "s1") -> dict[str, str]:
     ref = f"refs/hub/sessions/{sid}"
     paths = hub.git("ls-tree", "-r", "--name-only", ref).splitlines()
     return {path: hub.git("show", f"{ref}:{path}") for path in paths}
+
+
+def write_claim(hub: Hub, ref: str, **changes: str | int) -> str:
+    """Write the claim of a worker on another machine to a ref, and return its object id."""
+    values = {
+        "host": "gpu1",
+        "user": "Bob <bob@example.com>",
+        "boot_id": "b",
+        "pid": 7,
+        "at": "2026-03-17T14:30:22+00:00",
+        "generation": 1,
+        "nonce": "n",
+        **changes,
+    }
+    blob = hub.git("hash-object", "-w", "--stdin", stdin=json.dumps(values))
+    tree = hub.git("mktree", stdin=f"100644 blob {blob}\tclaim.json\n")
+    oid = hub.git("commit-tree", "-m", "claim", tree)
+    hub.git("update-ref", ref, oid)
+    return oid

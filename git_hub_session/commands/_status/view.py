@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.board.recent import read_recent_posts
+from git_hub_session.claims.known import known_claims
 from git_hub_session.cli.agent_table import agent_lines, agent_progress_fields
 from git_hub_session.cli.post import post_fields, post_summary
 from git_hub_session.cli.table import lines_below
@@ -26,6 +27,7 @@ from git_hub_session.commands._share.conflict import (
     describe_conflict,
     unpushed_line,
 )
+from git_hub_session.commands._status.claims import claim_fields, claim_lines
 from git_hub_session.commands._status.guarded import with_guarded_paths
 from git_hub_session.git.ref_names import short_name
 from git_hub_session.session.baseline import last_evaluation
@@ -43,6 +45,7 @@ from git_hub_session.worktree.uncommitted import uncommitted_text
 
 if TYPE_CHECKING:
     from git_hub_session.board.posts import Post
+    from git_hub_session.claims.known import KnownClaim
     from git_hub_session.git.ref_names import SessionId
     from git_hub_session.session.project import Project
     from git_hub_session.worktree.agent_progress import AgentProgress
@@ -59,11 +62,11 @@ def read_status(sid: SessionId, project: Project) -> StatusView:
     status = with_guarded_paths(status, project)
     agents = read_agent_progress(status, project)
     posts, error = read_recent_posts(session, project.store, _MAX_POSTS)
-    unpushed = unpushed_remotes(sid, project)
-    moment = project.now()
-    return StatusView(
-        status, agents, posts, project.cwd, moment, board_error=error, unpushed=unpushed
-    )
+    view = StatusView(status, agents, posts, project.cwd, project.now())
+    view.board_error = error
+    view.unpushed = unpushed_remotes(sid, project)
+    view.claims = known_claims(sid, project)
+    return view
 
 
 _MIN_COMMIT_WIDTH = 30  # enough for the age and the start of the subject
@@ -87,9 +90,6 @@ class StatusView(View):
         posts: Sequence[Post],
         cwd: str,
         now: float,
-        *,
-        board_error: str,
-        unpushed: Sequence[str],
     ) -> None:
         self.status = status
         self.agents = agents
@@ -98,9 +98,11 @@ class StatusView(View):
         self.posts = posts
         self.cwd = cwd
         self.now = now
-        self.board_error = board_error
-        self.unpushed = unpushed
+        self.board_error = ""
+        self.unpushed: Sequence[str] = ()
         """The remotes that do not have the present state."""
+        self.claims: Mapping[int, KnownClaim] = {}
+        """The claims by agent, as last fetched."""
 
     @property
     def diagnostics(self) -> list[str]:
@@ -122,6 +124,7 @@ class StatusView(View):
             "conflict": self.conflict is not None,
             "unpushed": list(self.unpushed),
             **conflict_fields(self.conflict),
+            "claims": [claim_fields(agent, self.claims[agent]) for agent in self.claims],
         }
 
     def _agent_fields(self) -> list[dict[str, Any]]:
@@ -140,6 +143,7 @@ class StatusView(View):
             *(make_record(_worktree_fields(worktree)) for worktree in self.status.worktrees),
             *(make_record(post_fields(post)) for post in self.posts),
             *map(make_record, self._agent_fields()),
+            *(make_record(claim_fields(*claim)) for claim in self.claims.items()),
         ]
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
@@ -160,6 +164,7 @@ class StatusView(View):
         out.append(f"  Created: {_format_moment(session.created, self.now)}")
         out.append(f"  Updated: {_format_moment(session.updated, self.now)}")
         out += [unpushed_line(remote, session.id) for remote in self.unpushed]
+        out += claim_lines(self.claims, self.now)
         # An agent of a finished session without a result has nothing to report.
         if session.state not in FINISHED or any(agent.has_progress for agent in self.agents):
             out += agent_lines(self.agents, self.evaluation, style, cwd=self.cwd, now=self.now)

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from git_hub_session.claims.claim import ClaimObserver, SeenClaim
+from git_hub_session.claims.known import read_claims
 from git_hub_session.git.ref_names import SessionId
 from git_hub_session.session.project import Project
-from git_hub_session.sharing.claim import ClaimObserver, SeenClaim
-from git_hub_session.sharing.claims import ClaimLost, ClaimRefused, Claims, read_claims
+from git_hub_session.sharing.claims import ClaimLost, ClaimRefused, Claims
 from git_hub_session.sharing.remote import Remote
 from tests.support.hub import CHECKOUT, PYTHON, Hub
 from tests.support.remotes import KINDS, ServedRepository, serve

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from git_hub_session.sharing.claim import (
+from git_hub_session.claims.claim import (
     Claim,
     ClaimObserver,
     Holder,

@@ -1,0 +1,1 @@
+"""Claims of workers on agents, as they are known in this clone."""

@@ -1,0 +1,117 @@
+"""Read the claims of the last fetch, and those of the workers of this clone.
+
+No git process starts, and no remote is asked. A claim of a remote is hostile input.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.claims.claim import (
+    CLAIM_FILE,
+    MAX_CLAIM_BYTES,
+    Claim,
+    Holder,
+    SeenClaim,
+    parse_claim,
+)
+from git_hub_session.git.ref_names import agent_number, claim_prefixes, is_object_id
+from git_hub_session.git.refs import refs_below
+from git_hub_session.git.repository import CannotReadRepository
+from git_hub_session.system.procfs import is_alive
+
+if TYPE_CHECKING:
+    from git_hub_session.git.ref_names import SessionId
+    from git_hub_session.session.project import Project
+
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+
+
+class KnownClaim(NamedTuple):
+    """A claim that this clone knows."""
+
+    seen: SeenClaim
+    at: float | None
+    """The time in seconds since the epoch at which this clone got the last renewal, or None."""
+    has_ended: bool
+    """True if the holder was a process of this host that has ended."""
+
+
+def known_claims(sid: SessionId, project: Project) -> dict[int, KnownClaim]:
+    """Return the claims of a session by agent, sorted.
+
+    A worker of this clone renews its claim without a fetch, so its own ref is newer. If it has lost
+    the claim, the last fetch has a claim of a later generation.
+    """
+    fetched, own = (_read_below(prefix, project) for prefix in claim_prefixes(sid))
+    here = this_holder(project)
+    known = {agent: _known_claim(fetched[agent], here) for agent in fetched}
+    for agent, claim in own.items():
+        other = known.get(agent)
+        if other is None or other.seen.generation <= claim[0].generation:
+            known[agent] = _known_claim(claim, here)
+    return {agent: known[agent] for agent in sorted(known)}
+
+
+def _known_claim(claim: tuple[SeenClaim, float | None], here: Holder) -> KnownClaim:
+    seen, at = claim
+    return KnownClaim(seen, at, has_ended(seen.claim, here))
+
+
+def read_claims(sid: SessionId, project: Project) -> dict[int, SeenClaim]:
+    """Return the claims of a session that the remote had at the last fetch, by agent."""
+    claims = _read_below(claim_prefixes(sid)[0], project)
+    return {agent: seen for agent, (seen, _) in claims.items()}
+
+
+def _read_below(prefix: str, project: Project) -> Mapping[int, tuple[SeenClaim, float | None]]:
+    """Return the claims with a prefix by agent, and the times at which their refs have changed."""
+    common_dir = project.paths.common_dir
+    numbers = {
+        ref: agent_number(ref.removeprefix(prefix)) for ref in refs_below(common_dir, prefix)
+    }
+    oids = {ref: project.repo.find_ref_target(ref) for ref, number in numbers.items() if number}
+    return {
+        numbers[ref]: (SeenClaim(oid, _read_claim(oid, project)), _change_time(common_dir, ref))
+        for ref, oid in sorted(oids.items())
+        if is_object_id(oid)
+    }
+
+
+def _read_claim(commit: str, project: Project) -> Claim | None:
+    limits = {"depth": 0, "max_files": 1, "max_bytes": MAX_CLAIM_BYTES}
+    try:
+        files = project.repo.read_small_files(commit, **limits)
+    except CannotReadRepository:
+        return None
+    return parse_claim(files.get(CLAIM_FILE, b"")) if files else None
+
+
+def _change_time(common_dir: str, ref: str) -> float | None:
+    """Return the time at which this clone has changed a ref, or None if git has packed it."""
+    try:
+        return os.lstat(os.path.join(common_dir, ref)).st_mtime
+    except OSError:
+        return None
+
+
+def this_holder(project: Project) -> Holder:
+    """Return this process as the holder of a claim."""
+    return Holder(os.uname().nodename, project.identity, _read_boot_id(), os.getpid())
+
+
+def has_ended(claim: Claim | None, here: Holder) -> bool:
+    """Return True if the holder of a claim was a process of this host that has ended."""
+    if claim is None or claim.holder.host != here.host or not claim.holder.boot_id:
+        return False
+    return claim.holder.boot_id != here.boot_id or not is_alive(claim.holder.pid)
+
+
+def _read_boot_id() -> str:
+    try:
+        with open(_BOOT_ID, encoding="utf-8") as file:
+            return file.read().strip()
+    except OSError:
+        return ""

@@ -1,0 +1,72 @@
+"""Keep copies of the claims that a remote has, to show them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.git.ref_names import (
+    ALL_CLAIMS,
+    SessionId,
+    agent_number,
+    claim_prefixes,
+    delete_command,
+    is_session_id,
+    shared_name,
+    update_command,
+)
+from git_hub_session.git.refs import refs_below
+
+if TYPE_CHECKING:
+    from git_hub_session.session.project import Project
+
+_REASON = "hub-session fetch"
+
+
+def sessions_with_other_claims(
+    theirs: Mapping[str, str], project: Project, shared: str
+) -> list[SessionId]:
+    """Return the sorted sessions whose claims on a remote differ from the copies here.
+
+    Args:
+        theirs: {ref: object id} of the remote.
+        shared: the prefix of the shared refs on the remote (hubsession.sharedRefs).
+    """
+    prefix = shared_name(ALL_CLAIMS, shared)
+    claims = {
+        ALL_CLAIMS + ref.removeprefix(prefix): oid
+        for ref, oid in theirs.items()
+        if ref.startswith(prefix)
+    }
+    ours = _read_copies(project, ALL_CLAIMS)
+    differing = [ref for ref in {*claims, *ours} if claims.get(ref) != ours.get(ref)]
+    names = {ref.removeprefix(ALL_CLAIMS).partition("/")[0] for ref in differing}
+    return [SessionId(name) for name in sorted(names) if is_session_id(name)]
+
+
+def store_claims(sids: Sequence[SessionId], received: Mapping[str, str], project: Project) -> None:
+    """Make the copies of the claims of sessions equal to those of the remote.
+
+    Args:
+        received: the refs that were fetched, with all claims of the sessions.
+    """
+    prefixes = tuple(claim_prefixes(sid)[0] for sid in sids)
+    if not prefixes:
+        return
+    theirs = {
+        ref: oid
+        for ref, oid in received.items()
+        if ref.startswith(prefixes) and agent_number(ref.rpartition("/")[2])
+    }
+    ours = _read_copies(project, *prefixes)
+    # Another process can store the same claims at the same time, so no old value is expected.
+    old = [delete_command(ref, "") for ref in ours if ref not in theirs]
+    new = [update_command(ref, oid, "") for ref, oid in theirs.items() if ours.get(ref) != oid]
+    # git does not create `a/b` in the transaction that deletes `a`.
+    for commands in filter(None, (old, new)):
+        project.git.update_refs(_REASON, commands)
+
+
+def _read_copies(project: Project, *prefixes: str) -> dict[str, str]:
+    refs: Iterable[str] = refs_below(project.paths.common_dir, *prefixes)
+    return {ref: project.repo.find_ref_target(ref) for ref in sorted(refs)}

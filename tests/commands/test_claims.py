@@ -1,0 +1,148 @@
+"""The claims of other machines, as `fetch` brings them and `status` shows them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.support.clones import add_clone, add_session, bare_remote, connect, write_claim
+from tests.support.hub import Hub
+
+CLAIM = "refs/hub/claims/s1/agent-1"
+NOW = 1_773_757_822  # the time in the tests
+
+
+@pytest.fixture
+def remote(hub: Hub) -> Hub:
+    """Return the remote of two clones."""
+    return Hub(bare_remote(hub), hub.environ)
+
+
+@pytest.fixture
+def clone(hub: Hub, remote: Hub) -> Hub:
+    """Return a clone that has published the session s1 with two agents."""
+    first = connect(hub, str(remote.top))
+    add_session(first)
+    assert first.run("push").code == 0
+    return first
+
+
+def set_age(hub: Hub, ref: str, seconds: int) -> None:
+    """Set the time at which a clone has received a ref."""
+    os.utime(hub.top / ".git" / ref, (NOW - seconds, NOW - seconds))
+
+
+def claim_fields(**changes: object) -> dict[str, object]:
+    return {
+        "claimed_agent": 1,
+        "user": "Bob <bob@example.com>",
+        "host": "gpu1",
+        "pid": 7,
+        "generation": 1,
+        "renewal_seen": NOW - 180,
+        "ended": False,
+        **changes,
+    }
+
+
+def claim_lines(hub: Hub) -> list[str]:
+    lines = hub.run("status", "s1").out.splitlines()
+    return [line.removeprefix("  Claim: ") for line in lines if line.startswith("  Claim: ")]
+
+
+@pytest.mark.parametrize("words", [("s1",), ()])
+def test_fetch_brings_claims_and_status_shows_them(
+    clone: Hub, remote: Hub, words: tuple[str, ...]
+) -> None:
+    oid = write_claim(remote, CLAIM)
+    assert claim_lines(clone) == []
+    assert clone.run("fetch", "-n", *words).code == 0
+    assert clone.refs("refs/hub/claims") == {}
+    assert clone.run("fetch", *words).code == 0
+    assert clone.refs("refs/hub/claims") == {CLAIM: oid}
+    assert clone.refs("refs/hub/incoming") == {}
+    set_age(clone, CLAIM, 180)
+    holder = "Bob <bob@example.com> on gpu1"
+    assert claim_lines(clone) == [f"agent-1 is claimed by {holder} (renewal seen 3 minutes ago)"]
+    assert clone.json("status", "s1")["claims"] == [claim_fields()]
+    porcelain = clone.run("status", "s1", "--format=porcelain").out
+    assert "\n\nclaimed_agent 1\nuser Bob <bob@example.com>\nhost gpu1\npid 7\n" in porcelain
+    clone.git("pack-refs", "--all")  # git forgets the time
+    assert claim_lines(clone) == [f"agent-1 is claimed by {holder}"]
+    assert clone.json("status", "s1")["claims"] == [claim_fields(renewal_seen=None)]
+    remote.git("update-ref", "-d", CLAIM)
+    assert clone.run("fetch", *words).code == 0
+    assert clone.refs("refs/hub/claims") == {}
+    assert claim_lines(clone) == []
+
+
+def test_status_fetches_claims_automatically(clone: Hub, remote: Hub) -> None:
+    write_claim(remote, CLAIM, user="")
+    clone.git("config", "hubsession.autoShare", "true")
+    status = clone.json("status", "s1")
+    assert [claim["host"] for claim in status["claims"]] == ["gpu1"]
+    remote.git("update-ref", "-d", CLAIM)
+    assert clone.json("status", "s1")["claims"] == []
+
+
+def test_a_worker_of_this_host_that_has_ended(clone: Hub) -> None:
+    boot_id = Path("/proc/sys/kernel/random/boot_id")
+    if not boot_id.exists():
+        pytest.skip("this system has no id of its start")
+    host, start = os.uname().nodename, boot_id.read_text().strip()
+    own = "refs/hub/own-claims/s1/agent-1"
+    write_claim(clone, own, host=host, boot_id=start, pid=os.getpid())
+    set_age(clone, own, 180)
+    assert claim_lines(clone) == [
+        f"agent-1 is claimed by Bob <bob@example.com> on {host} (renewal seen 3 minutes ago)"
+    ]
+    write_claim(clone, own, host=host, boot_id="another start", pid=os.getpid())
+    ended = f"agent-1 is claimed by Bob <bob@example.com> on {host}, whose process has ended"
+    assert claim_lines(clone) == [ended]
+    write_claim(clone, CLAIM, generation=2)
+    set_age(clone, CLAIM, 0)
+    [line] = claim_lines(clone)
+    assert line.startswith("agent-1 is claimed by Bob <bob@example.com> on gpu1"), "taken over"
+
+
+def test_hostile_claims(clone: Hub, remote: Hub) -> None:
+    write_claim(remote, CLAIM, host="\x1b[2J", user="a\nb")
+    tip = remote.git("rev-parse", "main")
+    remote.git("update-ref", "refs/hub/claims/s1/agent-2", f"{tip}^{{tree}}")
+    for name in ("s1/agent-3/x", "s1/other", "../s1/agent-3", "no-session/agent-1"):
+        path = Path(os.path.normpath(remote.top / "refs/hub/claims" / name))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{tip}\n")
+    for words in ((), ("s1",)):
+        assert clone.run("fetch", *words).err == ""
+        assert [*clone.refs("refs/hub/claims")] == [CLAIM, "refs/hub/claims/s1/agent-2"]
+    set_age(clone, CLAIM, 0)
+    set_age(clone, "refs/hub/claims/s1/agent-2", 0)
+    assert claim_lines(clone) == [
+        "agent-1 is claimed by a\\nb on \\x1b[2J (renewal seen 0 seconds ago)",
+        "agent-2 is claimed by an unknown host (renewal seen 0 seconds ago)",
+    ]
+
+
+def test_a_ref_in_the_place_of_a_claim(clone: Hub, remote: Hub) -> None:
+    """`git fetch` of the user may have brought a ref of which a claim is the directory."""
+    clone.git("update-ref", f"{CLAIM}/x", "main")
+    oid = write_claim(remote, CLAIM)
+    assert clone.run("fetch", "s1").err == ""
+    assert clone.refs("refs/hub/claims") == {CLAIM: oid}
+
+
+def test_a_session_that_the_remote_does_not_have(clone: Hub, remote: Hub) -> None:
+    write_claim(clone, CLAIM)
+    remote.git("update-ref", "-d", "refs/hub/sessions/s1")
+    result = clone.run("fetch", "s1")
+    assert (result.code, clone.refs("refs/hub/claims")) == (1, {})
+
+
+def test_a_claim_for_an_unknown_session_is_not_kept(clone: Hub, remote: Hub) -> None:
+    other = add_clone(clone, "other", str(remote.top))
+    write_claim(remote, "refs/hub/claims/s2/agent-1")
+    assert other.run("fetch").code == 0
+    assert other.refs("refs/hub/claims") == {}
