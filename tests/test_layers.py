@@ -106,6 +106,7 @@ PURE_IMPORTS = {
         "collections.abc",
         "datetime",
         "enum",
+        "functools",
         "hashlib",
         "json",
         "re",

@@ -136,24 +136,40 @@ def plan_archive(
     short_tagged = _attempts_with_short_tag(filter(None, agents.values()))
     repo = context.repo
     refs = {ref: repo.find_ref_target(ref) for ref in repo.refs(*archive_prefixes(context.sid))}
+    last_numbers = _last_numbers(refs)
     for branch in branches:
         agent = agents[branch.ref]
         reason = _skip_reason(branch, agent, in_use)
         if reason or agent is None:
             skipped.append(SkippedBranch(branch.ref, reason))
             continue
-        ref = _choose_ref(agent, branch.oid, refs)
+        ref = _choose_ref(agent, branch.oid, refs, last_numbers)
         tag = choose_tag(context, agent, branch.oid, refs, is_short=agent in short_tagged)
         existing = tuple(name for name in (ref, tag) if name in refs)
         archived.append(ArchivedBranch(branch.ref, branch.oid, ref, tag, existing))
     return ArchivePlan(tuple(archived), tuple(skipped))
 
 
-def _choose_ref(agent: AgentBranch, oid: str, refs: Mapping[str, str]) -> str:
-    """Return the newest archive ref of the attempt if it points to `oid`, or the next free one."""
+def _last_numbers(refs: Iterable[str]) -> dict[str, int]:
+    """Return the largest number at the end of the refs with each prefix."""
+    numbers: dict[str, int] = {}
+    for ref in refs:
+        prefix = ref[: ref.rindex("/") + 1]
+        numbers[prefix] = max(numbers.get(prefix, 0), rescue_number(ref, prefix) or 0)
+    return numbers
+
+
+def _choose_ref(
+    agent: AgentBranch, oid: str, refs: Mapping[str, str], last_numbers: Mapping[str, int]
+) -> str:
+    """Return the newest archive ref of the attempt if it points to `oid`, or the next free one.
+
+    Args:
+        refs: the archive refs of the session with their targets.
+        last_numbers: the result of _last_numbers() for `refs`.
+    """
     prefix = agent.archive_prefix
-    numbers = [rescue_number(ref, prefix) or 0 for ref in refs if ref.startswith(prefix)]
-    last = max(numbers, default=0)
+    last = last_numbers.get(prefix, 0)
     return f"{prefix}{last if refs.get(f'{prefix}{last}') == oid else last + 1}"
 
 
@@ -239,18 +255,19 @@ def keep_lfs_contents(context: ArchiveContext, branches: Iterable[Branch], commo
 
 def archive_branches(
     context: ArchiveContext,
+    branches: Iterable[Branch],
     git: Git,
     in_use: Callable[[], Collection[str]],
     *,
     keep_branch: str = "",
 ) -> ArchivePlan:
-    """Replace the session's branches in one transaction, except the ref `keep_branch`.
+    """Replace the branches of the session in one transaction, except the ref `keep_branch`.
 
     If a branch moves in the meantime, git rejects the whole transaction. Skip that branch and try
     again with the others. If git rejects the transaction for another reason, skip all branches.
     """
     repo, prefix = context.repo, branch_prefix(context.sid)
-    candidates = {branch.ref: branch for branch in repo.branches(prefix)}
+    candidates = {branch.ref: branch for branch in branches}
     candidates.pop(keep_branch, None)
     skipped: list[SkippedBranch] = []
     for attempt in range(_MAX_TRIES):

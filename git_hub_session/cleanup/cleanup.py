@@ -193,12 +193,14 @@ def _archive(
     sid, notes = report.session, [*report.notes]
     off_branch = _branches_to_keep(report.kept)
     try:
-        branches = _archivable_branches(sid, project, {*off_branch, keep_branch})
-        notes += save_and_record_reflogs(locked, sid, project, branches)
+        branches = project.repo.branches(branch_prefix(sid))
+        archivable = _archivable_branches(branches, project, {*off_branch, keep_branch})
+        notes += save_and_record_reflogs(locked, sid, project, archivable)
         context = read_archive_context(sid, project)
-        keep_lfs_contents(context, branches, project.paths.common_dir)
+        keep_lfs_contents(context, archivable, project.paths.common_dir)
         archived = archive_branches(
             context,
+            branches,
             project.git,
             in_use=lambda: branches_in_use(project.paths) | off_branch,
             keep_branch=keep_branch,
@@ -264,10 +266,11 @@ def _branches_to_keep(kept: Iterable[KeptWorktree]) -> set[str]:
     return {worktree.branch for worktree in kept if worktree.reason.code == "off-branch"}
 
 
-def _archivable_branches(sid: SessionId, project: Project, excluded: set[str]) -> list[Branch]:
+def _archivable_branches(
+    branches: Iterable[Branch], project: Project, excluded: set[str]
+) -> list[Branch]:
     """Return the branches that are not checked out, not symbolic and not excluded."""
     in_use = branches_in_use(project.paths) | excluded
-    branches = project.repo.branches(branch_prefix(sid))
     return [branch for branch in branches if branch.ref not in in_use and not branch.symbolic]
 
 

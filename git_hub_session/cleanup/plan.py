@@ -86,10 +86,11 @@ def plan_cleanup(
         return plan_worktree(state, project, options)
 
     pairs = reported_worktrees(sid, project, WorktreeIndex(neighbors.worktrees))
+    pairs = [pair for pair in pairs if git_dirs is None or pair[0].git_dir in git_dirs]
     active_runs = _read_active_runs(sid, project) if pairs else _NO_RUNS
-    plans = parallel_map(
-        plan, [pair for pair in pairs if git_dirs is None or pair[0].git_dir in git_dirs]
-    )
+    if pairs:
+        neighbors.read()
+    plans = parallel_map(plan, pairs)
     # `git worktree prune` or `remove` may have removed a worktree after it was listed.
     return [plan for plan in plans if os.path.lexists(plan.worktree.git_dir)]
 

@@ -197,7 +197,7 @@ def _refuse_existing(path: str, project: Project) -> None:
     """Raise HubError if an earlier run could not remove its temporary worktree."""
     if not os.path.lexists(path):
         return
-    mounts = procfs.mounts_in(path)
+    mounts = procfs.mounts_in(os.path.realpath(path))
     if mounts:
         raise HubError(
             f"a file system is mounted at '{mounts[0]}'", hint=f"umount {quote_word(mounts[0])}"

@@ -212,7 +212,7 @@ def _refuse_other_directory(worktree: EvalWorktree) -> None:
         raise HubError(f"directory '{worktree.path}' is missing")
     if directory_id(worktree.path) != worktree.file_id:
         raise HubError(f"'{worktree.path}' is another directory now")
-    mounts = procfs.mounts_in(worktree.path)
+    mounts = procfs.mounts_in(os.path.realpath(worktree.path))
     if mounts:
         raise HubError(f"a file system is mounted at '{mounts[0]}'")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from git_hub_session._typing import NamedTuple, NewType
 from git_hub_session.errors import HubError
@@ -199,6 +200,7 @@ def agent_list(numbers: Iterable[int]) -> str:
     return ",".join(map(agent_name, numbers))
 
 
+@lru_cache(maxsize=1024)  # a cleanup parses the branch of each worktree nine times
 def parse_agent_branch(ref: str) -> AgentBranch | None:
     """Parse the full ref of an agent's branch. Return None for another ref."""
     name = ref.removeprefix(HEADS)

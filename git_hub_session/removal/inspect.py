@@ -128,7 +128,7 @@ def inspect_usage(
     journal = read_journal(worktree)
     top = os.path.realpath(worktree.path) if worktree.path else ""
     usage = WorktreeUsage(
-        is_inside(os.path.realpath(project.cwd), top),
+        is_inside(neighbors.caller_directory, top),
         _processes_in(top, neighbors.processes),
         procfs.mounts_in(top, neighbors.mounts) if top else (),
         neighbors.inside(top, worktree.git_dir) if top else (),
@@ -148,7 +148,7 @@ def inspect_usage(
 
 
 def _processes_in(top: str, processes: procfs.ProcessList) -> tuple[str, ...]:
-    return procfs.describe_processes(procfs.processes_in(top, processes))
+    return procfs.describe_processes(processes.find_users(top))
 
 
 def _locate_directory(

@@ -92,7 +92,10 @@ def _sudo() -> str:
 
 def find_undeletable(top: str, tree: DirectoryTree) -> tuple[Undeletable, ...]:
     """Return the paths that prevent the deletion of the scanned directory `top`."""
-    return (*_undeletable_directories(top, tree), *_undeletable_files(top, tree))
+    prefix = os.fsencode(top) + b"/"
+    files = (prefix + file for file, status in tree.files.items() if stat.S_ISREG(status.st_mode))
+    # The scan leaves out .git.
+    return (*_undeletable_directories(top, tree), *_find_protected(prefix + b".git", *files))
 
 
 def find_unwritable(*directories: str) -> tuple[Undeletable, ...]:
@@ -108,21 +111,22 @@ def find_unwritable(*directories: str) -> tuple[Undeletable, ...]:
 def find_unwritable_below(top: str) -> tuple[Undeletable, ...]:
     """Return the unwritable directories and the protected files in the directory `top`."""
     found: list[Undeletable] = []
-    for directory, _, files in os.walk(top):
-        found += find_unwritable(directory)
+    for directory, _, files in os.walk(os.fsencode(top)):
+        found += find_unwritable(os.fsdecode(directory))
         found += _find_protected(*(os.path.join(directory, file) for file in files))
     return tuple(found)
 
 
-def _find_protected(*files: str) -> tuple[Undeletable, ...]:
+def _find_protected(*files: bytes) -> tuple[Undeletable, ...]:
     """Return the immutable and the append-only ones of some regular files."""
-    causes = {path: _protection(path) for path in files}
-    return tuple(Undeletable(path, cause) for path, cause in causes.items() if cause)
+    causes = ((path, _protection(path)) for path in files)
+    return tuple(Undeletable(os.fsdecode(path), cause) for path, cause in causes if cause)
 
 
-def _protection(path: str) -> str:
+def _protection(path: bytes) -> str:
     """Return IMMUTABLE or APPEND_ONLY if an attribute prevents the deletion of a file, or ''."""
-    attributes = _read_attributes(path)
+    read = _attribute_reader()
+    attributes = read(path) if read else None
     if attributes is not None:
         append_only = APPEND_ONLY if attributes & _ATTR_APPEND else ""
         return IMMUTABLE if attributes & _ATTR_IMMUTABLE else append_only
@@ -131,17 +135,11 @@ def _protection(path: str) -> str:
     return IMMUTABLE if is_immutable else ""
 
 
-def _read_attributes(path: str) -> int | None:
-    """Return the attributes of a file as statx(2) does, or None if they are unknown."""
-    read = _attribute_reader()
-    return read(os.fsencode(path)) if read else None
-
-
 @cache
 def _attribute_reader() -> Callable[[bytes], int | None] | None:
-    """Return a function that calls statx(2) and returns the attributes of a path, or None.
+    """Return a function that returns the attributes of a file as statx(2) does, or None.
 
-    Python has no such function, and most commands do not need the module for it.
+    The result of the function is None if the attributes are unknown. Python has no such function, and most commands do not need the module for it.
     """
     import ctypes
 
@@ -161,7 +159,7 @@ def _attribute_reader() -> Callable[[bytes], int | None] | None:
 def _find_cause(directory: str) -> str:
     """Return the cause that nothing in the directory can be deleted, or ''."""
     if _is_accessible(directory, os.W_OK | os.X_OK):
-        return APPEND_ONLY if _protection(directory) == APPEND_ONLY else ""
+        return APPEND_ONLY if _protection(os.fsencode(directory)) == APPEND_ONLY else ""
     try:
         is_read_only = os.statvfs(directory).f_flag & os.ST_RDONLY
         uid, status = os.geteuid(), os.stat(directory)
@@ -211,14 +209,7 @@ def _protects_foreign_files(path: str, directory: bytes, tree: DirectoryTree) ->
     )
 
 
-def _undeletable_files(top: str, tree: DirectoryTree) -> Iterator[Undeletable]:
-    yield from _find_protected(os.path.join(top, ".git"))  # the scan leaves it out
-    for file, status in tree.files.items():
-        if stat.S_ISREG(status.st_mode):
-            yield from _find_protected(os.path.join(top, os.fsdecode(file)))
-
-
-def _opening_error(path: str) -> int | None:
+def _opening_error(path: bytes) -> int | None:
     """Return the error of opening the file to write, or None. Nothing is written."""
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC))
@@ -227,6 +218,6 @@ def _opening_error(path: str) -> int | None:
     return None
 
 
-def _is_accessible(path: str, mode: int) -> bool:
+def _is_accessible(path: str | bytes, mode: int) -> bool:
     # The system answers: it knows access control lists, capabilities and immutable files.
     return os.access(path, mode, effective_ids=True)

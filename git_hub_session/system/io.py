@@ -5,11 +5,21 @@ from __future__ import annotations
 import os
 import stat
 
+_CHUNK = 1 << 16  # bytes
+
 
 def read_up_to(fd: int, size: int) -> bytes:
     """Read `size` bytes, or to the end of the file. Some file systems return fewer at a time."""
     data = os.read(fd, size)
     while 0 < len(data) < size and (more := os.read(fd, size - len(data))):
+        data += more
+    return data
+
+
+def read_to_end(fd: int) -> bytes:
+    """Read to the end of the file. A read of a file in /proc can return a part of it."""
+    data = os.read(fd, _CHUNK)
+    while data and (more := os.read(fd, _CHUNK)):
         data += more
     return data
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import re
 import sys
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import takewhile
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.system.io import read_to_end
 from git_hub_session.util.mounts import MountTable, unescape
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
-from git_hub_session.util.paths import is_inside
 
 if TYPE_CHECKING:
     from git_hub_session.system.psutil_processes import PsutilReader
@@ -50,16 +52,15 @@ class ProcessList:
     def find_users(self, directory: str) -> list[int]:
         """Return the sorted ids of the processes that use `directory` or something in it.
 
-        Symbolic links in `directory` are resolved. The result for '' is empty.
+        `directory` is a real path. The result for '' is empty.
         """
         if not directory:
             return []
-        prefix = self._mounts.find_place(os.path.realpath(directory)).rstrip("/") + "/"
-        users = [
-            pids
-            for place, pids in self._pids_by_place.items()
-            if place.startswith(prefix) or place == prefix[:-1]
-        ]
+        top = self._mounts.find_place(directory).rstrip("/")
+        prefix = f"{top}/"
+        following = self._sorted_places[bisect_left(self._sorted_places, prefix) :]
+        inside = takewhile(lambda place: place.startswith(prefix), following)
+        users = (self._pids_by_place.get(place, set()) for place in (top, *inside))
         return sorted(set().union(*users))
 
     @cached_property
@@ -71,19 +72,10 @@ class ProcessList:
                 pids.setdefault(place, set()).add(process.pid)
         return pids
 
-    def users_of(self, directories: Iterable[str]) -> dict[str, list[int]]:
-        """Return the result of `find_users` for each of many directories, in one pass."""
-        users: dict[str, set[int]] = {directory: set() for directory in directories}
-        by_place: dict[str, list[str]] = {}
-        for directory in filter(None, users):
-            place = self._mounts.find_place(os.path.realpath(directory)).rstrip("/")
-            by_place.setdefault(place, []).append(directory)
-        for place, pids in self._pids_by_place.items():
-            parts = place.split("/")
-            for count in range(len(parts), 0, -1):
-                for directory in by_place.get("/".join(parts[:count]), ()):
-                    users[directory] |= pids
-        return {directory: sorted(pids) for directory, pids in users.items()}
+    @cached_property
+    def _sorted_places(self) -> list[str]:
+        """The used places. Those in a directory follow each other."""
+        return sorted(self._pids_by_place)
 
 
 NO_PROCESSES = ProcessList((), MountTable())
@@ -197,10 +189,13 @@ def processes_in(directory: str, snapshot: ProcessList | None = None) -> list[in
         snapshot: the processes to choose from. Without it, read /proc again, and include processes
             with `directory` in GIT_WORK_TREE: `git worktree add` fills it from another directory.
     """
-    if snapshot is not None or not directory:
-        return snapshot.find_users(directory) if snapshot else []
-    pids = set(processes().find_users(directory))
-    for path in {directory, os.path.realpath(directory)}:
+    if not directory:
+        return []
+    real_path = os.path.realpath(directory)
+    if snapshot is not None:
+        return snapshot.find_users(real_path)
+    pids = set(processes().find_users(real_path))
+    for path in {directory, real_path}:
         pids.update(pids_with_environment({"GIT_WORK_TREE": path}))
     return sorted(pids)
 
@@ -274,11 +269,12 @@ def mounts_in(directory: str, points: Sequence[str] | None = None) -> tuple[str,
     """Return the mount points in `directory`, with `directory` itself.
 
     Args:
+        directory: a real path.
         points: the mount points of the system, if the caller has read them.
     """
-    top = os.path.realpath(directory)
+    top = directory.rstrip("/")
     points = mount_points() if points is None else points
-    return tuple(point for point in points if is_inside(point, top))
+    return tuple(point for point in points if point == top or point.startswith(f"{top}/"))
 
 
 class SystemSnapshot:
@@ -330,8 +326,11 @@ def _pids() -> list[int]:
 def read_proc(path: str) -> str:
     """Return the content of a file in /proc, or '' if the process has ended."""
     try:
-        with open(path, "rb") as file:
-            return os.fsdecode(file.read())
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # faster than open(): many are read
+        try:
+            return os.fsdecode(read_to_end(fd))
+        finally:
+            os.close(fd)
     except OSError:
         return ""
 

@@ -91,7 +91,7 @@ def _unsafe_reason(
     parents = map(os.path.dirname, default_paths(agent, project))
     if not any(is_same_path(parent, os.path.dirname(path)) for parent in parents):
         return Reason("moved", "it is not beside the worktrees of the agents", remove)
-    mounts = procfs.mounts_in(path)
+    mounts = procfs.mounts_in(os.path.realpath(path))
     if mounts:
         return Reason(
             "mount-point",

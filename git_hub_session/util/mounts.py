@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 
 # A string, not a compiled pattern: most commands never use it.
@@ -46,7 +45,7 @@ class MountTable:
     def _search_place(self, path: str) -> str:
         point = path
         while point not in self._places:
-            parent = os.path.dirname(point)
+            parent = point.rpartition("/")[0] or "/"
             if parent == point:
                 return path
             point = parent

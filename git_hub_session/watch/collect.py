@@ -105,7 +105,8 @@ class Collector:
         stable = [worktree._replace(index_mtime_ns=0) for worktree in worktrees]
         index = self._worktree_index.get("", stable, lambda: WorktreeIndex(stable))
         moment = _Moment(worktrees, index, self._read_ref_stamps(), self._posts.read_stamp())
-        users = procfs.processes(open_files=False).users_of(tree.path for tree in worktrees)
+        processes = procfs.processes(open_files=False)
+        users = {tree.path: procfs.processes_in(tree.path, processes) for tree in worktrees}
         facts: list[WatchedSession] = []
         parts: list[_SessionParts] = []
         for session in sessions:

@@ -28,6 +28,10 @@ class Neighbors:
         self._project = project
         self._worktrees = worktrees
 
+    def read(self) -> None:
+        """Read all of them now, once for all forked processes."""
+        _ = self.worktrees, self.processes, self.mounts, self._protected_paths
+
     @cached_property
     def worktrees(self) -> Sequence[Worktree]:
         """All linked worktrees of the repository."""
@@ -44,6 +48,11 @@ class Neighbors:
     def mounts(self) -> Sequence[str]:
         """The mount points of the system."""
         return procfs.mount_points()
+
+    @cached_property
+    def caller_directory(self) -> str:
+        """The real path of the directory in which this command was called."""
+        return os.path.realpath(self._project.cwd)
 
     @cached_property
     def _branches(self) -> dict[str, set[str]]:
