@@ -39,6 +39,7 @@ LAYERS = {
     "programs": SYSTEM,
     "git": GIT,
     "settings": SETTINGS,
+    "executors": f"{SETTINGS} executors",
     "session": SESSION,
     "board": f"{SESSION} board",
     "lineage": f"{SESSION} lineage",
@@ -64,7 +65,7 @@ LAYERS = {
     "watch": f"{WORKTREES} board review schemas cli watch",
     "completion": f"{SESSION} metric board schemas events cli completion",
     "api": f"{WORKTREES} programs schemas cli api",
-    "commands": f"{WORKTREES} board lineage agents metric schemas ranking evaluation claims cleanup restore merge doctor review sharing worker events hooks cli "
+    "commands": f"{WORKTREES} board lineage agents metric schemas ranking evaluation claims cleanup restore merge doctor review sharing worker executors events hooks cli "
     "completion report watch commands",
     "main": f"{SYSTEM} cli commands main",
     "__main__": "_typing main",
@@ -77,7 +78,7 @@ OWNERS = {
     "psutil": "system.psutil_processes",
     "textual": "watch.screen watch.table watch.log_screen",
     "rich": "watch.table",
-    "subprocess": "git.process programs.background programs.capture programs.foreground programs.watched system.processes "
+    "subprocess": "git.process programs.background programs.capture programs.foreground programs.piped programs.watched system.processes "
     "system.supervision.supervisor",
     "fcntl": "system.directory system.temporary",
     "pickle": "system.parallel",  # it reads only data that a fork of this process has written
@@ -134,6 +135,7 @@ LATE_IMPORTS = {
     ("commands.init", "temporary.holdout"),
     ("commands._attempt.arguments", "report.winner"),
     ("completion.complete", "board.board"),
+    ("commands.exec", "commands._exec.on"),
     ("commands.list", "cleanup.archive_limit"),
     ("commands.list", "git.ref_names"),
     ("commands.list", "git.refs"),

@@ -33,7 +33,12 @@ from git_hub_session.cli.view import (
     warning_lines,
 )
 from git_hub_session.commands._exec.display import LiveDisplay
-from git_hub_session.commands._exec.options import RUN_OPTIONS, parse_run_options
+from git_hub_session.commands._exec.options import (
+    CANCEL,
+    ON,
+    RUN_OPTIONS,
+    parse_run_options,
+)
 from git_hub_session.commands._exec.table import run_fields, run_table
 from git_hub_session.commands._share.automatic import push_automatically
 from git_hub_session.git.ref_names import agent_list
@@ -52,6 +57,7 @@ USAGE = Usage(
     (
         "exec [<options>] [<id>] -- <command> [<argument>...]",
         "exec [<options>] --agent-cmd <command> [<id>]",
+        "exec --on <executors> --cancel [<id>]",
     ),
     (
         AGENT_CMD,
@@ -60,6 +66,8 @@ USAGE = Usage(
         Option("--failed", "run only for agents that failed, were interrupted or never ran"),
         Option("-j, --jobs", "number of parallel commands (default: all)", "<number>"),
         *RUN_OPTIONS,
+        ON,
+        CANCEL,
         Option("--force", "run even if the agent is marked as running", no_abbreviation=True),
         DRY_RUN,
         QUIET,
@@ -70,7 +78,19 @@ USAGE = Usage(
 )
 
 
-def run(context: Context, args: Arguments, following: Sequence[str] = ()) -> ExecView:
+def run(context: Context, args: Arguments) -> View:
+    """Run the command for all selected agents, here or with workers elsewhere."""
+    if args.has(ON.name) or args.is_set(CANCEL.name):
+        from git_hub_session.commands._exec.on import run_elsewhere
+
+        sid = context.require_session(args.argument, "exec")
+        agents = _parse_options(context, args, sid).agents
+        work_options = (AGENT_CMD, ONLY, *RUN_OPTIONS)
+        return run_elsewhere(context, sid, args, agents, work_options)
+    return run_here(context, args)
+
+
+def run_here(context: Context, args: Arguments, following: Sequence[str] = ()) -> ExecView:
     """Run the command for all selected agents, and print its output as it arrives.
 
     Args:

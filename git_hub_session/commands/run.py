@@ -327,7 +327,7 @@ def _plan_steps(
     steps: dict[str, Callable[[], View]] = {
         "baseline": partial(measure_run_baseline, context, args, sid),
         "spawn": partial(spawn.run, context, args.subset(arguments=[sid])),
-        "exec": partial(exec_.run, context, exec_args(args, sid), following=following),
+        "exec": partial(exec_.run_here, context, exec_args(args, sid), following=following),
         "eval": partial(eval_.run, context, eval_args(args, sid, continuation.time_limit)),
         "archive": partial(archive.run, context, archive_args(args, sid)),
         "merge": partial(merge.run, context, merge_args(args, merged_sid)),

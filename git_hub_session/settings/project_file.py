@@ -13,7 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from git_hub_session._typing import NamedTuple
 from git_hub_session.git.config import ConfigEntry, find_invalid_lines, parse_git_settings
 from git_hub_session.git.safe_open import open_regular
-from git_hub_session.settings.table import PROJECT_FILE, WORKTREE_PATH, Setting, find_setting
+from git_hub_session.settings.table import (
+    PROJECT_FILE,
+    WORKTREE_PATH,
+    Setting,
+    find_setting,
+    is_executor_key,
+)
 from git_hub_session.util.text import quote_list
 
 _MAX_BYTES = 1 << 16
@@ -53,7 +59,7 @@ def _parse(text: str, path: str) -> ProjectFile:
     ignored: dict[str, list[str]] = {}
     for name, value in parse_git_settings(text):
         setting = find_setting(name)
-        reason = _find_reason(setting, value)
+        reason = _NOT_ALLOWED if is_executor_key(name) else _find_reason(setting, value)
         if reason:
             ignored.setdefault(reason, []).append(setting.key if setting else name)
         else:

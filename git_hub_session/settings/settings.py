@@ -9,7 +9,13 @@ from git_hub_session.errors import HubError
 from git_hub_session.git.config import ConfigEntry
 from git_hub_session.git.config_files import COMMAND_LINE
 from git_hub_session.settings.project_file import ProjectFile, read_project_file
-from git_hub_session.settings.table import NUMBER, PREFIX, Setting, find_setting
+from git_hub_session.settings.table import (
+    NUMBER,
+    PREFIX,
+    Setting,
+    find_setting,
+    is_executor_key,
+)
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
 DEFAULT = "default"
@@ -47,7 +53,7 @@ class Settings:
     def unknown_names(self) -> list[str]:
         """Return the names in git's configuration that no setting has."""
         names = dict.fromkeys(entry.name for entry in self._entries)
-        return [name for name in names if find_setting(name) is None]
+        return [name for name in names if find_setting(name) is None and not is_executor_key(name)]
 
     def find(self, setting: Setting) -> SettingValues:
         """Return the values of a setting and the origin of the last one.

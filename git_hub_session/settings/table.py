@@ -12,6 +12,9 @@ PREFIX = "hubsession."
 PROJECT_FILE = ".hubsession"
 """The file with the defaults of a project, at the top of the main worktree."""
 
+EXECUTOR_KEYS = ("command", "path", "setup", "slots", "remote")
+"""The variables of an executor. Only the user's own configuration may set them."""
+
 TEXT, COMMAND, NUMBER, SIZE, BOOLEAN = "text", "command", "number", "size", "boolean"
 PATH, PATTERNS = "path", "patterns"
 
@@ -230,6 +233,17 @@ def find_setting(name: str) -> Setting | None:
     """Return the setting with this name, with or without the section, in any case, or None."""
     folded = name.lower().removeprefix(PREFIX)
     return next((each for each in SETTINGS if each.name.lower() == folded), None)
+
+
+def executor_key(name: str, variable: str) -> str:
+    """Return the name of a setting of an executor."""
+    return f"{PREFIX}executor.{name}.{variable}"
+
+
+def is_executor_key(name: str) -> bool:
+    """Return True if a setting with this name belongs to an executor."""
+    start, _, variable = name.rpartition(".")
+    return start.startswith(f"{PREFIX}executor.") and variable in EXECUTOR_KEYS
 
 
 def options_with_defaults(command: str) -> list[Setting]:

@@ -201,4 +201,6 @@ def _share_session(reader: Reader) -> None:
     write_claim(other.hub, "refs/hub/claims/s6/agent-1")
     assert other.read("status", "s6")["merges"]
     assert reader.read("fetch", "s6")["sessions"][0]["merges"]
+    other.hub.git("config", "--global", "hubsession.executor.box.command", "env")
+    assert other.read("exec", "--on", "box", "s5", "--", "true")["workers"]
     reader.keys |= other.keys

@@ -232,31 +232,51 @@ def _serve_http(directory: Path, path: Path) -> Iterator[ServedRepository]:
 
 @contextmanager
 def _serve_ssh(directory: Path, path: Path) -> Iterator[ServedRepository]:
-    """Serve with sshd as the calling user (sshd_config(5)). Only its own key is accepted."""
+    with run_sshd(directory / "keys", {}) as host:
+        served = ServedRepository(path, f"ssh://far{path}", {"GIT_SSH_COMMAND": host.command})
+        served.stop, served.start = host.stop, host.start
+        yield served
+
+
+class SshHost:
+    """A host `far` on the loopback interface."""
+
+    def __init__(self, command: str, server: _Server) -> None:
+        self.command = command
+        """The ssh command that knows the host."""
+        self.stop, self.start = server.stop, server.start
+
+
+@contextmanager
+def run_sshd(keys: Path, variables: Mapping[str, str]) -> Iterator[SshHost]:
+    """Run sshd as the calling user (sshd_config(5)). Only its own key is accepted.
+
+    Skip the test if this machine has no sshd.
+
+    Args:
+        keys: a new directory for the keys and the configuration.
+        variables: the environment of the programs on the host.
+    """
     if not os.access(_SSHD, os.X_OK):
         pytest.skip("sshd is not installed")
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
-    keys = directory / "keys"
-    keys.mkdir(mode=0o700)
+    keys.mkdir(mode=0o700, parents=True)
     for name in ("host_key", "id"):
         subprocess.run(
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", keys / name], check=True
         )
     shutil.copy(keys / "id.pub", keys / "authorized_keys")
     port = free_port()
-    _write_ssh_files(keys, port)
+    _write_ssh_files(keys, port, variables)
     server = _Server([_SSHD, "-f", str(keys / "sshd_config"), "-D"], port)
-    command = f"ssh -F {keys / 'ssh_config'}"
-    served = ServedRepository(path, f"ssh://far{path}", {"GIT_SSH_COMMAND": command})
-    served.stop, served.start = server.stop, server.start
     try:
-        yield served
+        yield SshHost(f"ssh -F {keys / 'ssh_config'}", server)
     finally:
         server.stop()
 
 
-def _write_ssh_files(keys: Path, port: int) -> None:
+def _write_ssh_files(keys: Path, port: int, variables: Mapping[str, str]) -> None:
     login = subprocess.run(["id", "-un"], capture_output=True, text=True).stdout.strip()
     host_key = " ".join((keys / "host_key.pub").read_text().split()[:2])
     server = f"""\
@@ -284,6 +304,8 @@ Host far
   BatchMode yes
   ConnectTimeout 20
 """
+    if variables:  # only one line counts
+        server += f"SetEnv {' '.join(f'{name}={value}' for name, value in variables.items())}\n"
     (keys / "sshd_config").write_text(server)
     (keys / "ssh_config").write_text(client)
     (keys / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_key}\n")

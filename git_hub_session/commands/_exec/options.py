@@ -1,4 +1,4 @@
-"""The options that `exec` and `work` have in common: how to run the command of an agent."""
+"""The options of `exec`. `work` shares those that say how to run the command of an agent."""
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ _COMMIT = Option(
     choices=(COMMIT_SUCCESS, COMMIT_ALWAYS),
     value_optional=True,
 )
+ON = Option(
+    "--on",
+    "executors that run workers, such as gpu1*2,ssh:host (see the manual)",
+    "<executors>",
+)
+CANCEL = Option("--cancel", "end the workers of the session on these executors")
 RUN_OPTIONS = (TIMEOUT, RETRIES, RETRY_DELAY, _COMMIT)
 
 

@@ -1,0 +1,144 @@
+"""The agents after the work of executors, and the executors that failed."""
+
+from __future__ import annotations
+
+from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
+from git_hub_session.cli.table import Column, table_lines
+from git_hub_session.cli.view import (
+    Record,
+    TerminalStyle,
+    TextOutput,
+    View,
+    error_lines,
+    make_record,
+)
+from git_hub_session.git.ref_names import AgentBranch, agent_name
+from git_hub_session.session.attempts import attempts_by_agent
+from git_hub_session.session.runs import RunState, read_last_run
+from git_hub_session.util.text import count_noun, escape_control
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from git_hub_session.errors import HubError
+    from git_hub_session.executors.launcher import FarResult
+    from git_hub_session.git.repository import GitRepo
+    from git_hub_session.session.model import Session
+
+
+class _AgentRow(NamedTuple):
+    """An agent as this clone knows it after the fetch."""
+
+    agent: int
+    state: RunState
+    attempt: int
+    """The last attempt, or 0."""
+    commit: str
+    """The object id of the last commit of the attempt, or ''."""
+
+
+class OnView(View):
+    """The agents after the work of executors."""
+
+    changed = True
+
+    def __init__(
+        self,
+        session: Session,
+        agents: Sequence[int],
+        results: Sequence[FarResult],
+        error: HubError | None,
+        repo: GitRepo,
+    ) -> None:
+        """Read the state of the agents.
+
+        Args:
+            error: the error of the fetch, or None.
+        """
+        self.session = session
+        self.results = results
+        self.error = error
+        attempts = attempts_by_agent(session.id, repo)
+        self.rows = [_read_row(session, agent, attempts.get(agent, []), repo) for agent in agents]
+        self.cancels = any(result.cancels for result in results)
+
+    @property
+    def exit_code(self) -> int:
+        has_failed = self.error is not None or any(each.has_failed for each in self.results)
+        is_done = self.cancels or all(row.state is RunState.DONE for row in self.rows)
+        return 1 if has_failed or not is_done else 0
+
+    @property
+    def diagnostics(self) -> list[str]:
+        lines = []
+        for each in self.results:
+            if each.error:
+                lines.append(f"error: {escape_control(each.error)}")
+            if each.hint:
+                lines.append(f"hint: {escape_control(each.hint)}")
+        return lines + (error_lines(self.error) if self.error is not None else [])
+
+    @property
+    def next_command(self) -> str:
+        return f"eval {self.session.id}"
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "session_id": self.session.id,
+            "workers": [
+                {
+                    "executor": each.executor,
+                    "worker": each.slot,
+                    "exit_code": each.exit_code,
+                    "attached": each.is_attached,
+                    "running": each.is_running,
+                    "cancelled": each.cancelled,
+                    "error": each.error or None,
+                    "hint": each.hint or None,
+                }
+                for each in self.results
+            ],
+            "agents": [
+                {
+                    "agent": row.agent,
+                    "attempt": row.attempt or None,
+                    "status": row.state.value or None,
+                    "commit": row.commit or None,
+                }
+                for row in self.rows
+            ],
+        }
+
+    def records(self) -> list[Record]:
+        document = self.document()
+        head = ("session", self.session.id)
+        return [
+            [head, *make_record(fields)]
+            for key in ("workers", "agents")
+            for fields in document[key]
+        ]
+
+    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
+        if quiet:
+            return TextOutput([])
+        if self.cancels:
+            return TextOutput([*self._cancel_lines()])
+        states = [row.state.value for row in self.rows]
+        columns = (
+            Column("AGENT", [agent_name(row.agent) for row in self.rows]),
+            Column("STATUS", [state or "never ran" for state in states]),
+            Column("ATTEMPT", [str(row.attempt or "") for row in self.rows], right=True),
+            Column("COMMIT", [style.abbreviate(row.commit) for row in self.rows]),
+        )
+        return TextOutput(table_lines(columns, style, ""))
+
+    def _cancel_lines(self) -> Iterator[str]:
+        for each in self.results:
+            if not each.error:
+                yield f"Ended {count_noun(each.cancelled, 'worker')} on {each.executor}"
+
+
+def _read_row(session: Session, agent: int, attempts: Sequence[int], repo: GitRepo) -> _AgentRow:
+    attempt = attempts[-1] if attempts else 0
+    commit = repo.tip(AgentBranch(session.id, agent, attempt).ref) if attempt else ""
+    return _AgentRow(agent, read_last_run(session, agent_name(agent)).state, attempt, commit)

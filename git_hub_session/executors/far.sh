@@ -1,0 +1,135 @@
+# Start a worker in a clone at the far end of a connection, or end the workers of a session.
+#
+# The caller writes this script to the standard input of `sh -s`, after lines that set the variables
+# action, sid, slot, path, clone, url, setup and git_settings, and the positional parameters: the
+# command of the worker. The worker has its own session and writes to a file, so it goes on if the
+# connection is lost. The output of the worker goes to standard output. Lines to the caller go to
+# standard error: an agent cannot write them.
+#
+# The script is one compound command: sh reads all of it before it runs anything, so standard input
+# is free. Its end means that the caller has gone.
+{
+	tell() { echo "hub-session: $*" >&2; }
+	require_program() {
+		command -v git-hub-session >/dev/null || {
+			tell missing
+			exit 1
+		}
+	}
+	# Print the start time of a process. Another process may get its id later.
+	start_of() {
+		if [ -e /proc/self/stat ]; then
+			sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20
+		else
+			ps -o lstart= -p "$1"
+		fi
+	}
+	# Set pid, and return 0 if the worker of the files with the prefix $1 is running.
+	is_running() {
+		pid='' started=''
+		[ ! -e "$1.status" ] && read -r pid started 2>/dev/null <"$1.pid" || return 1
+		[ "$started" ] && [ "$(start_of "$pid")" = "$started" ]
+	}
+	create_clone() {
+		new=$path.$$
+		trap 'rm -rf "$new"' EXIT
+		mkdir -p "${path%/*}" && git clone -q -o origin -- "$url" "$new" </dev/null >&2 || {
+			tell failed clone
+			exit 1
+		}
+		rmdir "$path" 2>/dev/null
+		[ -e "$path" ] || mv "$new" "$path"
+	}
+	detach() {
+		command -v setsid >/dev/null && exec setsid "$@"
+		exec perl -MPOSIX -e 'POSIX::setsid(); exec @ARGV' "$@"
+	}
+	start_worker() {
+		rm -f "$files.status"
+		: >"$files.log"
+		# A shell without job control lets its background processes ignore SIGINT.
+		default='env --default-signal=INT'
+		$default true 2>/dev/null || default=
+		(detach $default sh -c 'trap : TERM; "$@"; echo $? >"$0.new"; mv "$0.new" "$0.status"' \
+			"$files" git-hub-session "$@" </dev/null >"$files.log" 2>&1) &
+		pid=$!
+		echo "$pid $(start_of $pid)" >"$files.pid"
+	}
+	follow_worker() {
+		while :; do
+			ended=''
+			[ ! -e "$files.status" ] && kill -0 "$pid" 2>/dev/null || ended=yes
+			size=$(($(wc -c <"$files.log")))
+			if [ "$size" -gt "$offset" ]; then
+				tail -c "+$((offset + 1))" "$files.log" | head -c "$((size - offset))"
+				offset=$size
+			fi
+			[ ! "$ended" ] || break
+			sleep 0.2
+		done
+		tell ended "$(cat "$files.status" 2>/dev/null)"
+	}
+	cancel_workers() {
+		cancelled=0
+		for file in "$directory"/*.pid; do
+			is_running "${file%.pid}" || continue
+			kill -s TERM -- "-$pid" && cancelled=$((cancelled + 1))
+		done
+		for file in "$directory"/*.pid; do
+			while is_running "${file%.pid}"; do sleep 0.2; done
+		done
+		tell cancelled "$cancelled"
+	}
+
+	# A local command prefix inherits the variables of the caller's repository.
+	unset GIT_HUB_SESSION_DIR $(git rev-parse --local-env-vars 2>/dev/null)
+	eval "$git_settings"
+	trap 'exit 129' HUP INT TERM
+	exec 3<&0 </dev/null
+	(
+		trap - TERM
+		while read -r line <&3; do :; done
+		kill $$
+	) >/dev/null 2>&1 &
+	watcher=$!
+	PATH=$PATH:$HOME/.local/bin:/usr/local/bin
+
+	case $path in
+	'') path=${XDG_CACHE_HOME:-$HOME/.cache}/git-hub-session/$clone ;;
+	'~/'*) path=$HOME/${path#'~/'} ;;
+	/*) ;;
+	*) path=$HOME/$path ;;
+	esac
+	[ "$setup" ] || require_program
+	if [ -e "$path/.git" ]; then
+		[ "$action" = cancel ] || git -C "$path" fetch -q 2>/dev/null >&2
+	elif [ "$action" = cancel ]; then
+		tell cancelled 0
+		exit 0
+	else
+		create_clone
+	fi
+	git_dir=$(git -C "$path" rev-parse --absolute-git-dir) || exit
+	directory=$git_dir/hub-session-workers/$sid
+	files=$directory/$slot
+	offset=0
+	if [ "$action" = cancel ]; then
+		cancel_workers
+	elif is_running "$files"; then
+		offset=$(($(wc -c <"$files.log")))
+		tell attached
+		follow_worker
+	else
+		mkdir -p "$directory" && cd "$path" || exit
+		eval "$setup" >&2 || {
+			tell failed setup
+			exit 1
+		}
+		require_program
+		start_worker "$@"
+		tell started
+		follow_worker
+	fi
+	kill "$watcher" 2>/dev/null
+	exit 0
+}

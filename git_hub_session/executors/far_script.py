@@ -1,0 +1,73 @@
+"""The input of the shell at the far end: the values of a worker, quoted for sh, and far.sh."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+
+from git_hub_session._typing import NamedTuple
+from git_hub_session.util.shell import quote_word
+
+START, CANCEL = "start", "cancel"
+"""The actions: start or show a worker, or end all workers of the session."""
+_SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "far.sh")
+_DIGITS = 8
+_NOT_PLAIN = r"[^A-Za-z0-9._-]+"
+
+
+class FarWork(NamedTuple):
+    """The work at the far ends, the same for all executors."""
+
+    sid: str
+    url: str
+    """The URL of the shared remote here."""
+    command: str
+    """The command line of the worker in the syntax of sh, without `git hub-session`."""
+    settings: Mapping[str, str]
+    """The settings of git that the worker needs."""
+
+
+def make_script(
+    action: str, work: FarWork, *, slot: int, path: str, setup: str, remote: str
+) -> bytes:
+    """Return the input of `sh -s` at the far end.
+
+    Args:
+        slot: the number of the worker among those of its executor.
+        path: the directory of the clone, or '' for the default.
+        setup: the shell command that runs before the worker, or ''.
+        remote: the URL of the shared remote as the far end sees it, or '' for the URL here.
+    """
+    url = remote or work.url
+    values = {
+        "action": action,
+        "sid": work.sid,
+        "slot": str(slot),
+        "path": path,
+        "clone": clone_name(url),
+        "url": url,
+        "setup": setup,
+        "git_settings": _export_settings(work.settings),
+    }
+    lines = [f"{name}={quote_word(value)}" for name, value in values.items()]
+    with open(_SCRIPT, "rb") as file:
+        script = file.read()
+    head = "\n".join([*lines, f"set -- {work.command}", ""])
+    return head.encode("utf-8", "surrogateescape") + script
+
+
+def clone_name(url: str) -> str:
+    """Return the name of the default clone of a remote: no two remotes share a clone."""
+    name = url.rstrip("/").removesuffix(".git").replace(":", "/").rpartition("/")[2]
+    digest = hashlib.sha256(url.encode("utf-8", "surrogateescape")).hexdigest()
+    return f"{re.sub(_NOT_PLAIN, '-', name).lstrip('.-') or 'clone'}-{digest[:_DIGITS]}"
+
+
+def _export_settings(settings: Mapping[str, str]) -> str:
+    """Return the sh command that passes settings to git (GIT_CONFIG_COUNT in git-config(1))."""
+    words = [f"GIT_CONFIG_COUNT={len(settings)}"]
+    for number, (name, value) in enumerate(settings.items()):
+        words += [f"GIT_CONFIG_KEY_{number}={name}", f"GIT_CONFIG_VALUE_{number}={value}"]
+    return f"export {' '.join(map(quote_word, words))}" if settings else ""

@@ -1,0 +1,232 @@
+"""Start the workers of the executors, and pass on their output line by line.
+
+Each worker has a connection. The first one of an executor creates the clone. The others start when
+it reports that its worker runs: so only one creates the clone, and ssh can share its connection.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.executors.far_script import CANCEL, START, FarWork, make_script
+from git_hub_session.executors.ssh import ssh_command
+from git_hub_session.programs.piped import PipedObserver, ProgramGroup
+from git_hub_session.util.numbers import MAX_COUNT, parse_int
+from git_hub_session.util.text import decode_terminal_line
+
+if TYPE_CHECKING:
+    from git_hub_session.executors.executor import Executor
+
+_MAX_LINE = 2000  # bytes of a line that are shown
+_REPORT = r"hub-session: (started|attached|missing|ended|failed|cancelled)(?: (\w*))?"
+_CONNECTION_FAILED = 255
+"""The exit status of ssh if the connection fails (ssh(1))."""
+_MISSING_HINT = "install git hub-session there, for example with: pipx install git-hub-session"
+
+
+class FarResult(NamedTuple):
+    """The end of a connection."""
+
+    executor: str
+    slot: int
+    exit_code: int | None = None
+    """The exit status of the worker, or None if it is not known."""
+    is_attached: bool = False
+    """True if the worker was running before."""
+    cancels: bool = False
+    """True if the connection was for ending workers."""
+    cancelled: int = 0
+    """The number of workers that it has ended."""
+    error: str = ""
+    """The reason why the connection ended before its worker, or ''."""
+    hint: str = ""
+    is_running: bool = False
+    """True if the worker goes on without the connection."""
+
+    @property
+    def has_failed(self) -> bool:
+        """True if the connection or its worker failed."""
+        return bool(self.error or self.exit_code)
+
+
+class FarObserver:
+    """The methods that are called while the workers run. Here they do nothing."""
+
+    def on_line(self, name: str, text: str) -> None:
+        """Receive a line of output of a worker. It has no control characters."""
+
+    def on_message(self, name: str, text: str) -> None:
+        """Receive a message of the connection, or a sentence about it."""
+
+    def on_start(self, name: str) -> None:
+        """Note that a connection starts."""
+
+    def on_end(self, name: str) -> None:
+        """Note that a connection has ended."""
+
+    def on_wait(self) -> float | None:
+        """Return the seconds after which the method is called again, or None."""
+        return None
+
+
+class _Connection:
+    """One connection and its reports."""
+
+    def __init__(self, executor: Executor, slot: int) -> None:
+        self.executor = executor
+        self.slot = slot
+        self.lines = _Lines()
+        self.messages = _Lines()
+        self.reports: dict[str, str] = {}
+
+
+class Launcher(PipedObserver):
+    """Starts workers on executors, or ends them."""
+
+    def __init__(
+        self,
+        executors: Sequence[Executor],
+        work: FarWork,
+        sockets: str,
+        settings: Mapping[str, str],
+        environ: Mapping[str, str],
+    ) -> None:
+        """Prepare the connections.
+
+        Args:
+            sockets: a private directory for the sockets of ssh.
+            settings: the settings of the user.
+        """
+        self._executors = executors
+        self._work = work
+        self._sockets = sockets
+        self._settings = settings
+        self._environ = environ
+        self._group = ProgramGroup(environ)
+        self._observer = FarObserver()
+        self._action = START
+        self.results: list[FarResult] = []
+        """The results of the connections that have ended."""
+
+    def run(self, observer: FarObserver) -> list[FarResult]:
+        """Start the workers, and wait for their ends. A worker that runs already is shown."""
+        return self._run_action(START, observer)
+
+    def cancel(self, observer: FarObserver) -> list[FarResult]:
+        """End the workers of the session on each executor, and wait for their ends."""
+        return self._run_action(CANCEL, observer)
+
+    def _run_action(self, action: str, observer: FarObserver) -> list[FarResult]:
+        self._action, self._observer = action, observer
+        try:
+            for executor in self._executors:
+                self._connect(_Connection(executor, 1))
+            self._group.run(self)
+        finally:
+            self._group.close()
+        return self.results
+
+    def _connect(self, connection: _Connection) -> None:
+        executor = connection.executor
+        self._observer.on_start(executor.name)
+        command = executor.command
+        if not command:
+            socket = f"{self._sockets}/{self._executors.index(executor)}"
+            command = ssh_command(executor.host, socket, self._settings, self._environ)
+        script = make_script(
+            self._action,
+            self._work,
+            slot=connection.slot,
+            path=executor.path,
+            setup=executor.setup,
+            remote=executor.remote,
+        )
+        self._group.start(
+            connection, ["/bin/sh", "-c", f'{command} "$@"', "sh", "sh", "-s"], script
+        )
+
+    def on_output(self, key: object, data: bytes, *, is_error: bool) -> None:
+        assert isinstance(key, _Connection)
+        if is_error:
+            for line in key.messages.add(data):
+                self._on_message(key, line)
+        else:
+            for line in key.lines.add(data):
+                self._observer.on_line(key.executor.name, line)
+
+    def _on_message(self, connection: _Connection, line: str) -> None:
+        """Receive a report of the script, or a line of another program at one of the ends."""
+        report = re.fullmatch(_REPORT, line)
+        if report is None:
+            self._observer.on_message(connection.executor.name, line)
+            return
+        connection.reports[report[1]] = report[2] or ""
+        if report[1] == "attached":
+            self._observer.on_message(
+                connection.executor.name, f"worker {connection.slot} was running already"
+            )
+        if report[1] in ("started", "attached") and connection.slot == 1:
+            for slot in range(2, connection.executor.workers + 1):
+                self._connect(_Connection(connection.executor, slot))
+
+    def on_end(self, key: object, status: int) -> None:
+        assert isinstance(key, _Connection)
+        for line in key.lines.rest():
+            self._observer.on_line(key.executor.name, line)
+        for line in key.messages.rest():
+            self._on_message(key, line)
+        result = _result_of(key, status)
+        self.results.append(result._replace(cancels=self._action == CANCEL))
+        self._observer.on_end(key.executor.name)
+
+    def on_wait(self) -> float | None:
+        return self._observer.on_wait()
+
+
+def _result_of(connection: _Connection, status: int) -> FarResult:
+    """Return the result of a connection that has ended with an exit status."""
+    reports, name = connection.reports, connection.executor.name
+    result = FarResult(name, connection.slot, is_attached="attached" in reports)
+    if "ended" in reports:
+        code = parse_int(reports["ended"], MAX_COUNT)
+        error = f"a worker on '{name}' was killed" if code is None else ""
+        return result._replace(exit_code=code, error=error)
+    if "cancelled" in reports:
+        return result._replace(cancelled=parse_int(reports["cancelled"], MAX_COUNT) or 0)
+    if "missing" in reports:
+        return result._replace(
+            error=f"git hub-session is not installed on '{name}'", hint=_MISSING_HINT
+        )
+    if "failed" in reports:
+        return result._replace(error=f"the {reports['failed']} failed on '{name}'")
+    if reports:
+        error = f"connection to '{name}' was lost, and its worker goes on"
+        return result._replace(error=error, is_running=True)
+    if status == _CONNECTION_FAILED:
+        return result._replace(error=f"connection to '{name}' failed")
+    return result._replace(error=f"'{name}' failed with exit status {status}")
+
+
+class _Lines:
+    """Splits output into lines. A line that is too long is cut."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def add(self, data: bytes) -> list[str]:
+        """Return the complete lines, without control characters."""
+        *lines, rest = (self._rest + data).split(b"\n")
+        self._rest = rest[: _MAX_LINE + 1]
+        return [_show_line(line) for line in lines]
+
+    def rest(self) -> list[str]:
+        """Return the last line if it has no end."""
+        rest, self._rest = self._rest, b""
+        return [_show_line(rest)] if rest else []
+
+
+def _show_line(line: bytes) -> str:
+    text = decode_terminal_line(line[:_MAX_LINE])
+    return f"{text}..." if len(line) > _MAX_LINE else text

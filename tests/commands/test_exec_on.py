@@ -1,0 +1,566 @@
+"""git hub-session exec --on: workers that a command prefix or ssh starts elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.support.clones import connect
+from tests.support.hints import find_hint, follow_hint, type_hint, types
+from tests.support.hub import Hub, Result, is_alive, wait_for
+from tests.support.remotes import ServedRepository, SshHost, run_sshd, serve
+
+COMMIT = 'echo "${HUB_AGENT#agent-} $FAR" >work && git add work && git commit -qm work'
+_LOST = "connection to 'ssh:far' was lost, and its worker goes on"
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[ServedRepository]:
+    """Return the remote of the clones."""
+    with serve("file", tmp_path / "server") as served:
+        yield served
+
+
+@pytest.fixture
+def first(hub: Hub, served: ServedRepository) -> Hub:
+    """Return a clone with a session, which is not published, and the executor `box`."""
+    connect(hub, served.url)
+    created = hub.run("init", "-q", "--id", "s1", "--task", "Make it fast", "--agents", "2")
+    assert created == Result(0, "s1\n")
+    define(hub, "box", command="env FAR=box")
+    return hub
+
+
+@pytest.fixture
+def far_home(tmp_path: Path) -> Path:
+    """Return the home directory on the host `far`."""
+    home = tmp_path / "far-home"
+    home.mkdir()
+    (home / ".gitconfig").write_text("[user]\n\tname = Eve\n\temail = eve@example.com\n")
+    return home
+
+
+@pytest.fixture
+def host(first: Hub, far_home: Path, tmp_path: Path) -> Iterator[SshHost]:
+    """Return the host `far`, which has the program on its PATH."""
+    variables = {"HOME": far_home, "PATH": first.environ["PATH"], "FAR": "ssh"}
+    with run_sshd(tmp_path / "keys", {key: str(each) for key, each in variables.items()}) as host:
+        first.environ["GIT_SSH_COMMAND"] = host.command
+        yield host
+
+
+def define(hub: Hub, name: str, **variables: str) -> None:
+    """Define an executor in the user's own configuration."""
+    for variable, value in variables.items():
+        hub.git("config", "--global", f"hubsession.executor.{name}.{variable}", value)
+
+
+def start(hub: Hub, *words: str) -> subprocess.Popen[str]:
+    """Start `git hub-session exec` in a process group of its own."""
+    return subprocess.Popen(
+        ["git", "hub-session", "exec", *words],
+        cwd=hub.top,
+        env=dict(hub.environ),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> Result:
+    """Wait for the end of a process."""
+    out, err = process.communicate(timeout=240)
+    return Result(process.returncode, out, err)
+
+
+def execute(hub: Hub, *words: str) -> Result:
+    """Run `git hub-session exec` to its end."""
+    return finish(start(hub, *words))
+
+
+def branches(served: ServedRepository) -> Mapping[str, str]:
+    """Return the published attempts and their commits."""
+    refs = served.refs("refs/heads/hub/s1/")
+    return {ref.removeprefix("refs/heads/hub/s1/"): oid for ref, oid in refs.items()}
+
+
+def content(served: ServedRepository, attempt: str) -> str:
+    """Return the file that COMMIT has committed."""
+    return served.git("show", f"refs/heads/hub/s1/{attempt}:work")
+
+
+def claims(served: ServedRepository) -> list[str]:
+    """Return the claims on the remote."""
+    return [*served.refs("refs/hub/claims/")]
+
+
+def check_done(hub: Hub, served: ServedRepository, far: str) -> None:
+    """Check that the work of both agents is on the remote and in this clone."""
+    assert sorted(branches(served)) == ["agent-1/attempt-1", "agent-2/attempt-1"]
+    assert [content(served, f"agent-{n}/attempt-1") for n in (1, 2)] == [f"1 {far}", f"2 {far}"]
+    assert claims(served) == []
+    ours = {f"refs/heads/hub/s1/{name}": oid for name, oid in branches(served).items()}
+    assert hub.refs("refs/heads/hub/s1") == ours
+    agents = hub.state()["agents"]
+    assert [agents[name]["status"] for name in ("agent-1", "agent-2")] == ["done", "done"]
+
+
+def clones(hub: Hub) -> list[Path]:
+    """Return the clones in the cache."""
+    cache = Path(hub.environ["HOME"]) / ".cache" / "git-hub-session"
+    return [git_dir.parent for git_dir in cache.glob("*/.git")]
+
+
+def table(served: ServedRepository) -> list[str]:
+    """Return the last lines of the output if both agents are done."""
+    tips = [branches(served)[f"agent-{n}/attempt-1"][:12] for n in (1, 2)]
+    rows = [f"agent-{n}  done          1  {tip}" for n, tip in zip((1, 2), tips, strict=True)]
+    return ["AGENT    STATUS  ATTEMPT  COMMIT", *rows]
+
+
+def test_a_command_prefix_starts_a_worker(first: Hub, served: ServedRepository) -> None:
+    result = execute(
+        first, "--on", "box", "s1", "--", "sh", "-c", f"echo it\\'s $FAR; {COMMIT}; echo two  words"
+    )
+    assert (result.code, result.err) == (0, "")
+    lines = result.out.splitlines()
+    expected = [
+        *(f"box: working on agent-{n}" for n in (1, 2)),
+        *(f"box: agent-{n} | {text}" for n in (1, 2) for text in ("it's box", "two words")),
+        *(f"box: agent-{n}: done" for n in (1, 2)),
+    ]
+    assert sorted(lines[:-3]) == sorted(expected)
+    assert lines[-3:] == table(served)
+    check_done(first, served, "box")
+    again = execute(first, "--on", "box", "s1", "--", "false")
+    assert (again.code, again.err) == (0, ""), again
+    nothing = "box: nothing left to work on in session s1"
+    assert again.out.splitlines() == [nothing, *table(served)]
+
+
+def test_the_clone_is_in_the_cache_and_is_used_again(first: Hub, served: ServedRepository) -> None:
+    execute(first, "--on", "box", "--only", "1", "s1", "--", "true")
+    [clone] = clones(first)
+    assert clone.name.startswith("shared-")
+    assert first.git("remote", "get-url", "origin", cwd=clone) == served.url
+    marker = clone / "marker"
+    marker.touch()
+    first.commit(first.top, "file", "second\n")
+    first.git("push", "-q", "origin", "main")
+    assert execute(first, "--on", "box", "s1", "--", "true").code == 0
+    assert marker.exists()
+    assert clones(first) == [clone]
+
+
+def test_two_workers_work_in_parallel(first: Hub, served: ServedRepository, tmp_path: Path) -> None:
+    """Each command waits for the other one."""
+    wait = f"touch {tmp_path}/$HUB_AGENT; until test -e {tmp_path}/agent-1 -a -e {tmp_path}/agent-2"
+    words = ("s1", "--", "sh", "-c", f"{COMMIT}; {wait}; do sleep 0.05; done")
+    result = execute(first, "--on", "box*2", *words)
+    assert (result.code, result.err) == (0, "")
+    assert result.out.splitlines()[-3:] == table(served)
+    check_done(first, served, "box")
+
+
+def test_the_settings_of_an_executor(first: Hub, served: ServedRepository, tmp_path: Path) -> None:
+    path = tmp_path / "a clone's place" / "project"
+    define(first, "box", slots="2", path=str(path), setup="export FAR='it is set up'; pwd")
+    result = execute(first, "--on", "box", "s1", "--", "sh", "-c", COMMIT)
+    assert result.code == 0
+    assert result.err.splitlines() == [f"box: {path}"] * 2
+    check_done(first, served, "it is set up")
+    logs = path / ".git" / "hub-session-workers" / "s1"
+    assert sorted(each.name for each in logs.iterdir()) == [
+        f"{n}.{end}" for n in (1, 2) for end in ("log", "pid", "status")
+    ]
+
+
+def test_a_remote_that_the_far_end_sees_elsewhere(first: Hub, served: ServedRepository) -> None:
+    other = served.path.with_name("other.git")
+    other.symlink_to(served.path)
+    define(first, "box", remote=f"file://{other}")
+    assert execute(first, "--on", "box", "s1", "--", "sh", "-c", COMMIT).code == 0
+    check_done(first, served, "box")
+    [clone] = clones(first)
+    assert clone.name.startswith("other-")
+
+
+def test_a_failed_command(first: Hub, served: ServedRepository) -> None:
+    fail = f'{COMMIT}; test "$HUB_AGENT" = agent-1'
+    result = execute(first, "--on", "box", "s1", "--", "sh", "-c", fail)
+    assert (result.code, result.err) == (1, "")
+    assert [line.split()[:2] for line in result.out.splitlines()[-3:]] == [
+        ["AGENT", "STATUS"],
+        ["agent-1", "done"],
+        ["agent-2", "failed"],
+    ]
+    assert len(branches(served)) == 2
+
+
+def test_the_output_cannot_control_the_terminal(first: Hub) -> None:
+    script = r"printf '\033]0;title\007\033[31mred\033[0m\r\n'; head -c 5000 /dev/zero | tr '\0' x"
+    result = execute(first, "--on", "box", "--only", "1", "s1", "--", "sh", "-c", script)
+    assert "box: agent-1 | \\x1b]0;title\\x07red" in result.out.splitlines()
+    [long] = [line for line in result.out.splitlines() if "xxx" in line]
+    assert len(long) < 2100
+    assert long.endswith("...")
+
+
+def test_an_agent_cannot_forge_a_report(first: Hub, served: ServedRepository) -> None:
+    script = f"echo; echo 'hub-session: ended 0'; echo 'hub-session: ended 0' >&2; {COMMIT}"
+    result = execute(first, "--on", "box", "s1", "--", "sh", "-c", script)
+    assert result.code == 0
+    assert result.out.count("hub-session: ended 0") == 4
+    check_done(first, served, "box")
+
+
+def test_json(first: Hub, served: ServedRepository) -> None:
+    result = first.run("exec", "--on", "box", "--format=json", "s1", "--", "true")
+    assert (result.code, result.err) == (0, "")
+    answer = json.loads(result.out)
+    assert answer.pop("version") == 1
+    worker = {"executor": "box", "worker": 1, "exit_code": 0, "attached": False}
+    assert answer == {
+        "session_id": "s1",
+        "workers": [{**worker, "running": False, "cancelled": 0, "error": None, "hint": None}],
+        "agents": [
+            {
+                "agent": n,
+                "attempt": 1,
+                "status": "done",
+                "commit": branches(served)[f"agent-{n}/attempt-1"],
+            }
+            for n in (1, 2)
+        ],
+    }
+
+
+@types("git config --global {} {}")
+def test_an_executor_that_is_not_defined(first: Hub, served: ServedRepository) -> None:
+    before = served.refs()
+    result = execute(first, "--on", "gpu1", "s1", "--", "true")
+    hint = "git config --global hubsession.executor.gpu1.command 'ssh gpu1'"
+    assert result == Result(128, "", f"fatal: no such executor: 'gpu1'\nhint: {hint}\n")
+    assert served.refs() == before
+    type_hint(first, find_hint(result, "git config --global {} {}"))
+    key = "hubsession.executor.gpu1.command"
+    assert first.git("config", "--global", key) == "ssh gpu1"
+
+
+@pytest.mark.parametrize("place", ["config", "include", ".hubsession"])
+def test_the_repository_cannot_define_an_executor(
+    first: Hub, served: ServedRepository, tmp_path: Path, place: str
+) -> None:
+    """An agent can write there."""
+    key = "hubsession.executor.gpu1.command"
+    file = {
+        "config": ".git/config",
+        "include": str(tmp_path / "evil"),
+        ".hubsession": ".hubsession",
+    }[place]
+    first.git("config", "-f", file, key, f"touch {tmp_path}/ran;")
+    if place == "include":
+        first.git("config", "include.path", file)
+    result = execute(first, "--on", "gpu1", "s1", "--", "true")
+    assert (result.code, result.out) == (128, "")
+    message = result.err.splitlines()[-2]
+    if place == ".hubsession":
+        assert message == "fatal: no such executor: 'gpu1'"
+    else:
+        assert message.startswith(f"fatal: {key} is set in '")
+        assert message.endswith("', but only your own configuration can set it")
+    assert not (tmp_path / "ran").exists()
+    assert served.refs("refs/hub") == {}
+
+
+def test_the_repository_cannot_change_an_executor(
+    first: Hub, served: ServedRepository, tmp_path: Path
+) -> None:
+    for variable in ("command", "setup", "path", "remote", "slots"):
+        value = f"touch {tmp_path}/ran; false"
+        first.git("config", f"hubsession.executor.box.{variable}", value)
+    first.git("config", "core.sshCommand", f"touch {tmp_path}/ran;")
+    assert execute(first, "--on", "box", "s1", "--", "sh", "-c", COMMIT).code == 0
+    assert execute(first, "--on", "ssh:nowhere.invalid", "s1", "--", "true").code == 1
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--on", "box,-x"), "not an executor: '-x'"),
+        (("--on", "ssh:-oProxyCommand=x"), "not an executor: 'ssh:-oProxyCommand=x'"),
+        (("--on", "ssh:a b"), "not an executor: 'ssh:a b'"),
+        (("--on", "ssh:-l@host"), "not an executor: 'ssh:-l@host'"),
+        (("--on", ""), "not an executor: ''"),
+        (("--on", "box*0"), "not a number of workers: 'box*0'"),
+        (("--on", "box*1000"), "not a number of workers: 'box*1000'"),
+        (("--on", "box,box*2"), "executor 'box' is given twice"),
+        (("--on", "box", "-j", "2"), "--on and --jobs exclude each other"),
+        (("--on", "box", "--failed"), "--on and --failed exclude each other"),
+        (("--on", "box", "--cancel"), "--cancel and a command after '--' exclude each other"),
+        (("--cancel",), "--cancel needs the executors"),
+        (("--on", "box", "--timeout", "x"), "not a time: 'x'"),
+    ],
+)
+def test_wrong_options(
+    first: Hub, served: ServedRepository, words: tuple[str, ...], message: str
+) -> None:
+    result = execute(first, *words, "s1", "--", "true")
+    assert (result.code, result.out) == (129, "")
+    assert result.err.splitlines()[0] == f"error: {message}"
+    assert served.refs("refs/hub") == {}
+
+
+@types("git hub-session exec --on <executors> [<id>] -- <command>")
+@types("--on takes names such as gpu1,ssh:host")
+@types("use 1 or more, such as gpu1*2")
+@types("give --on <executors>")
+def test_the_hints_about_wrong_options(first: Hub) -> None:
+    for words, hint in (
+        (("--on", "-x"), "--on takes names such as gpu1,ssh:host"),
+        (("--on", "box*x"), "use 1 or more, such as gpu1*2"),
+        (("--cancel",), "give --on <executors>"),
+        (("--on", "box"), "git hub-session exec --on <executors> [<id>] -- <command>"),
+    ):
+        follow_hint(find_hint(execute(first, *words, "s1"), hint))
+    assert execute(first, "--on", "box*2", "s1", "--", "true").code == 0
+
+
+@types("git config --global {} 1")
+def test_a_wrong_number_of_slots(first: Hub) -> None:
+    define(first, "box", slots="many")
+    result = execute(first, "--on", "box", "s1", "--", "true")
+    message = "fatal: bad value for hubsession.executor.box.slots: 'many'"
+    assert (result.code, result.out, result.err.splitlines()[0]) == (128, "", message)
+    type_hint(first, find_hint(result, "git config --global {} 1"))
+    assert execute(first, "--on", "box", "s1", "--", "true").code == 0
+
+
+@types("install git hub-session there, for example with: pipx install git-hub-session")
+def test_a_far_end_without_the_program(first: Hub, far_home: Path, tmp_path: Path) -> None:
+    """It has git and the usual programs. The program in ~/.local/bin is found."""
+    programs = tmp_path / "far-bin"
+    programs.mkdir()
+    for name in (
+        "git",
+        "sh",
+        "sed",
+        "cut",
+        "cat",
+        "sleep",
+        "env",
+        "setsid",
+        "mkdir",
+        "mv",
+        "rm",
+        "true",
+    ):
+        (programs / name).symlink_to(shutil.which(name) or "")
+    for name in ("wc", "tail", "head", "rmdir"):
+        (programs / name).symlink_to(shutil.which(name) or "")
+    define(first, "bare", command=f"env HOME={far_home} PATH={programs} GIT_EXEC_PATH=")
+    result = execute(first, "--on", "bare", "s1", "--", "true")
+    assert (result.code, result.out.splitlines()[0].split()[0]) == (1, "AGENT")
+    assert result.err.splitlines()[0] == "error: git hub-session is not installed on 'bare'"
+    assert [each.name for each in far_home.iterdir()] == [".gitconfig"]
+    template = "install git hub-session there, for example with: pipx install git-hub-session"
+    hint = find_hint(result, template)
+    local = far_home / ".local" / "bin"
+    local.mkdir(parents=True)
+    (local / "git-hub-session").symlink_to(
+        shutil.which("git-hub-session", path=first.environ["PATH"]) or ""
+    )
+    follow_hint(hint)
+    define(first, "bare", command=f"env HOME={far_home} PATH={programs}")
+    again = execute(first, "--on", "bare", "s1", "--", "true")
+    assert (again.code, again.err) == (0, ""), again
+
+
+def test_an_executor_fails_and_the_others_go_on(first: Hub, served: ServedRepository) -> None:
+    define(first, "down", command="sh -c 'echo no route >&2; exit 255'")
+    define(first, "odd", command="exit 3;")
+    result = execute(first, "--on", "down,box,odd", "s1", "--", "sh", "-c", COMMIT)
+    assert result.code == 1
+    assert sorted(result.err.splitlines()) == [
+        "down: no route",
+        "error: 'odd' failed with exit status 3",
+        "error: connection to 'down' failed",
+    ]
+    assert result.out.splitlines()[-3:] == table(served)
+    check_done(first, served, "box")
+
+
+def test_a_setup_that_fails(first: Hub, served: ServedRepository) -> None:
+    define(first, "box", setup="echo no module >&2; false")
+    result = execute(first, "--on", "box", "s1", "--", "true")
+    assert result.code == 1
+    assert result.err.splitlines() == ["box: no module", "error: the setup failed on 'box'"]
+    assert branches(served) == {}
+
+
+def test_a_clone_that_fails(first: Hub, served: ServedRepository, tmp_path: Path) -> None:
+    define(first, "box", remote=f"file://{tmp_path}/nothing.git")
+    result = execute(first, "--on", "box", "s1", "--", "true")
+    assert result.code == 1
+    assert result.err.splitlines()[-1] == "error: the clone failed on 'box'"
+    assert not [*(Path(first.environ["HOME"]) / ".cache" / "git-hub-session").iterdir()]
+
+
+def test_a_remote_that_cannot_be_used(first: Hub, served: ServedRepository, tmp_path: Path) -> None:
+    served.stop()
+    define(first, "box", command=f"touch {tmp_path}/ran;")
+    result = execute(first, "--on", "box", "s1", "--", "true")
+    served.start()
+    assert (result.code, result.out) == (128, "")
+    assert "cannot push to 'origin'" in result.err
+    assert not (tmp_path / "ran").exists()
+
+
+def test_ssh_starts_workers_with_one_connection(
+    first: Hub, served: ServedRepository, host: SshHost, far_home: Path
+) -> None:
+    result = execute(first, "--on", "ssh:far*2", "s1", "--", "sh", "-c", f"echo $HOME; {COMMIT}")
+    assert (result.code, result.err) == (0, "")
+    assert f"ssh:far: agent-1 | {far_home}" in result.out.splitlines()
+    assert result.out.splitlines()[-3:] == table(served)
+    check_done(first, served, "ssh")
+    author = served.git("log", "-1", "--format=%an", branches(served)["agent-1/attempt-1"])
+    assert author == "Eve"
+
+
+def test_ssh_cannot_connect(first: Hub, served: ServedRepository, host: SshHost) -> None:
+    host.stop()
+    result = execute(first, "--on", "ssh:far", "s1", "--", "true")
+    host.start()
+    assert result.code == 1
+    assert "Connection refused" in result.err
+    assert result.err.splitlines()[-1] == "error: connection to 'ssh:far' failed"
+    assert branches(served) == {}
+
+
+def ssh_clients(process: subprocess.Popen[str]) -> list[int]:
+    """Return the ids of the ssh programs below a process."""
+    listed = subprocess.run(["ps", "-e", "-o", "pid=,ppid=,comm="], capture_output=True, text=True)
+    rows = [line.split(maxsplit=2) for line in listed.stdout.splitlines()]
+    below = {process.pid}
+    for _ in rows:
+        below |= {int(pid) for pid, parent, _ in rows if int(parent) in below}
+    return [int(pid) for pid, _, name in rows if int(pid) in below and name == "ssh"]
+
+
+def test_a_worker_goes_on_without_its_connection(
+    first: Hub, served: ServedRepository, host: SshHost, tmp_path: Path
+) -> None:
+    started, go = tmp_path / "started", tmp_path / "go"
+    wait = f"touch {started}; until test -e {go}; do sleep 0.05; done; echo went on"
+    words = ("--on", "ssh:far", "--only", "1", "s1", "--", "sh", "-c", f"{wait}; {COMMIT}")
+    process = start(first, *words)
+    wait_for(started.exists, process)
+    for pid in ssh_clients(process):
+        os.kill(pid, signal.SIGKILL)
+    result = finish(process)
+    assert result.code == 1
+    assert f"error: {_LOST}" in result.err.splitlines()
+    assert claims(served) == ["refs/hub/claims/s1/agent-1"]
+    second = start(first, *words)
+    assert second.stderr is not None
+    assert second.stderr.readline() == "ssh:far: worker 1 was running already\n"
+    go.touch()
+    shown = finish(second)
+    assert (shown.code, shown.err) == (0, "")
+    assert shown.out.splitlines()[:2] == ["ssh:far: agent-1 | went on", "ssh:far: agent-1: done"]
+    assert [*branches(served)] == ["agent-1/attempt-1"]
+    assert content(served, "agent-1/attempt-1") == "1 ssh"
+    assert claims(served) == []
+
+
+@types("show them with: {}")
+@types("end them with: {}")
+@pytest.mark.parametrize("name", ["box", "ssh:far"])
+def test_a_signal_leaves_the_workers(
+    first: Hub, served: ServedRepository, host: SshHost, tmp_path: Path, name: str
+) -> None:
+    started = tmp_path / "started"
+    script = f"{COMMIT}; touch {started}; exec sleep 600"
+    process = start(first, "--on", name, "--only", "1", "s1", "--", "sh", "-c", script)
+    wait_for(started.exists, process)
+    os.killpg(process.pid, signal.SIGINT)
+    result = finish(process)
+    assert result.code in (-signal.SIGINT, 128 + signal.SIGINT)
+    assert result.err.splitlines()[0] == "the workers go on without this connection"
+    assert claims(served) == ["refs/hub/claims/s1/agent-1"]
+    show = find_hint(result, "show them with: {}").partition(": ")[2]
+    words = ["--on", name, "--only", "1", "s1", "--", "sh", "-c"]
+    assert show.startswith(f"git hub-session exec {' '.join(words)} ")
+    follow_hint(find_hint(result, "show them with: {}"))
+    hint = find_hint(result, "end them with: {}")
+    ended = first.call("sh", "-c", hint.partition(": ")[2])
+    follow_hint(hint)
+    assert ended == Result(0, f"Ended 1 worker on {name}\n")
+    assert claims(served) == []
+    assert content(served, "agent-1/attempt-1") == f"1 {'box' if name == 'box' else 'ssh'}"
+    again = execute(first, "--on", name, "--cancel", "s1")
+    assert again == Result(0, f"Ended 0 workers on {name}\n")
+
+
+def test_cancel_before_the_first_worker(first: Hub, served: ServedRepository) -> None:
+    first.run("push", "-q", "s1")
+    result = execute(first, "--on", "box", "--cancel", "s1")
+    assert result == Result(0, "Ended 0 workers on box\n")
+    assert not (Path(first.environ["HOME"]) / ".cache" / "git-hub-session").exists()
+
+
+def test_an_interrupt_reaches_the_command_of_an_agent(first: Hub, served: ServedRepository) -> None:
+    """A shell without job control lets its background processes ignore SIGINT."""
+    script = "trap 'echo caught' INT; kill -INT $$; :"
+    result = execute(first, "--on", "box", "--only", "1", "s1", "--", "sh", "-c", script)
+    assert "box: agent-1 | caught" in result.out.splitlines()
+
+
+def test_a_worker_that_was_killed(first: Hub, served: ServedRepository, tmp_path: Path) -> None:
+    started, go = tmp_path / "started", tmp_path / "go"
+    script = f"touch {started}; until test -e {go}; do sleep 0.05; done; rm {started}"
+    process = start(first, "--on", "box", "--only", "1", "s1", "--", "sh", "-c", script)
+    wait_for(started.exists, process)
+    [clone] = clones(first)
+    pid_file = clone / ".git" / "hub-session-workers" / "s1" / "1.pid"
+    pid = int(pid_file.read_text().split()[0])
+    os.killpg(pid, signal.SIGKILL)
+    result = finish(process)
+    assert result.code == 1
+    assert "error: a worker on 'box' was killed" in result.err.splitlines()
+    assert not is_alive(pid)
+    go.touch()
+    wait_for(lambda: not started.exists())
+    again = execute(first, "--on", "box", "--only", "1", "s1", "--", "sh", "-c", COMMIT)
+    assert (again.code, claims(served)) == (0, []), again
+    assert [*branches(served)] == ["agent-1/attempt-1"]
+
+
+def test_a_sandbox(first: Hub, served: ServedRepository, tmp_path: Path) -> None:
+    """The sandbox cannot write the configuration of the user."""
+    if shutil.which("bwrap") is None:
+        pytest.skip("bwrap is not installed")
+    home = first.environ["HOME"]
+    cache = Path(home) / ".cache"
+    cache.mkdir()
+    bwrap = "bwrap --ro-bind / / --dev /dev --proc /proc --bind /tmp /tmp"
+    bwrap += f" --ro-bind {home} {home} --bind {cache} {cache} --unshare-pid --die-with-parent"
+    if first.call("sh", "-c", f"{bwrap} true").code:
+        pytest.skip("bwrap cannot create a sandbox here")
+    define(first, "sandbox", command=bwrap)
+    script = f"echo x >>{home}/.gitconfig; FAR=bwrap; {COMMIT}"
+    result = execute(first, "--on", "sandbox", "s1", "--", "sh", "-c", script)
+    assert (result.code, result.err) == (0, ""), result
+    assert "Read-only file system" in result.out
+    check_done(first, served, "bwrap")
