@@ -59,6 +59,12 @@ class SeenClaim(NamedTuple):
         """The host of the holder, or "an unknown host"."""
         return (self.claim.holder.host if self.claim else "") or "an unknown host"
 
+    @property
+    def worker(self) -> str:
+        """The user and the host of the holder, as text that is not escaped."""
+        user = self.claim.holder.user if self.claim else ""
+        return f"{user} on {self.host}" if user else self.host
+
 
 def encode_claim(claim: Claim) -> bytes:
     """Return the content of the file claim.json."""

@@ -37,47 +37,71 @@ class KnownClaim(NamedTuple):
     """The time in seconds since the epoch at which this clone got the last renewal, or None."""
     has_ended: bool
     """True if the holder was a process of this host that has ended."""
+    is_alive: bool
+    """True if the holder is a living process of this host."""
 
 
 def known_claims(sid: SessionId, project: Project) -> dict[int, KnownClaim]:
     """Return the claims of a session by agent, sorted.
 
-    A worker of this clone renews its claim without a fetch, so its own ref is newer. If it has lost
-    the claim, the last fetch has a claim of a later generation.
+    A worker of this clone renews its claim without a fetch, so its own ref is newer.
     """
-    fetched, own = (_read_below(prefix, project) for prefix in claim_prefixes(sid))
-    here = this_holder(project)
-    known = {agent: _known_claim(fetched[agent], here) for agent in fetched}
-    for agent, claim in own.items():
-        other = known.get(agent)
-        if other is None or other.seen.generation <= claim[0].generation:
-            known[agent] = _known_claim(claim, here)
+    known = {**_read_below(claim_prefixes(sid)[0], project), **_held_claims(sid, project)}
     return {agent: known[agent] for agent in sorted(known)}
 
 
-def _known_claim(claim: tuple[SeenClaim, float | None], here: Holder) -> KnownClaim:
-    seen, at = claim
-    return KnownClaim(seen, at, has_ended(seen.claim, here))
+def busy_claims(sid: SessionId, project: Project) -> dict[int, SeenClaim]:
+    """Return the claims of the workers that may be working in this clone, by agent.
+
+    A worker on another host can use this clone through a shared file system, and its process cannot
+    be seen here. A worker of another clone has worktrees of its own.
+    """
+    held = _held_claims(sid, project)
+    return {agent: known.seen for agent, known in held.items() if not known.has_ended}
+
+
+def unseen_claims(sid: SessionId, project: Project) -> dict[int, SeenClaim]:
+    """Return the claims of workers of this clone that have ended, or that are on another host."""
+    own = _read_below(claim_prefixes(sid)[1], project)
+    return {agent: known.seen for agent, known in own.items() if not known.is_alive}
+
+
+def _held_claims(sid: SessionId, project: Project) -> dict[int, KnownClaim]:
+    """Return the claims that workers of this clone hold, as far as this clone knows.
+
+    If a worker has lost its claim, the last fetch can have a claim of a later generation.
+    """
+    fetched, own = (_read_below(prefix, project) for prefix in claim_prefixes(sid))
+    return {
+        agent: known
+        for agent, known in own.items()
+        if agent not in fetched or fetched[agent].seen.generation <= known.seen.generation
+    }
 
 
 def read_claims(sid: SessionId, project: Project) -> dict[int, SeenClaim]:
     """Return the claims of a session that the remote had at the last fetch, by agent."""
     claims = _read_below(claim_prefixes(sid)[0], project)
-    return {agent: seen for agent, (seen, _) in claims.items()}
+    return {agent: known.seen for agent, known in claims.items()}
 
 
-def _read_below(prefix: str, project: Project) -> Mapping[int, tuple[SeenClaim, float | None]]:
-    """Return the claims with a prefix by agent, and the times at which their refs have changed."""
+def _read_below(prefix: str, project: Project) -> Mapping[int, KnownClaim]:
+    """Return the claims with a prefix by agent."""
     common_dir = project.paths.common_dir
     numbers = {
         ref: agent_number(ref.removeprefix(prefix)) for ref in refs_below(common_dir, prefix)
     }
     oids = {ref: project.repo.find_ref_target(ref) for ref, number in numbers.items() if number}
-    return {
-        numbers[ref]: (SeenClaim(oid, _read_claim(oid, project)), _change_time(common_dir, ref))
-        for ref, oid in sorted(oids.items())
-        if is_object_id(oid)
-    }
+    here = this_holder(project) if oids else None
+    claims = {}
+    for ref, oid in sorted(oids.items()):
+        if here and is_object_id(oid):
+            claim = _read_claim(oid, project)
+            at = _change_time(common_dir, ref)
+            ended = has_ended(claim, here)
+            alive = claim is not None and claim.holder.host == here.host and not ended
+            claims[numbers[ref]] = KnownClaim(SeenClaim(oid, claim), at, ended, alive)
+    return claims
 
 
 def _read_claim(commit: str, project: Project) -> Claim | None:

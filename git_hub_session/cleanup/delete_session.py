@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.claims.known import busy_claims
 from git_hub_session.errors import Refused
 from git_hub_session.git.ref_names import (
     ALL_RECORDS,
     ALL_TRACKED,
+    agent_name,
     claim_prefixes,
     delete_command,
     record_ref,
@@ -47,6 +49,7 @@ def delete_session(sid: SessionId, project: Project, *, dry_run: bool) -> None:
         directory = locked.directory
         refuse_if_evaluated(sid, directory)
         _refuse_work(locked.read(), directory, project)
+        _refuse_claims(sid, project)
         if dry_run:
             return
         _delete_records(sid, project)
@@ -63,6 +66,16 @@ def _delete_records(sid: SessionId, project: Project) -> None:
         targets = {ref: project.repo.find_ref_target(ref) for ref in sorted(own)}
         commands = [delete_command(ref, oid) for ref, oid in targets.items() if oid]
         project.git.update_refs("hub-session delete", commands)
+
+
+def _refuse_claims(sid: SessionId, project: Project) -> None:
+    """Raise Refused if a worker of this clone may be about to create an attempt."""
+    for agent, seen in busy_claims(sid, project).items():
+        raise Refused(
+            f"{agent_name(agent)} of session '{sid}' is claimed by a worker of this clone:"
+            f" {seen.worker}",
+            hint=f"to forget a released claim: git hub-session fetch {sid}",
+        )
 
 
 def _refuse_work(session: Session, directory: SafeDirectory, project: Project) -> None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Container, Mapping
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.claims.known import busy_claims
 from git_hub_session.cleanup.rules import CHANGES_RULES, OFF_BRANCH, USAGE_RULES, first_reason
 from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import agent_name, parse_agent_branch
@@ -23,6 +24,7 @@ from git_hub_session.system.parallel import parallel_map
 from git_hub_session.worktree.owner import WorktreeIndex, reported_worktrees, session_of_worktree
 
 if TYPE_CHECKING:
+    from git_hub_session.claims.claim import SeenClaim
     from git_hub_session.cleanup.options import CleanupOptions
     from git_hub_session.git.ref_names import SessionId
     from git_hub_session.git.worktrees import Worktree
@@ -80,7 +82,10 @@ def plan_cleanup(
     def plan(pair: tuple[Worktree, str]) -> WorktreePlan:
         worktree, branch = pair
         state = inspect_usage(worktree, branch, sid, project, neighbors)
-        state = state._replace(usage=state.usage._replace(runs=active_runs.of_worktree(branch)))
+        usage = state.usage._replace(
+            runs=active_runs.of_worktree(branch), worker=active_runs.worker_of(branch)
+        )
+        state = state._replace(usage=usage)
         if session_of_worktree(worktree) not in (None, sid):
             return WorktreePlan(state, OFF_BRANCH.reason(state))  # another session owns it
         return plan_worktree(state, project, options)
@@ -102,12 +107,20 @@ class _ActiveRuns(NamedTuple):
     """The runs that may use every worktree."""
     agents: Mapping[str, str]
     """The run that uses the worktrees of an agent, by the agent's name."""
+    claims: Mapping[int, SeenClaim] = {}
+    """The claims of workers of this clone, by agent."""
 
     def of_worktree(self, branch: str) -> tuple[str, ...]:
         """Return the runs that use the worktree of a branch (a full ref)."""
         attempt = parse_agent_branch(branch)
         agent = self.agents.get(agent_name(attempt.agent)) if attempt else None
         return (*([agent] if agent else []), *self.everywhere)
+
+    def worker_of(self, branch: str) -> str:
+        """Return the worker that has claimed the agent of a branch, or ''."""
+        attempt = parse_agent_branch(branch)
+        claim = self.claims.get(attempt.agent) if attempt else None
+        return claim.worker if claim else ""
 
 
 _NO_RUNS = _ActiveRuns((), {})
@@ -116,8 +129,10 @@ _NO_RUNS = _ActiveRuns((), {})
 def _read_active_runs(sid: SessionId, project: Project) -> _ActiveRuns:
     """Return the runs that use worktrees, also while no process is in them.
 
-    `eval --in-place` starts one command after the other, and an agent may change its directory.
+    `eval --in-place` starts one command after the other, and an agent may change its directory. A
+    worker can be on another host that shares the file system.
     """
+    claims = busy_claims(sid, project)
     with project.store.open_directory(sid) as directory:
         everywhere = [
             f"the evaluation {run} is running" for run in runs.active_runs(directory, runs.EVAL)
@@ -127,13 +142,13 @@ def _read_active_runs(sid: SessionId, project: Project) -> _ActiveRuns:
         except (HubError, OSError):
             # state.json cannot be read, so each agent may be running.
             active = runs.active_runs(directory, runs.EXEC)
-            return _ActiveRuns((*everywhere, *(f"{run} is running" for run in active)), {})
+            return _ActiveRuns((*everywhere, *(f"{run} is running" for run in active)), {}, claims)
     agents = {
         name: f"in use by {agent.remaining}" if agent.remaining else f"{agent.run} is running"
         for name, agent in running.items()
         if agent.run or agent.remaining
     }
-    return _ActiveRuns(tuple(everywhere), agents)
+    return _ActiveRuns(tuple(everywhere), agents, claims)
 
 
 def plan_worktree(state: WorktreeState, project: Project, options: CleanupOptions) -> WorktreePlan:

@@ -21,6 +21,21 @@ def list_some(paths: Sequence[bytes]) -> str:
     return quote_list([os.fsdecode(path) for path in paths])
 
 
+def lock_message(reason: str | None) -> str:
+    """Return the reason that git has locked a worktree."""
+    return f"locked: {reason}" if reason else "locked"
+
+
+def index_lock_hint(git_dir: str) -> str:
+    """Return what to do about a locked index."""
+    return f"wait for the git command, or delete {quote_word(f'{git_dir}/index.lock')}"
+
+
+def forget_claim_hint(session: str, force_command: str) -> str:
+    """Return what to do about the claim of a worker that has perhaps ended."""
+    return f"to forget a released claim: git hub-session fetch {session}, or: {force_command}"
+
+
 def operation_message(operation: str) -> str:
     """Return the reason that an operation is unfinished."""
     return f"in the middle of {'an' if operation == 'am' else 'a'} {operation}"

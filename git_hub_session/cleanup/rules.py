@@ -1,7 +1,6 @@
 """The reasons to keep a worktree: the table RULES at the end of this file.
 
-The first rule that applies gives the reason. The most useful reasons for a user come first.
-To add a reason, add a row here and its code to the man page.
+The first rule that applies gives the reason. To add a reason, add its code to the man page too.
 """
 
 from __future__ import annotations
@@ -12,7 +11,10 @@ from collections.abc import Callable, Sequence
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.cleanup.reason_texts import (
     abort_command,
+    forget_claim_hint,
+    index_lock_hint,
     list_some,
+    lock_message,
     move_out_command,
     operation_message,
     remove_command,
@@ -90,20 +92,11 @@ def doctor_command(state: WorktreeState) -> str:
     return f"git hub-session doctor {state.session}"
 
 
-def _quoted_index_lock(state: WorktreeState) -> str:
-    return quote_word(f"{state.worktree.git_dir}/index.lock")
-
-
 def _trash_message(state: WorktreeState) -> str:
     return f"an interrupted removal moved the directory to '{state.journal.trash}'"
 
 
 # --- Messages and hints that differ from case to case ---------------------------------------------
-
-
-def _lock_message(state: WorktreeState) -> str:
-    reason = state.worktree.lock_reason
-    return f"locked: {reason}" if reason else "locked"
 
 
 def _moved_hint(state: WorktreeState) -> str:
@@ -196,7 +189,7 @@ USAGE_RULES = (
     Rule(
         "locked",
         lambda state: state.worktree.lock_reason is not None,
-        _lock_message,
+        lambda state: lock_message(state.worktree.lock_reason),
         lambda state: f"git worktree unlock {quote_word(state.worktree.path)}",
     ),
     Rule(
@@ -226,6 +219,13 @@ USAGE_RULES = (
         overridden_by=FORCE,
     ),
     Rule(
+        "claimed",
+        lambda state: state.usage.worker,
+        lambda state: f"claimed by a worker of this clone: {state.usage.worker}",
+        lambda state: forget_claim_hint(state.session, force_command(state)),
+        overridden_by=FORCE,
+    ),
+    Rule(
         "mount-point",
         lambda state: state.usage.mounts,
         lambda state: f"contains a mount point: '{state.usage.mounts[0]}'",
@@ -241,7 +241,7 @@ USAGE_RULES = (
         "index-locked",
         lambda state: state.is_index_locked,
         "the index is locked: a git command is running or was killed",
-        lambda state: f"wait for the git command, or delete {_quoted_index_lock(state)}",
+        lambda state: index_lock_hint(state.worktree.git_dir),
     ),
     Rule(
         "submodule",

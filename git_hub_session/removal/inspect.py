@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from git_hub_session.session.project import Project
     from git_hub_session.worktree.neighbors import Neighbors
 
-
 _HUB = f"{HUB_DIRECTORY}/".encode()
 
 
@@ -66,7 +65,9 @@ class WorktreeUsage(NamedTuple):
     nested: tuple[str, ...]
     """The other worktrees, the repository and the hub, if they are in the worktree."""
     runs: tuple[str, ...] = ()
-    """The runs that use the worktree, also from another directory: "exec-1 is running"."""
+    """The runs that use the worktree: "exec-1 is running"."""
+    worker: str = ""
+    """The worker that has claimed the agent, or ''."""
 
 
 class Location(NamedTuple):
@@ -170,8 +171,7 @@ def inspect_changes(
 ) -> WorktreeState:
     """Return the state with the facts that need a scan. An error ends the scan and is recorded."""
     try:
-        changes = scan_changes(state.worktree, project)
-        own = state.worktree.own_commits()
+        changes, own = scan_changes(state.worktree, project), state.worktree.own_commits()
         unreachable = project.repo.unreachable(own)
     except (OSError, HubError) as error:
         return state._replace(error=_add_hint(error, state.worktree))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.claims.known import unseen_claims
 from git_hub_session.cleanup.archive_context import read_archive_context
 from git_hub_session.cleanup.missing_tags import missing_tags
 from git_hub_session.errors import HubError, Refused
@@ -33,7 +34,11 @@ from git_hub_session.git.ref_names import (
 from git_hub_session.session.agents import group_by_agent
 from git_hub_session.session.record import with_rescues
 from git_hub_session.sharing.choose_remote import remote_names
-from git_hub_session.sharing.fetched_claims import sessions_with_other_claims, store_claims
+from git_hub_session.sharing.fetched_claims import (
+    forget_lost_claims,
+    sessions_with_other_claims,
+    store_claims,
+)
 from git_hub_session.sharing.incoming_refs import incoming_refs
 from git_hub_session.sharing.local_record import SharedState, share_session
 from git_hub_session.sharing.refused_record import RefusedRecord, with_hint
@@ -109,9 +114,11 @@ def fetch_sessions(
         claimed = [sid for sid in others if sid in wanted or project.store.has_session(sid)]
     if not wanted and not claimed:
         return []
+    held = {sid: unseen_claims(sid, project) for sid in claimed}
     with incoming_refs(wanted, claimed, project, remote, shared) as received:
         if not dry_run:
             store_claims(claimed, received, project)
+            forget_lost_claims(held, project)
         in_use = branches_in_use(project.paths)
         return [
             _fetch_session(sid, received, project, (remote, shared), in_use, dry_run=dry_run)

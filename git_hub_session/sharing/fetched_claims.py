@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.claims.known import read_claims
+from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import (
     ALL_CLAIMS,
+    ALL_OWN_CLAIMS,
     SessionId,
+    agent_name,
     agent_number,
     claim_prefixes,
     delete_command,
@@ -18,6 +22,7 @@ from git_hub_session.git.ref_names import (
 from git_hub_session.git.refs import refs_below
 
 if TYPE_CHECKING:
+    from git_hub_session.claims.claim import SeenClaim
     from git_hub_session.session.project import Project
 
 _REASON = "hub-session fetch"
@@ -26,7 +31,7 @@ _REASON = "hub-session fetch"
 def sessions_with_other_claims(
     theirs: Mapping[str, str], project: Project, shared: str
 ) -> list[SessionId]:
-    """Return the sorted sessions whose claims on a remote differ from the copies here.
+    """Return the sorted sessions whose claims on a remote can differ from the copies here.
 
     Args:
         theirs: {ref: object id} of the remote.
@@ -41,6 +46,8 @@ def sessions_with_other_claims(
     ours = _read_copies(project, ALL_CLAIMS)
     differing = [ref for ref in {*claims, *ours} if claims.get(ref) != ours.get(ref)]
     names = {ref.removeprefix(ALL_CLAIMS).partition("/")[0] for ref in differing}
+    own = refs_below(project.paths.common_dir, ALL_OWN_CLAIMS)
+    names |= {ref.removeprefix(ALL_OWN_CLAIMS).partition("/")[0] for ref in own}
     return [SessionId(name) for name in sorted(names) if is_session_id(name)]
 
 
@@ -65,6 +72,30 @@ def store_claims(sids: Sequence[SessionId], received: Mapping[str, str], project
     # git does not create `a/b` in the transaction that deletes `a`.
     for commands in filter(None, (old, new)):
         project.git.update_refs(_REASON, commands)
+
+
+def forget_lost_claims(held: Mapping[SessionId, Mapping[int, SeenClaim]], project: Project) -> None:
+    """Forget the claims of ended or unseen workers of this clone that the remote no longer has.
+
+    A worker of this host that lives forgets its claim itself.
+
+    Args:
+        held: the result of unseen_claims() for each session before the fetch.
+    """
+    commands = []
+    for sid, claims in held.items():
+        present = read_claims(sid, project)
+        for agent, seen in claims.items():
+            other = present.get(agent)
+            if other is None or other.generation != seen.generation:
+                ref = f"{claim_prefixes(sid)[1]}{agent_name(agent)}"
+                commands.append(delete_command(ref, seen.oid))
+    if not commands:
+        return
+    try:
+        project.git.update_refs(_REASON, commands)
+    except HubError:
+        pass  # a worker has changed its claim in the meantime
 
 
 def _read_copies(project: Project, *prefixes: str) -> dict[str, str]:

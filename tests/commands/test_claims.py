@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
 from tests.support.clones import add_clone, add_session, bare_remote, connect, write_claim
-from tests.support.hub import Hub
+from tests.support.hints import find_hint, follow_hint, type_hint, types
+from tests.support.hub import Hub, Result
 
 CLAIM = "refs/hub/claims/s1/agent-1"
 NOW = 1_773_757_822  # the time in the tests
@@ -132,6 +134,88 @@ def test_a_ref_in_the_place_of_a_claim(clone: Hub, remote: Hub) -> None:
     oid = write_claim(remote, CLAIM)
     assert clone.run("fetch", "s1").err == ""
     assert clone.refs("refs/hub/claims") == {CLAIM: oid}
+
+
+OWN = "refs/hub/own-claims/s1/agent-1"
+FORGET = "to forget a released claim: git hub-session fetch s1"
+
+
+@types("to forget a released claim: git hub-session fetch {}, or: {}")
+def test_a_claim_of_a_worker_on_another_host_keeps_a_worktree(clone: Hub, remote: Hub) -> None:
+    """The clone is on a file system that two hosts share."""
+    oid = write_claim(clone, OWN)
+    clone.git("push", "-q", "origin", f"{oid}:{CLAIM}")
+    worktree = Path(clone.json("path", "s1", "1")["path"])
+    cleanup = "git hub-session cleanup --force s1"
+    for words in (("cleanup", "-n"), ("cleanup",), ("archive",), ("fetch",), ("cleanup",)):
+        result = clone.run(*words, "s1")
+        if words != ("fetch",):
+            assert result.code == 1
+            assert (
+                "  claimed by a worker of this clone: Bob <bob@example.com> on gpu1\n"
+                f"  hint: {FORGET}, or: {cleanup}\n"
+            ) in result.out
+        assert worktree.is_dir()
+    [report] = json.loads(clone.run("cleanup", "--format=json", "s1").out)["sessions"]
+    assert [kept["code"] for kept in report["kept"]] == ["claimed"]
+    assert clone.state()["state"] == "running"
+    remote.git("update-ref", "-d", CLAIM)
+    type_hint(clone, "git hub-session fetch s1")
+    follow_hint(f"{FORGET}, or: {cleanup}")
+    assert clone.refs("refs/hub/own-claims") == {}
+    assert clone.run("cleanup", "s1").code == 0
+    assert not worktree.exists()
+
+
+def test_force_removes_a_claimed_worktree(clone: Hub) -> None:
+    write_claim(clone, OWN)
+    worktree = Path(clone.json("path", "s1", "1")["path"])
+    assert clone.run("cleanup", "--force", "s1").code == 0
+    assert not worktree.exists()
+
+
+def test_a_claim_that_does_not_keep_a_worktree(clone: Hub, remote: Hub) -> None:
+    """A worker of another clone, a later worker, and an ended process do not use the worktree."""
+    if not Path("/proc/sys/kernel/random/boot_id").exists():
+        pytest.skip("this system has no id of its start")
+    write_claim(clone, CLAIM, generation=2)
+    write_claim(clone, OWN)
+    write_claim(clone, "refs/hub/own-claims/s1/agent-2", host=os.uname().nodename)
+    assert clone.run("cleanup", "s1").code == 0
+
+
+def test_a_living_worker_of_this_host_keeps_a_worktree(clone: Hub) -> None:
+    start = Path("/proc/sys/kernel/random/boot_id")
+    if not start.exists():
+        pytest.skip("this system has no id of its start")
+    values = {"host": os.uname().nodename, "boot_id": start.read_text().strip()}
+    write_claim(clone, OWN, pid=os.getpid(), **values)
+    assert clone.run("cleanup", "s1").code == 1
+    assert clone.run("fetch").code == 0
+    assert [*clone.refs("refs/hub/own-claims")] == [OWN], "the worker forgets its claim itself"
+
+
+@types("to forget a released claim: git hub-session fetch {}")
+def test_a_claimed_session_is_not_deleted(clone: Hub) -> None:
+    assert clone.run("init", "-q", "--id", "s2", "--task", "x").code == 0
+    write_claim(clone, "refs/hub/own-claims/s2/agent-1")
+    result = clone.run("delete", "s2")
+    assert result == Result(
+        1,
+        "",
+        "error: agent-1 of session 's2' is claimed by a worker of this clone:"
+        " Bob <bob@example.com> on gpu1\n"
+        "hint: to forget a released claim: git hub-session fetch s2\n",
+    )
+    assert clone.run("push", "s2").code == 0
+    type_hint(
+        clone,
+        find_hint(result, "to forget a released claim: git hub-session fetch {}").partition(": ")[
+            2
+        ],
+    )
+    follow_hint(find_hint(result, "to forget a released claim: git hub-session fetch {}"))
+    assert clone.run("delete", "s2").code == 0
 
 
 def test_a_session_that_the_remote_does_not_have(clone: Hub, remote: Hub) -> None:

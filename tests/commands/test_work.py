@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.clones import add_clone, connect
+from tests.support.clones import add_clone, connect, write_claim
 from tests.support.hints import find_hint, follow_hint, type_hint, types
 from tests.support.hub import Hub, Result, wait_for
 from tests.support.remotes import ServedRepository, serve
@@ -322,9 +322,8 @@ def test_a_setup_of_the_repository_needs_approval(first: Hub, served: ServedRepo
 
 
 def test_delete_deletes_the_copies_of_claims(first: Hub, served: ServedRepository) -> None:
-    tip = first.git("rev-parse", "main")
     for name in ("claims/s1/agent-1", "own-claims/s1/agent-2", "claims/s10/agent-1"):
-        first.git("update-ref", f"refs/hub/{name}", tip)
+        write_claim(first, f"refs/hub/{name}", host=os.uname().nodename)
     assert first.run("delete", "s1").code == 0
     assert [*first.refs("refs/hub")] == ["refs/hub/claims/s10/agent-1"]
 

@@ -40,7 +40,7 @@ sys.exit(exit_code)
 """
 
 
-@pytest.mark.parametrize(("kind", "limit"), [("Project", 15), ("Worktree", 15)])
+@pytest.mark.parametrize(("kind", "limit"), [("Project", 16), ("Worktree", 15)])
 def test_number_of_files_that_a_cleanup_passes_through(hub: Hub, kind: str, limit: int) -> None:
     """The worktree has something to save, so that all steps of a cleanup run."""
     worktree = hub.session("s1", agents=1).worktree(1)

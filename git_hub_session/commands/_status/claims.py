@@ -38,9 +38,7 @@ def claim_lines(claims: Mapping[int, KnownClaim], now: float) -> list[str]:
 
 
 def _describe(agent: int, known: KnownClaim, now: float) -> str:
-    holder = known.seen.claim.holder if known.seen.claim else None
-    user = f"{escape_control(holder.user)} on " if holder and holder.user else ""
-    text = f"{agent_name(agent)} is claimed by {user}{escape_control(known.seen.host)}"
+    text = f"{agent_name(agent)} is claimed by {escape_control(known.seen.worker)}"
     if known.has_ended:
         return f"{text}, whose process has ended"
     return text if known.at is None else f"{text} (renewal seen {format_age(now - known.at)})"
