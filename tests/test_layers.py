@@ -54,7 +54,7 @@ LAYERS = {
     "cleanup": f"{WORKTREES} board lineage claims cleanup",
     "restore": f"{WORKTREES} board restore",
     "merge": f"{WORKTREES} board lineage cleanup merge",
-    "doctor": f"{WORKTREES} board cleanup doctor",
+    "doctor": f"{WORKTREES} board lineage claims cleanup sharing doctor",
     "hooks": f"{SESSION} hooks",
     "sharing": f"{WORKTREES} board lineage claims cleanup sharing",
     "worker": f"{WORKTREES} board lineage agents claims cleanup sharing worker",

@@ -46,7 +46,7 @@ def known_claims(sid: SessionId, project: Project) -> dict[int, KnownClaim]:
 
     A worker of this clone renews its claim without a fetch, so its own ref is newer.
     """
-    known = {**_read_below(claim_prefixes(sid)[0], project), **_held_claims(sid, project)}
+    known = {**_read_below(claim_prefixes(sid)[0], project), **held_claims(sid, project)}
     return {agent: known[agent] for agent in sorted(known)}
 
 
@@ -56,7 +56,7 @@ def busy_claims(sid: SessionId, project: Project) -> dict[int, SeenClaim]:
     A worker on another host can use this clone through a shared file system, and its process cannot
     be seen here. A worker of another clone has worktrees of its own.
     """
-    held = _held_claims(sid, project)
+    held = held_claims(sid, project)
     return {agent: known.seen for agent, known in held.items() if not known.has_ended}
 
 
@@ -66,7 +66,7 @@ def unseen_claims(sid: SessionId, project: Project) -> dict[int, SeenClaim]:
     return {agent: known.seen for agent, known in own.items() if not known.is_alive}
 
 
-def _held_claims(sid: SessionId, project: Project) -> dict[int, KnownClaim]:
+def held_claims(sid: SessionId, project: Project) -> dict[int, KnownClaim]:
     """Return the claims that workers of this clone hold, as far as this clone knows.
 
     If a worker has lost its claim, the last fetch can have a claim of a later generation.

@@ -18,6 +18,7 @@ from git_hub_session.doctor.checks.locks import lock_findings
 from git_hub_session.doctor.checks.refs import ref_findings, rescue_ref_findings
 from git_hub_session.doctor.checks.registrations import registration_findings
 from git_hub_session.doctor.checks.sessions import session_findings
+from git_hub_session.doctor.checks.sharing import sharing_findings
 from git_hub_session.doctor.checks.worktrees import worktree_findings
 from git_hub_session.doctor.finding import FIXES, Finding, FindingResult
 from git_hub_session.doctor.snapshot import HubSnapshot, take_session_snapshot, take_snapshot
@@ -46,6 +47,7 @@ CHECKS = (
     archive_findings,
     exposed_findings,
     archive_limit_findings,
+    sharing_findings,
 )
 """The groups of checks, in the order in which their findings are printed."""
 

@@ -53,9 +53,8 @@ def incoming_refs(
     Raises:
         RemoteFailed: the remote cannot be used.
     """
-    host = crc32(os.uname().nodename.encode())
-    incoming = f"{ALL_INCOMING}{host:08x}-{os.getpid()}/"
-    _delete_leftovers(f"{ALL_INCOMING}{host:08x}-", project)
+    incoming = f"{_start_of_host()}{os.getpid()}/"
+    delete_incoming(find_leftovers(project), project)
     try:
         claims = [f"{claim_prefixes(sid)[0]}*" for sid in claimed]
         _fetch_refs(sids, _refspecs(claims, incoming, shared), incoming, (remote, shared))
@@ -67,15 +66,43 @@ def incoming_refs(
             project.git.update_refs(_REASON, [delete_command(*item) for item in leftovers.items()])
 
 
-def _delete_leftovers(start: str, project: Project) -> None:
-    """Delete the refs that killed calls on this host have received."""
-    refs = refs_below(project.paths.common_dir, ALL_INCOMING)
+def _start_of_host() -> str:
+    """Return the start of the temporary names of this host. The id of a process follows it."""
+    return f"{ALL_INCOMING}{crc32(os.uname().nodename.encode()):08x}-"
+
+
+def find_leftovers(project: Project, *, older_than: float = 0.0) -> list[str]:
+    """Return the sorted refs that killed calls on this host have received.
+
+    Args:
+        older_than: a time in seconds since the epoch. Refs of other hosts that are older count too.
+    """
+    common_dir = project.paths.common_dir
+    start = _start_of_host()
     leftovers = []
-    for ref in refs:
+    for ref in refs_below(common_dir, ALL_INCOMING):
         pid = parse_int(ref.removeprefix(start).partition("/")[0], MAX_COUNT)
-        if ref.startswith(start) and not (pid and is_alive(pid)):
-            leftovers.append(ref)
-    targets = {ref: project.repo.find_ref_target(ref) for ref in sorted(leftovers)}
+        if not ref.startswith(start):
+            is_left = _last_change(common_dir, ref) < older_than
+        else:
+            is_left = not (pid and is_alive(pid))
+        leftovers += [ref] if is_left else []
+    return sorted(leftovers)
+
+
+def _last_change(common_dir: str, ref: str) -> float:
+    """Return the time at which a ref, or the file of packed refs, has changed."""
+    for name in (ref, "packed-refs"):
+        try:
+            return os.lstat(os.path.join(common_dir, name)).st_mtime
+        except OSError:
+            continue
+    return 0.0
+
+
+def delete_incoming(refs: Sequence[str], project: Project) -> None:
+    """Delete refs that were received under temporary names."""
+    targets = {ref: project.repo.find_ref_target(ref) for ref in refs}
     commands = [delete_command(ref, oid) for ref, oid in targets.items() if oid]
     if commands:
         project.git.update_refs(_REASON, commands)
