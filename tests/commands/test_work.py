@@ -8,6 +8,7 @@ import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,6 +85,12 @@ def branches(served: ServedRepository) -> Mapping[str, str]:
 def content(served: ServedRepository, attempt: str) -> str:
     """Return the file that COMMIT has committed."""
     return served.git("show", f"refs/heads/hub/s1/{attempt}:work")
+
+
+def shared_agent(served: ServedRepository, name: str = "agent-1") -> Any:
+    """Return the entry of an agent in the published record."""
+    state = json.loads(served.git("show", "refs/hub/sessions/s1:state.json"))
+    return state["agents"][name]
 
 
 def claims(served: ServedRepository) -> list[str]:
@@ -343,6 +350,30 @@ def test_a_hook_of_the_server_that_refuses_results(first: Hub, served: ServedRep
     (served.path / "hooks" / "update").unlink()
     type_hint(first, find_hint(result, "git hub-session push {} {}"))
     assert content(served, "agent-1/attempt-1") == "1 1"
+
+
+def test_a_late_push_keeps_the_work_of_the_next_worker(
+    first: Hub, second: Hub, served: ServedRepository
+) -> None:
+    """The push after a refused result has no claim. Another worker has the agent by then."""
+    served.install_hook(
+        "update",
+        'case $1 in */attempt-1) git show "$3:work" >/dev/null 2>&1 && exit 1;; esac; exit 0',
+    )
+    refused = work(first, "--only", "1", "s1", "--", "sh", "-c", COMMIT)
+    assert (refused.code, refused.out) == (1, "agent-1: not published\n")
+    own = first.refs("refs/heads/hub/s1/")["refs/heads/hub/s1/agent-1/attempt-1"]
+    (served.path / "hooks" / "update").unlink()
+    other = work(second, "--only", "1", "s1", "--", "sh", "-c", COMMIT)
+    assert (other.code, other.out) == (0, "agent-1: done\n")
+    entry = shared_agent(served)
+    assert (entry["attempt"], entry["status"], entry["exec"]["exit_code"]) == (2, "done", 0)
+    before = branches(served)
+    type_hint(first, find_hint(refused, "git hub-session push {} {}"))
+    assert branches(served) == {**before, "agent-1/attempt-1": own}
+    assert shared_agent(served) == entry
+    assert second.run("fetch").code == 0
+    assert [clone.state()["agents"]["agent-1"]["attempt"] for clone in (first, second)] == [2, 2]
 
 
 @types("git hub-session work <id> -- <command>")
