@@ -89,7 +89,7 @@ def spawn_agents(sid: SessionId, project: Project, options: SpawnOptions) -> Spa
         if not plan.created:
             locked.update(partial(_with_corrections, plan=plan, project=project, at=at))
             return _post_assignments(plan, project)
-        setup = WorktreeSetup(project, read_setup_command(project))
+        setup = WorktreeSetup(project, read_setup_command(project), options.on_wait)
         plan = _remove_partial_worktrees(plan, project)
         settings = git_settings.read_settings(project.paths.common_dir)
         with_status = partial(_with_status, plan=plan, at=at, settings=settings)
@@ -210,6 +210,7 @@ def _create_worktrees(
         error, hook_error = "", ""
         if not agent.partial_worktree:
             error, hook_error = _add_worktree(agent, project.git)
+            setup.on_wait()
         if not error:
             variables = agent_environment(
                 project.environ, plan.session, agent.branch, agent.base, task_file

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import NoSuchBranch, Refused, WrongState
@@ -62,6 +62,11 @@ class SpawnOptions(NamedTuple):
     """The template for the paths of the worktrees."""
     jobs: int | None = None
     """The number of worktrees to create in parallel; None: one for each CPU."""
+    on_wait: Callable[[], float | None] = lambda: None
+    """Called after git has created a worktree, and while its setup command runs.
+
+    It returns the seconds until the next call, or None.
+    """
 
 
 class PlannedAgent(NamedTuple):

@@ -182,7 +182,7 @@ class Worker:
             if has_ended(self._project.store.read(self._sid), held.agent):
                 self._claims.release(fenced.held)
                 return
-            branch = self._prepare(held.agent)
+            branch = self._prepare(fenced)
             self._publish(fenced)
             agent_run, is_lost = self._run_command(branch, fenced)
             self._add(branch, agent_run, is_lost=is_lost, is_published=False)
@@ -197,12 +197,13 @@ class Worker:
                 self._give_up(fenced)
             raise
 
-    def _prepare(self, agent: int) -> AgentBranch:
+    def _prepare(self, fenced: FencedRemote) -> AgentBranch:
         """Return the attempt to work on, which has a worktree in this clone.
 
         Continue the last attempt if its worktree is here. Otherwise start the next attempt from the
-        last published commit.
+        last published commit, and renew the claim while its worktree is prepared.
         """
+        agent = fenced.held.agent
         attempts = attempts_by_agent(self._sid, self._project.repo).get(agent, [])
         options = SpawnOptions((agent,), template=self._options.template)
         if attempts:
@@ -212,7 +213,13 @@ class Worker:
                 return last
             base = self._project.repo.tip(last.ref)
             options = SpawnOptions(retry=agent, base=base, template=self._options.template)
-        result = spawn_agents(self._sid, self._project, options)
+        # No ref has the attempt 0: the new branch is published after its record.
+        renewer = self._make_renewer(AgentBranch(self._sid, agent, 0), fenced)
+        try:
+            options = options._replace(on_wait=renewer.on_wait)
+            result = spawn_agents(self._sid, self._project, options)
+        finally:
+            fenced.held = renewer.held
         for text in (*result.notes, *result.hook_errors):
             self._observer.note(f"warning: {text}")
         [created] = result.created
@@ -229,13 +236,7 @@ class Worker:
         self, branch: AgentBranch, fenced: FencedRemote
     ) -> tuple[AgentRun | None, bool]:
         """Run the command. Return its run, and True if the claim was lost in the meantime."""
-        renewer = _Renewer(
-            self._observer,
-            FencedRemote(self._remote, self._brief_claims, fenced.held),
-            branch,
-            self._project,
-            self._options.claim_timeout / _RENEWALS,
-        )
+        renewer = self._make_renewer(branch, fenced)
         options = self._options.exec_options._replace(agents=(branch.agent,), force=True)
         try:
             result = run_for_agents(self._sid, self._project, options, renewer)
@@ -244,6 +245,15 @@ class Worker:
         for note in result.notes:
             self._observer.note(f"warning: {note}")
         return result.agent_runs[0], renewer.is_lost
+
+    def _make_renewer(self, branch: AgentBranch, fenced: FencedRemote) -> _Renewer:
+        return _Renewer(
+            self._observer,
+            FencedRemote(self._remote, self._brief_claims, fenced.held),
+            branch,
+            self._project,
+            self._options.claim_timeout / _RENEWALS,
+        )
 
     def _add(self, branch: AgentBranch, agent_run: AgentRun | None, **marks: bool) -> None:
         tip = self._project.repo.tip(branch.ref)

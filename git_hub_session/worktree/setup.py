@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
@@ -32,13 +32,20 @@ _MAX_OUTPUT = 4096  # bytes of the setup command's output; the last ones are kep
 class WorktreeSetup:
     """The preparation of new worktrees."""
 
-    def __init__(self, project: Project, command: str = "") -> None:
+    def __init__(
+        self,
+        project: Project,
+        command: str = "",
+        on_wait: Callable[[], float | None] = lambda: None,
+    ) -> None:
         """Find the files to copy. Raise GitFailed if git cannot list the ignored files.
 
         Args:
             command: the setup command (read_setup_command), or ''.
+            on_wait: called while the command runs. It returns the seconds until the next call.
         """
         self.command = command
+        self.on_wait = on_wait
         self._project = project
         self._ignored = find_included_files(project)
 
@@ -51,7 +58,7 @@ class WorktreeSetup:
         if failure or not self.command:
             return failure
         task = Task(("/bin/sh", "-c", self.command), path, environ)
-        return _run_setup_command(task, self._project)
+        return _run_setup_command(task, self._project, self.on_wait)
 
     def copy(self, path: str, commit: str, patterns: Sequence[str] = ("*",)) -> str:
         """Copy the files that the worktree at `path` does not have. Return an error, or ''.
@@ -77,7 +84,7 @@ class WorktreeSetup:
         return [path for path in self._ignored if tracked.isdisjoint(path_and_parents(path))]
 
 
-def _run_setup_command(task: Task, project: Project) -> str:
+def _run_setup_command(task: Task, project: Project, on_wait: Callable[[], float | None]) -> str:
     """Run the setup command, and end the rest of its process group. Return an error, or ''.
 
     A server in another session goes on: the command may start one for the worktree.
@@ -92,7 +99,7 @@ def _run_setup_command(task: Task, project: Project) -> str:
     def on_end(_index: int, result: TaskResult) -> None:
         results.append(result)
 
-    callbacks = TaskCallbacks(lambda _index: None, on_output, on_end)
+    callbacks = TaskCallbacks(lambda _index: None, on_output, on_end, on_wait=on_wait)
     project.run_tasks([task], callbacks, jobs=1)
     status = results[0].status
     if not status:

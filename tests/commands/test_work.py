@@ -254,6 +254,27 @@ def test_the_next_worker_of_a_clone_continues_at_once(first: Hub, served: Served
     assert claims(served) == []
 
 
+def test_the_claim_is_renewed_while_the_worktree_is_set_up(
+    first: Hub, served: ServedRepository
+) -> None:
+    go = first.top.parent / "go"
+    setup = f"hubsession.setup=until test -e {go}; do sleep 0.05; done"
+    settings = (*SHORT, "-c", setup)
+    process = start(first, "--only", "1", "s1", "--", "sh", "-c", COMMIT, settings=settings)
+    seen: set[str] = set()
+
+    def is_renewed() -> bool:
+        seen.update(served.refs("refs/hub/claims/").values())
+        return len(seen) > 2
+
+    wait_for(is_renewed, process)
+    assert branches(served) == {}, "a branch is published with its record"
+    go.touch()
+    result = finish(process)
+    assert (result.code, result.out) == (0, "agent-1: done\n"), result
+    assert [*branches(served)] == ["agent-1/attempt-1"]
+
+
 @types("git hub-session adopt {} {} {}")
 def test_a_worker_that_comes_back_late_is_refused(
     first: Hub, second: Hub, served: ServedRepository
