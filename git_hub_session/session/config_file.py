@@ -36,12 +36,13 @@ _MAX_NESTING = 100
 
 # AgentHub's layout with a task and an eval command of one line without quotes. Nearly all files match
 # it, and a match is unambiguous.
+_VALUE = r"""[^\n"']*[^ \n"']"""  # without a space at the end
 _SIMPLE_LAYOUT = re.compile(
-    r"""session_id: (?P<session_id>[^\n"']+)\ntask: "(?P<task>[^"\n]*)"\n"""
+    rf"""session_id: (?P<session_id>{_VALUE})\ntask: "(?P<task>[^"\n]*)"\n"""
     r"""agent_count: (?P<agent_count>-?[0-9]+)\nbase_branch: (?P<base_branch>[^\s"'][^\s]*)\n"""
-    r"""created: (?P<created>[^\n"']+)\n(?:eval_cmd: "(?P<eval_cmd>[^"\n]*)"\n)?"""
-    r"""(?:metric: (?P<metric>[^\n"']+)\n)?(?:direction: (?P<direction>[^\n"']+)\n)?"""
-    r"""(?:baseline: (?P<baseline>[^\n"']+)\n?)?"""
+    rf"""created: (?P<created>{_VALUE})\n(?:eval_cmd: "(?P<eval_cmd>[^"\n]*)"\n)?"""
+    rf"""(?:metric: (?P<metric>{_VALUE})\n)?(?:direction: (?P<direction>{_VALUE})\n)?"""
+    rf"""(?:baseline: (?P<baseline>{_VALUE})\n?)?"""
 )
 
 # The next patterns are compiled at their first use: `list` rarely needs them.
@@ -69,7 +70,8 @@ _USED_KEYS |= {"metric_regex", "template", "strategies", "holdout"}
 def parse_config(text: str) -> dict[str, str]:
     """Return the settings in config.yaml, or raise Damaged if the text is in no known layout."""
     match = _SIMPLE_LAYOUT.fullmatch(text)
-    if match is not None and not (" #" in text or " \n" in text or "\t" in text):
+    # Search one character first: it is several times as fast, and `list` reads many files.
+    if match is not None and not ("\t" in text or ("#" in text and " #" in text)):
         return {key: value for key, value in match.groupdict().items() if value is not None}
     layout = _split_layout(text)
     if layout is None:
