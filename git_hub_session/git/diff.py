@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from git_hub_session._typing import NamedTuple
 from git_hub_session.git.libgit2 import RecentTrees, constants, pygit2
@@ -131,6 +132,7 @@ def changed_directories(repo: pygit2.Repository, old: bytes, new: bytes) -> set[
     return changed
 
 
+@lru_cache(maxsize=256)  # `merge` compares the same trees twice, and a large tree is slow to read
 def _differing_entries(
     repo: pygit2.Repository, old_id: bytes, new_id: bytes
 ) -> tuple[dict[bytes, tuple[bool, bytes]], dict[bytes, tuple[bool, bytes]]]:

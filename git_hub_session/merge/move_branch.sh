@@ -43,7 +43,8 @@ refused="^error: \(Entry\|Untracked working tree file\|Updating\) '"
 # As in git_hub_session/git/environment.py, use no object that an agent has replaced.
 export GIT_INDEX_FILE="$next" GIT_NO_REPLACE_OBJECTS=1 GIT_GRAFT_FILE=/dev/null/none
 update_files() {
-	test ! -e "$index" || cp -p "$index" "$next" || return
+	# git replaces an index and never writes into it. So a hard link is as good as a copy.
+	test ! -e "$index" || ln -fL "$index" "$next" 2>/dev/null || cp -p "$index" "$next" || return
 	if errors=$(git read-tree -m -u --no-recurse-submodules "$1" "$2" 2>&1); then
 		test -z "$errors" || printf '%s\n' "$errors" >&2
 	elif printf '%s\n' "$errors" | grep "$refused" >/dev/null; then

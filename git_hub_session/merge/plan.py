@@ -171,10 +171,11 @@ def plan_merge(
 def _with_computed_merge(plan: MergePlan, project: Project, objects: NewObjects) -> MergePlan:
     """Return the plan with the merged tree, and with the rebase if that is its kind."""
     is_rebase = plan.kind is MergeKind.REBASE
-    # As in git, the options of a merge do not count for a rebase. They change no merge of a tip that
-    # contains the branch, which each git can make.
-    is_trivial = is_rebase or project.repo.is_ancestor(plan.tip, plan.base)
-    strategy_options = () if is_trivial else plan.settings.strategy_options
+    if not is_rebase and project.repo.is_ancestor(plan.tip, plan.base):
+        # Only one side has changes, so the merge has the tree of the tip. Start no git.
+        return plan._replace(merge_tree=MergeTreeResult(project.repo.tree_id(plan.tip).hex()))
+    # As in git, the options of a merge do not count for a rebase.
+    strategy_options = () if is_rebase else plan.settings.strategy_options
     with open_merge_git(
         project,
         plan.base,

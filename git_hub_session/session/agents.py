@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Busy, HubError, Refused, UsageError
@@ -244,7 +244,7 @@ def refuse_if_running(
     session: Session,
     directory: SafeDirectory,
     *,
-    among: Container[str],
+    among: Collection[str],
     force: bool,
     only_last: bool = False,
 ) -> None:
@@ -254,6 +254,8 @@ def refuse_if_running(
         force: ignore agents that only another program has marked as running.
         only_last: ignore agents whose command runs for an earlier attempt.
     """
+    if not among:
+        return
     for name, agent in running_agents(session, directory).items():
         has_process = bool(agent.run or agent.remaining)
         is_meant = name in among and not (only_last and agent.earlier_attempt)

@@ -24,6 +24,7 @@ def session(hub: Hub) -> Hub:
     assert hub.run("spawn", "-q", "s1") == Result(0)
     for agent in (1, 2):
         hub.commit(worktree_path(hub, agent), "file", f"n: {agent}\n")
+    hub.commit(hub.top, "new-on-main", "new\n")  # else the merge has the tree of the tip
     assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)
     (worktree_path(hub, 1) / "new").write_text("new\n")
     return hub
@@ -177,6 +178,22 @@ def test_git_that_is_too_old(session: Hub) -> None:
     assert session.run("restore", "-q", "s1") == Result(0)
     follow_hint("put a newer git on PATH")
     assert (worktree_path(session, 1) / "new").read_text() == "new\n"
+
+
+def test_merge_of_a_tip_that_contains_the_branch_needs_no_merge_tree(hub: Hub) -> None:
+    """Only one side has changes, so that the merge has the tree of the tip."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1")
+    hub.run("spawn", "-q", "s1")
+    tip = hub.commit(worktree_path(hub, 1), "file", "n: 1\n")
+    assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)
+    base = hub.git("rev-parse", "main")
+    environ = old_git_environment(hub)
+    result = hub.call("git-hub-session", "merge", "-q", "--yes", "s1", environ=environ)
+    assert result == Result(0)
+    assert hub.git("rev-parse", "main^1", "main^2") == f"{base}\n{tip}"
+    assert hub.git("rev-parse", "main^{tree}") == hub.git("rev-parse", f"{tip}^{{tree}}")
+    assert (hub.top / "file").read_text() == "n: 1\n"
+    assert hub.git("status", "--porcelain") == ""
 
 
 def test_hooks_of_a_merge_with_a_git_that_is_too_old(session: Hub) -> None:
