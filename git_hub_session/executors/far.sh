@@ -37,12 +37,22 @@
 			tell failed clone
 			exit 1
 		}
+		mkdir "$new/.git/hub-session-workers"
+		: >"$new/.git/hub-session-workers/created"
 		rmdir "$path" 2>/dev/null
 		[ -e "$path" ] || mv "$new" "$path"
 	}
 	detach() {
 		command -v setsid >/dev/null && exec setsid "$@"
 		exec perl -MPOSIX -e 'POSIX::setsid(); exec @ARGV' "$@"
+	}
+	# New sessions start from the base branch of the clone. Move only a branch that nobody else uses.
+	update_clone() {
+		if [ -e "$path/.git/hub-session-workers/created" ]; then
+			git -C "$path" pull -q --ff-only
+		else
+			git -C "$path" fetch -q
+		fi </dev/null >/dev/null 2>&1
 	}
 	start_worker() {
 		rm -f "$files.status"
@@ -70,15 +80,16 @@
 		tell ended "$(cat "$files.status" 2>/dev/null)"
 	}
 	cancel_workers() {
-		cancelled=0
+		slots=''
 		for file in "$directory"/*.pid; do
-			is_running "${file%.pid}" || continue
-			kill -s TERM -- "-$pid" && cancelled=$((cancelled + 1))
+			slot=${file##*/} slot=${slot%.pid}
+			is_running "$directory/$slot" && kill -TERM "-$pid" && slots="$slots $slot"
 		done
-		for file in "$directory"/*.pid; do
-			while is_running "${file%.pid}"; do sleep 0.2; done
+		for slot in $slots; do
+			while is_running "$directory/$slot"; do sleep 0.2; done
 		done
-		tell cancelled "$cancelled"
+		set -- $slots
+		tell cancelled $#
 	}
 
 	# A local command prefix inherits the variables of the caller's repository.
@@ -102,7 +113,7 @@
 	esac
 	[ "$setup" ] || require_program
 	if [ -e "$path/.git" ]; then
-		[ "$action" = cancel ] || git -C "$path" fetch -q 2>/dev/null >&2
+		[ "$action$slot" != start1 ] || update_clone
 	elif [ "$action" = cancel ]; then
 		tell cancelled 0
 		exit 0

@@ -154,11 +154,64 @@ def test_the_clone_is_in_the_cache_and_is_used_again(first: Hub, served: ServedR
     assert first.git("remote", "get-url", "origin", cwd=clone) == served.url
     marker = clone / "marker"
     marker.touch()
-    first.commit(first.top, "file", "second\n")
+    main = first.commit(first.top, "file", "later\n")
     first.git("push", "-q", "origin", "main")
-    assert execute(first, "--on", "box", "s1", "--", "true").code == 0
+    first.run("init", "-q", "--id", "s2", "--task", "Make it small", "--agents", "1")
+    assert execute(first, "--on", "box", "s2", "--", "true").code == 0
     assert marker.exists()
     assert clones(first) == [clone]
+    assert served.refs("refs/heads/hub/s2/")["refs/heads/hub/s2/agent-1/attempt-1"] == main
+
+
+def test_a_clone_of_the_user_stays_on_its_commit(first: Hub, served: ServedRepository) -> None:
+    path = first.top.parent / "own"
+    first.git("clone", "-q", served.url, path)
+    old = first.git("rev-parse", "HEAD", cwd=path)
+    main = first.commit(first.top, "file", "later\n")
+    first.git("push", "-q", "origin", "main")
+    define(first, "box", path=str(path))
+    assert execute(first, "--on", "box", "s1", "--", "sh", "-c", COMMIT).code == 0
+    assert first.git("rev-parse", "HEAD", cwd=path) == old
+    assert first.git("rev-parse", "origin/main", cwd=path) == main
+    check_done(first, served, "box")
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash", "busybox"])
+def test_the_shell_at_the_far_end(
+    first: Hub, served: ServedRepository, tmp_path: Path, shell: str
+) -> None:
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"{shell} is not installed")
+    programs = tmp_path / "shell"
+    programs.mkdir()
+    (programs / "sh").symlink_to(program)
+    define(first, "box", command=f"env FAR={shell} PATH={programs}:$PATH")
+    started, go = tmp_path / "started", tmp_path / "go"
+    wait = f"touch {started}; until test -e {go}; do sleep 0.05; done"
+    words = (
+        "--on",
+        "box",
+        "s1",
+        "--",
+        "sh",
+        "-c",
+        f"{COMMIT}; {wait}; echo 'a  b' \"$@\"",
+        "x",
+        "",
+    )
+    process = start(first, *words)
+    wait_for(started.exists, process)
+    os.killpg(process.pid, signal.SIGTERM)
+    assert finish(process).code in (-signal.SIGTERM, 128 + signal.SIGTERM)
+    ended = execute(first, "--on", "box", "--cancel", "s1")
+    assert ended == Result(0, "Ended 1 worker on box\n")
+    assert claims(served) == []
+    go.touch()
+    result = execute(first, *words)
+    assert (result.code, result.err) == (0, "")
+    assert content(served, "agent-1/attempt-1") == f"1 {shell}"
+    assert any(line.endswith(" | a  b ") for line in result.out.splitlines())
 
 
 def test_two_workers_work_in_parallel(first: Hub, served: ServedRepository, tmp_path: Path) -> None:
