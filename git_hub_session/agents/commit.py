@@ -13,6 +13,7 @@ from git_hub_session.errors import GitFailed
 from git_hub_session.git.discovery import HUB_DIRECTORY
 from git_hub_session.git.ref_names import agent_name, short_name
 from git_hub_session.git.worktrees import Worktree, read_worktree
+from git_hub_session.util.shell import quote_word
 from git_hub_session.util.text import escape_control
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class CommitResult(NamedTuple):
     """The object id of the new commit."""
     reason: str = ""
     """The reason that the changes are still uncommitted."""
+    hint: str = ""
+    """The command to type before the changes can be committed, or ''."""
 
 
 def commit_changes(branch: AgentBranch, git_dir: str, title: str, project: Project) -> CommitResult:
@@ -53,7 +56,7 @@ def commit_changes(branch: AgentBranch, git_dir: str, title: str, project: Proje
             return CommitResult()
         reason = _blocking_reason(worktree, branch, project.repo)
         if reason:
-            return CommitResult(reason=reason)
+            return CommitResult(reason=reason, hint=_unblock_command(worktree, branch))
         subject = f"{agent_name(branch.agent)}: {title}"
         return CommitResult(commit=_commit(git, branch, subject, project))
     except GitFailed as error:
@@ -76,6 +79,15 @@ def _blocking_reason(worktree: Worktree, branch: AgentBranch, repo: GitRepo) -> 
     if worktree.is_index_locked:
         return "the index is locked: a git command is running or was killed"
     return ""
+
+
+def _unblock_command(worktree: Worktree, branch: AgentBranch) -> str:
+    """Return the command to type before the next `exec --commit`, or '' if `exec` prints it."""
+    if worktree.lock_reason is not None:
+        return f"git worktree unlock {quote_word(worktree.path)}"
+    if worktree.operation:
+        return f"git -C {quote_word(worktree.path)} status"
+    return f"git hub-session doctor {branch.session}" if worktree.is_index_locked else ""
 
 
 def _commit(git: GitAt, branch: AgentBranch, subject: str, project: Project) -> str:

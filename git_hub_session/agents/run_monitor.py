@@ -52,6 +52,8 @@ class AgentRun(NamedTuple):
     """The commit of the changes that the command left, or ''."""
     not_committed: str = ""
     """The reason that `exec --commit` could not commit the changes, or ''."""
+    commit_hint: str = ""
+    """The command to type before the changes can be committed, or ''."""
     tries: int = 0
     """The number of times that the command has run."""
     commits_only: bool = False
@@ -212,7 +214,9 @@ class RunMonitor:
         for index, agent_run in enumerate(self.agent_runs):
             if agent_run.result is not None and (always or agent_run.has_not_failed):
                 result = commit_changes(agent_run.branch, agent_run.git_dir, title, self._project)
-                committed = agent_run._replace(commit=result.commit, not_committed=result.reason)
+                committed = agent_run._replace(
+                    commit=result.commit, not_committed=result.reason, commit_hint=result.hint
+                )
                 if committed != agent_run:
                     self._record_end(index, committed)
 

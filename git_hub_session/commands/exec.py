@@ -208,6 +208,11 @@ class ExecView(View):
             f"the changes of {agent_run.agent} are not committed: {agent_run.not_committed}"
             for agent_run in runs
         )
+        lines += [
+            f"hint: {escape_control(agent_run.commit_hint)}"
+            for agent_run in runs
+            if agent_run.commit_hint and not agent_run.reason
+        ]
         agents = [agent_run.branch.agent for agent_run in runs if not agent_run.reason]
         if agents:
             command = f"exec --only {agent_list(agents)} --commit {self.result.session} -- true"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
 import pytest
 
+from tests.support.hints import type_hint, types
 from tests.support.hub import Hub, Result, snapshot
 
 CHANGE = "echo changed >file; echo new >new"
@@ -40,9 +42,10 @@ def status(hub: Hub, worktree: Path) -> list[str]:
 COMMIT = "git hub-session exec --only agent-{} --commit s1 -- true"
 
 
-def not_committed(agent: int, reason: str, *, has_hint: bool = True) -> str:
+def not_committed(agent: int, reason: str, *, first: str = "", has_hint: bool = True) -> str:
     warning = f"warning: the changes of agent-{agent} are not committed: {reason}\n"
-    return warning + (f"hint: {COMMIT.format(agent)}\n" if has_hint else "")
+    hints = [*([first] if first else []), *([COMMIT.format(agent)] if has_hint else [])]
+    return warning + "".join(f"hint: {hint}\n" for hint in hints)
 
 
 def test_changes_of_a_successful_agent_are_committed(hub: Hub, worktrees: list[Path]) -> None:
@@ -128,12 +131,45 @@ def test_a_commit_by_hand_ends_the_failure(hub: Hub, worktrees: list[Path]) -> N
     assert preview == Result(0, "Would commit the changes of agent-1\n")
 
 
+@types("git worktree unlock {}")
 def test_nothing_is_committed_in_a_locked_worktree(hub: Hub, worktrees: list[Path]) -> None:
     hub.git("worktree", "lock", worktrees[0])
     result = exec_commit(hub, CHANGE)
-    assert result == Result(1, "", not_committed(1, "its worktree is locked"))
+    unlock = f"git worktree unlock {worktrees[0]}"
+    assert result == Result(1, "", not_committed(1, "its worktree is locked", first=unlock))
     assert (log(hub, worktrees[0]), status(hub, worktrees[0])) == ([], [" M file", "?? new"])
     assert len(log(hub, worktrees[1])) == 1
+    type_hint(hub, unlock)
+    type_hint(hub, COMMIT.format(1))
+    assert (len(log(hub, worktrees[0])), status(hub, worktrees[0])) == (1, [])
+
+
+@types("git hub-session doctor {}")
+def test_nothing_is_committed_with_a_locked_index(hub: Hub, worktrees: list[Path]) -> None:
+    lock = hub.top / ".git" / "worktrees" / "agent-1" / "index.lock"
+    result = exec_commit(hub, f"{CHANGE}; touch {lock}", "--commit", "--only=1")
+    reason = "the index is locked: a git command is running or was killed"
+    doctor = "git hub-session doctor s1"
+    assert result == Result(1, "", not_committed(1, reason, first=doctor))
+    os.utime(lock, (0, 0))
+    assert f"rm {lock}" in type_hint(hub, f"{doctor} || true").out
+    lock.unlink()
+    type_hint(hub, COMMIT.format(1))
+    assert (len(log(hub, worktrees[0])), status(hub, worktrees[0])) == (1, [])
+
+
+@types("git -C {} status")
+def test_nothing_is_committed_in_a_merge(hub: Hub, worktrees: list[Path]) -> None:
+    """The first hint tells how to end the merge, and the second one commits."""
+    merge = "git switch -qc x; git commit -qm x --allow-empty; git switch -q -; git merge -q --no-ff --no-commit x"
+    result = exec_commit(hub, f"{merge}; {CHANGE}", "--commit", "--only=1")
+    reason = "its worktree is in the middle of a merge"
+    look = f"git -C {worktrees[0]} status"
+    assert result == Result(1, "", not_committed(1, reason, first=look))
+    assert "git commit" in type_hint(hub, look).out
+    hub.git("commit", "-qm", "merge", cwd=worktrees[0])
+    type_hint(hub, COMMIT.format(1))
+    assert status(hub, worktrees[0]) == []
 
 
 @pytest.mark.parametrize(
@@ -152,7 +188,8 @@ def test_nothing_is_committed_elsewhere(
 ) -> None:
     """The agent has another branch checked out, or an operation is not finished."""
     result = exec_commit(hub, f"{script}; {CHANGE}", "--commit", "--only=1")
-    expected = not_committed(1, reason, has_hint="fix" not in reason)
+    first = f"git -C {worktrees[0]} status" if "revert" in reason else ""
+    expected = not_committed(1, reason, first=first, has_hint="fix" not in reason)
     if "fix" in reason:
         expected += f"error: agent-1: '{worktrees[0]}': another branch is checked out: 'fix'\n"
         expected += "hint: git hub-session adopt s1 agent-1\n"
