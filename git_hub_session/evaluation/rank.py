@@ -62,6 +62,7 @@ def rank_candidates(
         run.name,
         (*notes, *tie_notes),
         compared.unit,
+        baseline_failure=note if baseline is None else "",
     )
 
 
@@ -132,19 +133,24 @@ def _with_measurement(
 def _choose_baseline(
     compared: ComparedMeasurements, options: EvalOptions
 ) -> tuple[float | None, float | None, str]:
-    """Return the baseline and its spread in the unit of all values, and a warning or ''."""
+    """Return the baseline and its spread in the unit of all values, and a warning or ''.
+
+    If the baseline could not be measured, a known one counts.
+    """
     measured = compared.measurements.get(BASELINE)
     if measured is not None:
         score = Score(0, measured.values, (0, 0))
         if score.values:
             return score.metric, score.spread, ""
-        return None, None, f"the baseline could not be measured: {measured.reason}"
-    if options.baseline is None:
-        return None, None, ""
+    failure = f"the baseline could not be measured: {measured.reason}" if measured else ""
+    known = options.baseline
+    if known is None:
+        return None, None, failure
+    number = f"{known.value:.12g} {known.unit}".rstrip()
     # A number without a unit is in the agents' unit, unless they have used several.
-    if compared.is_converted and not options.baseline.unit:
-        return None, None, f"the baseline {options.baseline.value:.12g} has no unit"
-    return options.baseline.value, None, ""
+    if compared.is_converted and not known.unit:
+        return None, None, failure or f"the baseline {number} has no unit"
+    return known.value, None, f"{failure} (compared with {number})" if failure else ""
 
 
 def _with_margins(

@@ -160,6 +160,8 @@ def _evaluation_fields(result: EvalResult, options: EvalOptions) -> dict[str, An
         fields["metric_regex"] = result.metric_command.metric_regex
     if result.metric_command.requirements:
         fields["require"] = [each.text for each in result.metric_command.requirements]
+    if result.baseline_failure:
+        fields["baseline_failure"] = result.baseline_failure
     if options.in_place:
         fields["in_place"] = True
     if result.baseline_spread is not None:

@@ -95,6 +95,8 @@ class EvalResult(NamedTuple):
     """The SHA-256 of the holdout files, or ''."""
     time_limit: int = 0
     """The proposed time limit of a measurement in the next session, in seconds, or 0."""
+    baseline_failure: str = ""
+    """The reason that the values cannot be compared with the baseline, or ''."""
     uncommitted: tuple[str, ...] = ()
     """The files to commit: the eval command names them, and did not find them."""
 

@@ -71,8 +71,10 @@ def _evaluation_warnings(
         yield f"{name} failed the evaluation{reason}"
     elif result.reason:
         yield f"{name} could not be measured: {result.reason}"
-    if last_evaluation(session).is_regression(result):
-        yield f"{name} does not improve on the baseline"
+    evaluation = last_evaluation(session)
+    if evaluation.is_regression(result):
+        failure = evaluation.baseline_failure
+        yield f"{name} does not improve on the baseline{f': {failure}' if failure else ''}"
 
 
 def read_uncommitted_work(plan: MergePlan, project: Project) -> UncommittedWork:

@@ -308,6 +308,9 @@ def _no_improvement(
         chosen = f"{agent_name(result.agent)} does not improve"
         finding = chosen if options.agent else "no agent improves"
         return NoImprovement(f"{finding} on the baseline, according to the judge", hint=hint)
+    if evaluation.baseline_failure:
+        problem = f"no agent is compared with the baseline: {evaluation.baseline_failure}"
+        return NoImprovement(problem, hint=hint)
     assert evaluation.baseline is not None
     is_chosen = bool(options.agent) or evaluation.verdict is not None
     if not is_chosen:

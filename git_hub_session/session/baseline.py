@@ -40,6 +40,8 @@ class Evaluation(NamedTuple):
     """True if each agent was measured in its own worktree."""
     has_measured_baseline: bool = False
     """True if the baseline was measured with the agents, in a temporary worktree."""
+    baseline_failure: str = ""
+    """The reason that the values could not be compared with the baseline, or ''."""
 
     @property
     def verdict_text(self) -> str:
@@ -50,9 +52,12 @@ class Evaluation(NamedTuple):
         """Return True if the result is not better than the baseline.
 
         The difference must be larger than the margin of the result. Without a baseline or a metric
-        to compare, return True only if the judge found no agent better than the baseline.
+        to compare, return True only if the judge found no agent better than the baseline, or if the
+        baseline could not be compared.
         """
         if self.has_no_improvement:
+            return True
+        if self.baseline_failure and result.metric is not None:
             return True
         if self.baseline is None or self.direction not in _SIGNS or result.metric is None:
             return False
@@ -107,6 +112,7 @@ def last_evaluation(session: Session) -> Evaluation:
         improves is False,
         fields.get("in_place") is True,
         "baseline_spread" in fields,
+        as_text(fields.get("baseline_failure")),
     )
 
 

@@ -198,6 +198,7 @@ EVALUATION_KINDS: dict[str, Kind] = {
     "metric_regex": text,
     "direction": _optional_text,
     "baseline": number,
+    "baseline_failure": _pathless_text,
     "baseline_spread": number,
     "in_place": flag,
     "unit": text,

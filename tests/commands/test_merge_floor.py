@@ -134,6 +134,61 @@ def test_gain_must_exceed_the_margin(
     assert protected_state(hub) == before
 
 
+def evaluate_without_comparison(hub: Hub, metrics: Sequence[str], baseline: str) -> str:
+    """Evaluate a session whose baseline cannot be compared. Return the reason."""
+    create_measurable_session(hub, *(f"ms: {metric}\n" for metric in metrics))
+    result = hub.run("eval", "-q", *MEASURE, "--direction=lower", "--baseline", baseline, "s1")
+    assert (result.code, result.out, hub.state()["evaluation"]["baseline"]) == (0, "", None)
+    return result.err.removeprefix("warning: ").rstrip("\n")
+
+
+def refused_without_comparison(reason: str) -> Result:
+    """Return the result of a merge without a baseline that can be compared."""
+    return Result(
+        1,
+        "",
+        f"error: no agent is compared with the baseline: {reason}\n"
+        "hint: git hub-session archive s1\nhint: git hub-session merge --allow-regression --yes s1\n",
+    )
+
+
+def test_baseline_that_cannot_be_compared(hub: Hub) -> None:
+    """The user has asked for a comparison: a merge without one needs the option."""
+    reason = evaluate_without_comparison(hub, ["5 s", "7000 ms"], "1")
+    before = protected_state(hub)
+    assert reason == "the baseline 1 has no unit"
+    assert hub.run("merge", "--yes", "s1") == refused_without_comparison(reason)
+    assert protected_state(hub) == before
+    result = hub.run("merge", "--yes", "--allow-regression", "s1")
+    warning = f"warning: agent-1 does not improve on the baseline: {reason}\n"
+    assert (result.code, result.err) == (0, warning)
+
+
+def test_baseline_that_could_not_be_measured(hub: Hub) -> None:
+    """The base branch has no file 'ms'. Another evaluation ends the refusal."""
+    reason = evaluate_without_comparison(hub, ["4"], "measure")
+    assert reason == "the baseline could not be measured: exit code 1"
+    assert hub.run("merge", "--yes", "s1") == refused_without_comparison(reason)
+    evaluate(hub)
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+
+
+def test_known_baseline_replaces_a_failed_measurement(hub: Hub) -> None:
+    """`run` has measured the base branch before. The measurement in the rounds fails."""
+    hub.commit(hub.top, "ms", "ms: 50\n")
+    measured = hub.top.with_name("measured")
+    script = f"test $HUB_AGENT != baseline || mkdir {measured} || exit 5; cat ms"
+    options = ("--agent-cmd", "echo ms: 60 >ms", "--agents=1", "--yes", "--metric=ms")
+    arguments = ("--id=s1", "--task=t", *options, "--eval", script, "--direction=lower")
+    result = hub.run("run", "--no-guard", *arguments)
+    failure = "the baseline could not be measured: exit code 5 (compared with 50)"
+    assert (result.code, f"warning: {failure}\n" in result.err) == (1, True)
+    assert "error: no agent improves on the baseline: the best 'ms' is 60" in result.err
+    assert (hub.top / "ms").read_text() == "ms: 50\n"
+    evaluation = hub.state()["evaluation"]
+    assert (evaluation["baseline"], "baseline_failure" in evaluation) == (50, False)
+
+
 def test_result_of_an_older_version(hub: Hub) -> None:
     """The result has no margin. The gain must exceed the spreads of the agent and the baseline."""
     hub.commit(hub.top, "ms", "ms: 5\n")

@@ -82,15 +82,18 @@ def parse_options(args: Arguments, session: Session) -> EvalOptions:
         direction = args.value("direction") or config.get("direction")
     else:
         _refuse_metric_options(args)
-    baseline = _parse_baseline(args, config)
+    is_measured = args.value("baseline") == _MEASURE
+    is_in_place = is_baseline_in_place(session)
+    baseline = None if is_measured and is_in_place else _parse_baseline(args, config)
     if not args.is_set("here"):  # a measurement for the agent itself is only compared with a note
-        refuse_other_baseline(args, is_in_place=is_baseline_in_place(session) if baseline else None)
+        is_known = baseline and not is_measured
+        refuse_other_baseline(args, is_in_place=is_in_place if is_known else None)
     return options._replace(
         metric_command=_parse_metric_command(args, config, command, direction),
         direction=direction,
         judge=judge._replace(direction=direction) if judge else None,
         baseline=baseline,
-        measure_baseline=args.value("baseline") == _MEASURE,
+        measure_baseline=is_measured,
         is_baseline_given=args.value("baseline") is not None,
         guard=parse_guard_options(args),
         holdout=args.value("holdout"),
@@ -169,11 +172,14 @@ def _parse_metric_file(args: Arguments) -> str:
 
 
 def _parse_baseline(args: Arguments, config: Config) -> Quantity | None:
-    """Return the baseline of the option or the session. Return None if it is to be measured."""
+    """Return the baseline of the option or the session, or None.
+
+    If it is to be measured, the baseline of the session counts if the measurement fails.
+    """
     text = args.value("baseline")
     is_other_metric = args.value("metric") not in (None, config.get("metric"))
     config_baseline = "" if is_other_metric else config.get("baseline")
-    baseline = parse_finite_quantity(config_baseline if text is None else text)
+    baseline = parse_finite_quantity(config_baseline if text in (None, _MEASURE) else text)
     if text not in (None, _MEASURE) and baseline is None:
         raise UsageError(f"not a number: '{text}'", hint="give a number or 'measure'")
     return baseline
