@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 WORDS, FILES, COMMAND = "words", "files", "command"
 _FILE_KINDS = ("<file>", "<path>", "<template>", "<worktree>")
 _AGENT_KINDS = ("<agent>", "<list>")
+_LIST_KINDS = ("<list>", "<executors>")
 
 
 class Completion(NamedTuple):
@@ -45,7 +46,7 @@ def complete_word(usage: Usage, words: Sequence[str], context: Context) -> Compl
         return Completion(WORDS, _option_candidates(expected.options, words[-1]))
     prefix = expected.prefix
     start = words[-1].removeprefix(prefix)
-    if "<list>" in expected.kinds:  # complete the last element of a list
+    if any(kind in _LIST_KINDS for kind in expected.kinds):  # complete the last element of a list
         head, comma, start = start.rpartition(",")
         prefix += head + comma
     found = _matching(_find_candidates(expected, context), start)
@@ -103,6 +104,8 @@ def _values_of_kind(kind: str, expected: Expected, context: Context) -> list[Can
         return values.state_candidates()
     if kind == "<setting>":
         return values.setting_candidates()
+    if kind == "<executors>":
+        return values.executor_candidates(project.config_entries)
     if kind == "<answer>":
         return values.answer_candidates()
     if kind in ("<channel>", "<post>"):

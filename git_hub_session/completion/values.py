@@ -7,7 +7,7 @@ unchanged are offered: a branch can be called `$(command)`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.git.ref_names import REFS, agent_name
@@ -16,11 +16,12 @@ from git_hub_session.session.attempts import earlier_attempts
 from git_hub_session.session.model import MAX_AGENTS
 from git_hub_session.session.read import UnreadableSession
 from git_hub_session.session.state import State
-from git_hub_session.settings.table import SETTINGS
+from git_hub_session.settings.table import SETTINGS, executor_key, executor_of
 from git_hub_session.util.text import escape_control
 
 if TYPE_CHECKING:
     from git_hub_session.board.board import Board
+    from git_hub_session.git.config import ConfigEntry
     from git_hub_session.git.repository import GitRepo
     from git_hub_session.session.model import Session
     from git_hub_session.session.store import Store
@@ -62,6 +63,16 @@ def state_candidates() -> list[Candidate]:
 def setting_candidates() -> list[Candidate]:
     """Return the names of the settings, with their descriptions."""
     return [Candidate(setting.name, setting.help) for setting in SETTINGS]
+
+
+def executor_candidates(entries: Iterable[ConfigEntry]) -> list[Candidate]:
+    """Return the executors that git's settings define, with their command prefixes."""
+    commands = {executor_of(each.name): each.value for each in entries if _is_command(each)}
+    return [Candidate(name, commands[name]) for name in sorted(filter(None, commands))]
+
+
+def _is_command(entry: ConfigEntry) -> bool:
+    return entry.name == executor_key(executor_of(entry.name), "command")
 
 
 def answer_candidates() -> list[Candidate]:

@@ -17,8 +17,8 @@ from git_hub_session.settings.table import (
     PROJECT_FILE,
     WORKTREE_PATH,
     Setting,
+    executor_of,
     find_setting,
-    is_executor_key,
 )
 from git_hub_session.util.text import quote_list
 
@@ -59,7 +59,7 @@ def _parse(text: str, path: str) -> ProjectFile:
     ignored: dict[str, list[str]] = {}
     for name, value in parse_git_settings(text):
         setting = find_setting(name)
-        reason = _NOT_ALLOWED if is_executor_key(name) else _find_reason(setting, value)
+        reason = _NOT_ALLOWED if executor_of(name) else _find_reason(setting, value)
         if reason:
             ignored.setdefault(reason, []).append(setting.key if setting else name)
         else:

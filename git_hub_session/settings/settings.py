@@ -13,8 +13,8 @@ from git_hub_session.settings.table import (
     NUMBER,
     PREFIX,
     Setting,
+    executor_of,
     find_setting,
-    is_executor_key,
 )
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
@@ -53,7 +53,7 @@ class Settings:
     def unknown_names(self) -> list[str]:
         """Return the names in git's configuration that no setting has."""
         names = dict.fromkeys(entry.name for entry in self._entries)
-        return [name for name in names if find_setting(name) is None and not is_executor_key(name)]
+        return [name for name in names if find_setting(name) is None and not executor_of(name)]
 
     def find(self, setting: Setting) -> SettingValues:
         """Return the values of a setting and the origin of the last one.

@@ -240,10 +240,11 @@ def executor_key(name: str, variable: str) -> str:
     return f"{PREFIX}executor.{name}.{variable}"
 
 
-def is_executor_key(name: str) -> bool:
-    """Return True if a setting with this name belongs to an executor."""
+def executor_of(name: str) -> str:
+    """Return the executor to which a setting with this name belongs, or ''."""
     start, _, variable = name.rpartition(".")
-    return start.startswith(f"{PREFIX}executor.") and variable in EXECUTOR_KEYS
+    executor = start.removeprefix(f"{PREFIX}executor.")
+    return executor if executor != start and variable in EXECUTOR_KEYS else ""
 
 
 def options_with_defaults(command: str) -> list[Setting]:

@@ -89,6 +89,14 @@ def test_values(hub: Hub, words: list[str], expected: list[str]) -> None:
     assert complete(hub, *words) == expected
 
 
+def test_executors(hub: Hub) -> None:
+    """The last executor of a list is completed."""
+    for name, variable in (("gpu1", "command"), ("gpu2", "command"), ("ssh:far", "slots")):
+        hub.git("config", "--global", f"hubsession.executor.{name}.{variable}", "ssh far")
+    result = hub.run("completion", "--words", "--", "exec", "--on", "gpu1,g")
+    assert result == Result(0, "words\ngpu1,gpu1\tssh far\ngpu1,gpu2\tssh far\n")
+
+
 def test_posts(hub: Hub) -> None:
     hub.run("init", "--id", "s1", "--task", "t")
     hub.run("board", "post", "progress", "-m", "half done", "--author", "agent-1")
