@@ -14,6 +14,7 @@ from git_hub_session.cli.view import (
     relative_path,
     warning_lines,
 )
+from git_hub_session.commands._share.automatic import push_automatically
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.git.ref_names import agent_name, is_object_id, short_name
 from git_hub_session.restore.plan import RestoreOptions
@@ -64,6 +65,8 @@ def run(context: Context, args: Arguments) -> AdoptView:
         path = worktree_path(template, project.paths, plan.branch)
     elif not path:
         path, hook_errors = _create_worktree(plan.branch, project, template)
+    if not dry_run:
+        push_automatically(context, sid)
     return AdoptView(plan, path, project.cwd, hook_errors, dry_run=dry_run)
 
 

@@ -12,6 +12,7 @@ from git_hub_session.cleanup.options import read_cleanup_options
 from git_hub_session.cli.cleanup_report import ReportOutput
 from git_hub_session.cli.options import DRY_RUN, FORMAT, QUIET, Arguments, Option, Usage, parse_age
 from git_hub_session.cli.view import Record, TerminalStyle, TextOutput, View, command_after
+from git_hub_session.commands._share.automatic import push_automatically
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.restore.commands import restore_commands
 from git_hub_session.session.state import State
@@ -77,6 +78,8 @@ def run(context: Context, args: Arguments) -> CleanupView:
         reports.append(output)
         if (report.removed or report.branches.archived) and not dry_run:
             context.send_event(HOOK_CLEANED, output.fields)
+        if report.branches.archived and not dry_run:
+            push_automatically(context, sid)
     if not dry_run:
         run_maintenance(project)
     return CleanupView(reports, _next_command(context, reports), dry_run=dry_run)

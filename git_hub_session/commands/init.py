@@ -33,6 +33,7 @@ from git_hub_session.cli.view import (
     relative_path,
     task_lines,
 )
+from git_hub_session.commands._share.automatic import push_automatically
 from git_hub_session.errors import UsageError
 from git_hub_session.git.ref_names import HEADS, SessionId, parse_session_id
 from git_hub_session.lineage.parent import parent_fields
@@ -99,9 +100,14 @@ def run(context: Context, args: Arguments) -> InitView:
     another one, or to a lost session.
     """
     if args.has("after") or args.has("adopt"):
-        return initialize(context, args)
-    is_typed = args.has("eval") or not context.project.settings.project_commands(EVAL)
-    return initialize(context, context.with_defaults(args, "init"), approves_eval=is_typed)
+        view = initialize(context, args)
+    else:
+        is_typed = args.has("eval") or not context.project.settings.project_commands(EVAL)
+        given = context.with_defaults(args, "init")
+        view = initialize(context, given, approves_eval=is_typed)
+    if view.changed:
+        push_automatically(context, view.session)
+    return view
 
 
 def initialize(context: Context, args: Arguments, *, approves_eval: bool = True) -> InitView:

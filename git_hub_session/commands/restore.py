@@ -15,6 +15,7 @@ from git_hub_session.cli.view import (
     relative_path,
     warning_lines,
 )
+from git_hub_session.commands._share.automatic import push_automatically
 from git_hub_session.git.ref_names import agent_name, parse_archive_tag, short_name
 from git_hub_session.restore.plan import RestoreOptions
 from git_hub_session.restore.restore import preview_restore, restore_worktrees
@@ -57,6 +58,8 @@ def run(context: Context, args: Arguments) -> RestoreView:
     options = RestoreOptions(number, template, attempt)
     dry_run = args.is_set("dry-run")
     result = (preview_restore if dry_run else restore_worktrees)(sid, project, options)
+    if result.restored and not dry_run:
+        push_automatically(context, sid)
     return RestoreView(result, project.cwd, dry_run=dry_run)
 
 

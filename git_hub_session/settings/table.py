@@ -172,7 +172,10 @@ AUTO_SHARE = Setting(
     "autoShare",
     BOOLEAN,
     "whether to push a session after each change, and to fetch the session before status",
-    ("spawn", "exec", "eval", "merge", "run", "status", "update", "archive"),
+    (
+        *("init", "spawn", "adopt", "exec", "eval", "merge", "run", "status", "update"),
+        *("archive", "cleanup", "restore"),
+    ),
     default=("false",),
 )
 SHARED_REFS = Setting(

@@ -386,6 +386,35 @@ def test_sessions_are_shared_automatically(first: Hub, second: Hub) -> None:
     assert shared_files(second) == shared_files(first)
 
 
+def test_the_commands_that_push_automatically(first: Hub) -> None:
+    """`delete` changes only one clone, and worktrees belong to one clone."""
+    first.git("config", "hubsession.autoShare", "true")
+    remote = Hub(first.top.parent / "shared.git", first.environ)
+    tip = first.git("commit-tree", "-p", "main", "-m", "adopted", "main^{tree}")
+
+    def changes(*words: str) -> set[str]:
+        before = remote.refs("refs")
+        assert first.run(*words).err == ""
+        after = remote.refs("refs")
+        return {ref for ref, oid in after.items() if before.get(ref) != oid}
+
+    record = "refs/hub/sessions/s2"
+    branch = "refs/heads/hub/s2/agent-1/attempt-"
+    init = ("init", "-q", "--id", "s2", "--task", "x", "--agents", "1")
+    assert changes(*init, "-n") == set()
+    assert changes(*init) == {record}
+    assert changes("delete", "s2") == set()
+    first.run(*init)
+    assert changes("spawn", "-q", "s2") == {record, f"{branch}1"}
+    assert changes("adopt", "-n", "s2", "1", tip) == set()
+    assert changes("adopt", "s2", "1", tip) == {record, f"{branch}2"}
+    assert changes("cleanup", "s2") == set()
+    archives = {f"refs/hub/archive/s2/agent-1/attempt-{number}/1" for number in (1, 2)}
+    assert changes("cleanup", "--archive", "s2") == archives
+    remote.git("update-ref", "-d", f"{branch}2")
+    assert f"{branch}2" in changes("restore", "s2")
+
+
 def test_each_command_works_without_the_remote(first: Hub) -> None:
     first.git("config", "hubsession.autoShare", "true")
     first.run("push")
