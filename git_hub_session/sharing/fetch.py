@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.claims.known import unseen_claims
-from git_hub_session.cleanup.archive_context import read_archive_context
+from git_hub_session.cleanup.archive_context import make_archive_context, read_archive_context
 from git_hub_session.cleanup.missing_tags import missing_tags
 from git_hub_session.errors import HubError, Refused
 from git_hub_session.git.ref_names import (
@@ -32,7 +32,9 @@ from git_hub_session.git.ref_names import (
     update_command,
 )
 from git_hub_session.session.agents import group_by_agent
+from git_hub_session.session.model import Config, Session
 from git_hub_session.session.record import with_rescues
+from git_hub_session.session.state import State
 from git_hub_session.sharing.choose_remote import remote_names
 from git_hub_session.sharing.fetched_claims import (
     forget_lost_claims,
@@ -43,6 +45,7 @@ from git_hub_session.sharing.incoming_refs import incoming_refs
 from git_hub_session.sharing.local_record import SharedState, share_session
 from git_hub_session.sharing.refused_record import RefusedRecord, with_hint
 from git_hub_session.sharing.remote import Remote
+from git_hub_session.sharing.session_record import with_record
 from git_hub_session.sharing.session_refs import (
     SessionRefs,
     list_refs,
@@ -55,7 +58,9 @@ from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.branches_in_use import branches_in_use
 
 if TYPE_CHECKING:
+    from git_hub_session.cleanup.archive_branches import ArchiveContext
     from git_hub_session.session.project import Project
+    from git_hub_session.sharing.record import Record
 
 _REASON = "hub-session fetch"
 _MISSING = "couldn't find remote ref"
@@ -193,6 +198,8 @@ def _fetch_session(
             if theirs.archives:
                 refs += _create_tags(sid, project)
             track_record(sid, record, project, remote)
+        elif theirs.archives:
+            refs += _preview_tags(sid, shared.record, refs, project)
     except RefusedRecord as error:
         return FetchedSession(sid, None, error=with_hint(error, sid, *source))
     except HubError as error:
@@ -286,15 +293,42 @@ def _create_tags(sid: SessionId, project: Project) -> list[FetchedRef]:
     """
     try:
         with project.store.lock_session(sid):
-            names = list_refs(project.git, *archive_prefixes(sid))
-            refs = {ref: project.repo.tip(ref) for ref in names}
-            branches = list_refs(project.git, branch_prefix(sid))
-            missing = missing_tags(read_archive_context(sid, project), refs, branches)
-            tags = [FetchedRef(tag, CREATED, oid) for tag, oid in missing.values()]
+            tags = _plan_tags(read_archive_context(sid, project), (), project)
             _apply_refs(tags, project)
     except HubError:
         return []
     return tags
+
+
+def _preview_tags(
+    sid: SessionId, record: Record, planned: Iterable[FetchedRef], project: Project
+) -> list[FetchedRef]:
+    """Return the tags that _create_tags() would create after the planned changes of refs.
+
+    Args:
+        record: the record of the session after the fetch.
+    """
+    session = Session(sid, Config(record.config), State(record.state), {})
+    try:
+        if project.store.has_session(sid):
+            session = project.store.read(sid)
+        session = with_record(session, record, at="", busy=())
+        return _plan_tags(make_archive_context(sid, session, project), planned, project)
+    except HubError:
+        return []
+
+
+def _plan_tags(
+    context: ArchiveContext, planned: Iterable[FetchedRef], project: Project
+) -> list[FetchedRef]:
+    sid = context.sid
+    new = {fetched.ref: fetched.oid for fetched in planned if fetched.action == CREATED}
+    names = list_refs(project.git, *archive_prefixes(sid))
+    refs = {ref: project.repo.tip(ref) for ref in names}
+    refs |= {ref: oid for ref, oid in new.items() if ref.startswith(archive_prefixes(sid))}
+    branches = {*list_refs(project.git, branch_prefix(sid)), *new}
+    missing = missing_tags(context, refs, branches)
+    return [FetchedRef(tag, CREATED, oid) for tag, oid in missing.values()]
 
 
 def _record_rescues(sid: SessionId, refs: Iterable[FetchedRef], project: Project) -> None:

@@ -275,16 +275,25 @@ def test_archived_branches_are_not_created_again(first: Hub, second: Hub) -> Non
     assert second.run("doctor").code == 0
 
 
-def test_fetch_creates_the_tags_of_archives(first: Hub, second: Hub) -> None:
+@pytest.mark.parametrize("is_known", [False, True])
+def test_fetch_creates_the_tags_of_archives(first: Hub, second: Hub, *, is_known: bool) -> None:
+    if is_known:
+        assert first.run("push", "s1").code == second.run("fetch").code == 0
     tip = first.commit(worktree(first, 1), "file", "one\n")
     first.run("archive", "s1")
     tags = first.refs("refs/tags")
     assert tags == {"refs/tags/hub/archive/s1/agent-1": tip}
     first.run("push", "s1")
+    before = second.refs()
+    previewed = second.run("fetch", "-n")
+    assert second.refs() == before
     fetched = second.run("fetch")
     assert (fetched.code, fetched.err) == (0, "")
-    assert fetched.out.endswith(f"  created hub/archive/s1/agent-1 {tip[:12]}\n")
-    assert second.refs("refs/tags") == tags
+    # An attempt that has a branch needs no tag.
+    created = fetched.out.endswith(f"  created hub/archive/s1/agent-1 {tip[:12]}\n")
+    assert created is not is_known
+    assert previewed.out == fetched.out.replace("Fetched", "Would fetch")
+    assert second.refs("refs/tags") == ({} if is_known else tags)
     assert second.run("doctor", "s1").code == 0
     assert second.run("fetch", "s1").out == "Session s1 has no changes on origin\n"
 
