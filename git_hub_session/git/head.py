@@ -20,7 +20,7 @@ def read_head(git_dir: str) -> tuple[str, str]:
     Two empty strings mean that HEAD is missing or unreadable. As git's validate_headref(), accept
     a link or a symbolic ref only if it names a ref: git follows no other link.
     """
-    path = os.path.join(git_dir, "HEAD")
+    path = f"{git_dir}/HEAD"
     try:
         if os.path.islink(path):
             return _ref_or_nothing(os.readlink(path)), ""
@@ -146,7 +146,7 @@ def read_reflog(git_dir: str, ref: str, *, strict: bool = False) -> list[str]:
     With `strict`, raise OSError if the reflog exists and cannot be read.
     """
     read = read_existing_text if strict else read_text
-    path = os.path.join(git_dir, "logs", ref)
+    path = f"{git_dir}/logs/{ref}"
     return read(path, limit=_MAX_REFLOG, from_end=True).splitlines()
 
 

@@ -74,19 +74,19 @@ class Worktree(NamedTuple):
     @property
     def is_index_locked(self) -> bool:
         """True if a git command is writing the index, or was killed while it did."""
-        return os.path.lexists(os.path.join(self.git_dir, "index.lock"))
+        return os.path.lexists(f"{self.git_dir}/index.lock")
 
     @property
     def unsaved_operation(self) -> str:
         """'notes merge' or 'am' if it is unfinished, or ''. No ref can keep its files."""
-        if os.path.lexists(os.path.join(self.git_dir, "NOTES_MERGE_PARTIAL")):
+        if os.path.lexists(f"{self.git_dir}/NOTES_MERGE_PARTIAL"):
             return "notes merge"
         return "am" if self.operation == "am" else ""
 
     @property
     def submodule_dir(self) -> str:
         """The directory that contains the repositories of the submodules, or ''."""
-        path = os.path.join(self.git_dir, "modules")
+        path = f"{self.git_dir}/modules"
         return path if os.path.lexists(path) else ""
 
     @property
@@ -183,7 +183,7 @@ def read_worktree(name: str, git_dir: str) -> Worktree:
     """Read the current state of the worktree that has this git dir."""
     head, detached = read_head(git_dir)
     operation = read_operation(git_dir)
-    link = read_text(os.path.join(git_dir, "gitdir")).rstrip(" \t\r\n")  # as git does
+    link = read_text(f"{git_dir}/gitdir").rstrip(" \t\r\n")  # as git does
     # git writes a path that ends with .git. Another text was truncated or replaced.
     is_path = os.path.basename(link) == ".git" and "\0" not in link
     dot_git = os.path.normpath(os.path.join(git_dir, link)) if is_path else ""
@@ -204,13 +204,13 @@ def read_worktree(name: str, git_dir: str) -> Worktree:
         _read_lock_reason(git_dir),
         link_error,
         is_missing,
-        _mtime_ns(os.path.join(git_dir, "index")),
+        _mtime_ns(f"{git_dir}/index"),
     )
 
 
 def _read_lock_reason(git_dir: str) -> str | None:
     """Return the reason of the lock, or None if the worktree is unlocked or being removed."""
-    path = os.path.join(git_dir, LOCK_FILE)
+    path = f"{git_dir}/{LOCK_FILE}"
     reason = read_text(path).partition("\0")[0].strip() if os.path.lexists(path) else REMOVAL_LOCK
     return None if reason == REMOVAL_LOCK else reason
 
@@ -251,7 +251,7 @@ def _check_dot_git(git_dir: str, path: str, dot_git: str) -> str:
 
 def linked_git_dir(path: str) -> str:
     """Return the git dir that the .git file in the directory `path` names, or ''."""
-    text = read_text(os.path.join(path, ".git"))
+    text = read_text(f"{path}/.git")
     return os.path.join(path, text[8:].rstrip("\r\n")) if text.startswith("gitdir: ") else ""
 
 

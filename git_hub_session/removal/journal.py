@@ -153,7 +153,7 @@ def lock_worktree(worktree: Worktree) -> None:
     of the journal: a lock file without a reason would look like a user's lock. Keep a lock that
     exists. It belongs to an interrupted removal, or to a user: then inspect_git_dir() finds it.
     """
-    path = os.path.join(worktree.git_dir, LOCK_FILE)
+    path = f"{worktree.git_dir}/{LOCK_FILE}"
     try:
         os.link(_journal_path(worktree), path)
     except FileExistsError:
@@ -168,7 +168,7 @@ def clear_journal(worktree: Worktree) -> None:
     journal = _journal_path(worktree)
     paths = [f"{journal}.tmp", journal]
     if read_worktree(worktree.name, worktree.git_dir).lock_reason is None:
-        paths.insert(0, os.path.join(worktree.git_dir, LOCK_FILE))
+        paths.insert(0, f"{worktree.git_dir}/{LOCK_FILE}")
     # A read-only file system rejects unlink also for a file that does not exist.
     for path in filter(os.path.lexists, paths):
         with suppress(FileNotFoundError):  # `git worktree unlock` may remove the lock first.
@@ -176,4 +176,4 @@ def clear_journal(worktree: Worktree) -> None:
 
 
 def _journal_path(worktree: Worktree) -> str:
-    return os.path.join(worktree.git_dir, JOURNAL_FILE)
+    return f"{worktree.git_dir}/{JOURNAL_FILE}"

@@ -329,7 +329,7 @@ def read_file_or_link(top: str, path: bytes, mode: int) -> bytes:
 
     Raise OSError if it cannot be read.
     """
-    full = os.path.join(os.fsencode(top), path)
+    full = os.fsencode(top) + b"/" + path
     if stat.S_ISLNK(mode):
         return os.readlink(full)
     fd = os.open(full, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
