@@ -6,6 +6,7 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.claims.known import busy_claims
 from git_hub_session.errors import Refused
 from git_hub_session.git.ref_names import (
+    ALL_LOGS,
     ALL_RECORDS,
     ALL_TRACKED,
     agent_name,
@@ -58,10 +59,10 @@ def delete_session(sid: SessionId, project: Project, *, dry_run: bool) -> None:
 
 
 def _delete_records(sid: SessionId, project: Project) -> None:
-    """Delete the shared record of the session, and the last known records and claims of remotes."""
+    """Delete the shared record and the logs, and the last known records and claims of remotes."""
     refs = refs_below(project.paths.common_dir, ALL_RECORDS, ALL_TRACKED)
     own = [ref for ref in refs if ref == record_ref(sid) or ref.endswith(f"/{sid}")]
-    own += refs_below(project.paths.common_dir, *claim_prefixes(sid))
+    own += refs_below(project.paths.common_dir, *claim_prefixes(sid), f"{ALL_LOGS}{sid}/")
     if own:
         targets = {ref: project.repo.find_ref_target(ref) for ref in sorted(own)}
         commands = [delete_command(ref, oid) for ref, oid in targets.items() if oid]

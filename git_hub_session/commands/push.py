@@ -32,6 +32,7 @@ USAGE = Usage(
     ("push [<options>] [<remote>] [<id>...]",),
     (
         Option("--rescue", "publish the rescue refs too: they contain uncommitted work"),
+        Option("--logs", "publish the output logs of exec and eval too"),
         DRY_RUN,
         QUIET,
         *FORMAT,
@@ -44,7 +45,10 @@ def run(context: Context, args: Arguments) -> PushView:
     """Publish the sessions, by default all, with their branches and archives."""
     named = parse_remote(context, args, requires_sessions=True)
     options = PushOptions(
-        named.shared, rescue=args.is_set("rescue"), dry_run=args.is_set("dry-run")
+        named.shared,
+        rescue=args.is_set("rescue"),
+        logs=args.is_set("logs"),
+        dry_run=args.is_set("dry-run"),
     )
     sids = named.sids or context.project.store.ids()
     pushed = push_sessions(sids, context.project, named.remote, options)

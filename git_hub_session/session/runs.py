@@ -12,6 +12,7 @@ program can have set it. For other statuses the recorded result counts: `restore
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Container, Mapping
 from enum import Enum
 
@@ -105,6 +106,29 @@ def find_log(session_path: str, run: str, agent: str) -> str:
         return ""
     path = f"{session_path}/{OUTPUT}/{run}/{agent}.log"
     return path if os.path.lexists(path) else ""
+
+
+def read_logs(session: SafeDirectory, *, limit: int) -> dict[str, bytes]:
+    """Return the logs of a session by their paths, such as "exec-1/agent-1.log".
+
+    Raise Damaged if a log is not a regular file, or if the logs have more than `limit` bytes.
+    """
+    logs: dict[str, bytes] = {}
+    try:
+        with session.open_child(OUTPUT) as output:
+            for name in output.names():
+                if _run_number(name, EXEC) or _run_number(name, EVAL):
+                    with output.open_child(name) as run:
+                        for log in filter(_is_log, run.names()):
+                            logs[f"{name}/{log}"] = data = run.read(log, limit=limit)
+                            limit -= len(data)
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # no command has run
+    return logs
+
+
+def _is_log(name: str) -> bool:
+    return re.fullmatch(r"[a-z0-9-]+\.log", name) is not None
 
 
 def active_runs(session: SafeDirectory, kind: str) -> list[str]:

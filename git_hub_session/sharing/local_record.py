@@ -52,7 +52,8 @@ if TYPE_CHECKING:
     from git_hub_session.session.store import LockedSession
     from git_hub_session.system.directory import SafeDirectory
 
-_CLONE_FILE = "hub-session-clone"
+CLONE_FILE = "hub-session-clone"
+"""The file of the common dir with the random id of this clone."""
 _NO_CLONE = "0" * 32
 _PENDING = (AgentStatus.SPAWNING, AgentStatus.RESTORING)
 
@@ -134,7 +135,7 @@ def _share_locked(
     commit = find_record_commit(sid, project)
     known = read_record(commit, sid, project) if commit else None
     parts = _read_parts(sid, project, locked.directory)
-    clone = _NO_CLONE if dry_run else ensure_id(project.paths.common_dir, _CLONE_FILE)
+    clone = _NO_CLONE if dry_run else ensure_id(project.paths.common_dir, CLONE_FILE)
     own = _merge_known(own_record(parts, known, clone), known)
     if received is not None:
         _check_received(own, received)

@@ -26,6 +26,7 @@ from git_hub_session.git.ref_names import (
 from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.sharing.fetch import NotShared, fetch_sessions, track_record
 from git_hub_session.sharing.local_record import SharedState, share_session
+from git_hub_session.sharing.published_logs import write_logs
 from git_hub_session.sharing.remote import CREATED, UNCHANGED, refused_reasons
 from git_hub_session.sharing.session_refs import read_session_refs, with_free_numbers
 from git_hub_session.util.shell import quote_word
@@ -54,6 +55,8 @@ class PushOptions(NamedTuple):
     """The prefix of the shared refs on the remote (hubsession.sharedRefs)."""
     rescue: bool = False
     """Publish the rescue refs too."""
+    logs: bool = False
+    """Publish the output logs too."""
     dry_run: bool = False
     agents: Sequence[int] = ()
     """Publish only the branches of these agents; empty: those of all agents."""
@@ -189,6 +192,9 @@ class _Push:
             if _is_behind(present.get(ref, ""), ref, oid, project)
         }
         targets = {record: state.commit, **branches, **added}
+        if self._options.logs:
+            logs = write_logs(sid, project, dry_run=self._options.dry_run)
+            targets |= {shared_name(ref, shared): oid for ref, oid in logs.items()}
         return _Draft(sid, state, targets, {record: expected, **dict.fromkeys(added, "")})
 
     def _numbered_refs(

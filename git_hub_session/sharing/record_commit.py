@@ -64,14 +64,21 @@ def write_record(record: Record, sid: SessionId, parents: Sequence[str], project
     files = record_files(record)
     if len(files) > MAX_RECORD_FILES or sum(map(len, files.values())) > MAX_RECORD_BYTES:
         raise InvalidRecord(f"session '{sid}' is too large to share")
+    message = f"hub-session: share {sid} ({record.state})\n"
+    return write_commit(record_ref(sid), files, parents, message, project)
+
+
+def write_commit(
+    ref: str, files: Mapping[str, bytes], parents: Sequence[str], message: str, project: Project
+) -> str:
+    """Write a commit with files, and move a ref to it if it contains the old commit of the ref."""
     seconds = int(project.now())
     lines = [
         "feature done",
-        f"commit {record_ref(sid)}",
+        f"commit {ref}",
         "mark :1",
         f"committer {project.identity} {seconds} +0000",
     ]
-    message = f"hub-session: share {sid} ({record.state})\n"
     stream = [_line(*lines), _data(message.encode())]
     words = ["from", *["merge"] * (len(parents) - 1)] if parents else []
     stream.append(_line(*(f"{word} {parent}" for word, parent in zip(words, parents, strict=True))))

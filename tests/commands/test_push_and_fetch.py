@@ -384,6 +384,33 @@ def test_rescue_refs_are_published_only_on_request(first: Hub, second: Hub) -> N
     assert second.run("doctor").code == 0
 
 
+def test_logs_are_published_on_demand(first: Hub, second: Hub) -> None:
+    assert first.run("exec", "s1", "--", "echo", "hello").code == 0
+    (first.directory() / "output" / "exec-1" / "other.json").write_text("{}")
+    remote = Hub(first.top.parent / "shared.git", first.environ)
+    assert first.run("push").code == 0
+    assert remote.refs("refs/hub/logs") == first.refs("refs/hub/logs") == {}
+    previewed = first.run("push", "-n", "--logs", "s1")
+    assert remote.refs("refs/hub/logs") == first.refs("refs/hub/logs") == {}
+    pushed = first.run("push", "--logs", "s1")
+    clone = (first.top / ".git" / "hub-session-clone").read_text().strip()
+    ref = f"refs/hub/logs/s1/{clone}"
+    assert pushed == Result(0, f"Pushed session s1 to origin\n  created {ref}\n")
+    assert f"  created {ref}\n" in previewed.out
+    assert [*remote.refs("refs/hub/logs")] == [ref]
+    paths = remote.git("ls-tree", "-r", "--name-only", ref).splitlines()
+    assert paths == ["exec-1/agent-1.log", "exec-1/agent-2.log"]
+    assert "hello" in remote.git("show", f"{ref}:exec-1/agent-2.log")
+    assert first.run("push", "--logs", "s1").out == "Session s1 is up to date on origin\n"
+    assert first.run("exec", "s1", "--", "echo", "again").code == 0
+    assert f"  updated {ref}\n" in first.run("push", "--logs", "s1").out
+    assert "again" in remote.git("show", f"{ref}:exec-2/agent-1.log")
+    remote.git("update-ref", "-d", ref)
+    assert f"  created {ref}\n" in first.run("push", "--logs", "s1").out
+    assert second.run("fetch").code == 0
+    assert second.refs("refs/hub/logs") == {}
+
+
 def test_sessions_are_shared_automatically(first: Hub, second: Hub) -> None:
     for clone in (first, second):
         clone.git("config", "hubsession.autoShare", "true")
