@@ -176,6 +176,8 @@ LATE_IMPORTS = {
     ("session.runs", "system.procfs"),
     ("session.store", "system.parallel"),
     ("session.store", "system.procfs"),
+    ("sharing.unpushed", "sharing.local_record"),
+    ("sharing.unpushed", "sharing.record_commit"),
     ("system.deletable", "ctypes"),
     ("system.io", "select"),
     ("system.procfs", "system.psutil_processes"),

@@ -9,8 +9,6 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import ALL_TRACKED
 from git_hub_session.git.refs import refs_below
-from git_hub_session.sharing.local_record import read_own_record
-from git_hub_session.sharing.record_commit import read_record
 
 if TYPE_CHECKING:
     from git_hub_session.git.ref_names import SessionId
@@ -26,6 +24,10 @@ def unpushed_remotes(sid: SessionId, project: Project) -> tuple[str, ...]:
     tracked = sorted(ref for ref in refs if ref.endswith(f"/{sid}"))
     if not tracked:
         return ()
+    # Most sessions are not shared, and `status` would import hashlib with OpenSSL: 7 ms.
+    from git_hub_session.sharing.local_record import read_own_record
+    from git_hub_session.sharing.record_commit import read_record
+
     try:
         own = read_own_record(sid, project)
         return tuple(
