@@ -43,7 +43,7 @@ class FarResult(NamedTuple):
     """The reason why the connection ended before its worker, or ''."""
     hint: str = ""
     is_running: bool = False
-    """True if the worker goes on without the connection."""
+    """True if the worker may go on without the connection."""
 
     @property
     def has_failed(self) -> bool:
@@ -202,7 +202,7 @@ def _result_of(connection: _Connection, status: int) -> FarResult:
     if "failed" in reports:
         return result._replace(error=f"the {reports['failed']} failed on '{name}'")
     if reports:
-        error = f"connection to '{name}' was lost, and its worker goes on"
+        error = f"connection to '{name}' was lost; its worker may go on"
         return result._replace(error=error, is_running=True)
     if status == _CONNECTION_FAILED:
         return result._replace(error=f"connection to '{name}' failed")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from select import select
 
 import pytest
 
@@ -18,7 +20,7 @@ from tests.support.hub import Hub, Result, is_alive, wait_for
 from tests.support.remotes import ServedRepository, SshHost, run_sshd, serve
 
 COMMIT = 'echo "${HUB_AGENT#agent-} $FAR" >work && git add work && git commit -qm work'
-_LOST = "connection to 'ssh:far' was lost, and its worker goes on"
+_LOST = "connection to 'ssh:far' was lost; its worker may go on"
 
 
 @pytest.fixture
@@ -245,6 +247,40 @@ def test_a_remote_that_the_far_end_sees_elsewhere(first: Hub, served: ServedRepo
     check_done(first, served, "box")
     [clone] = clones(first)
     assert clone.name.startswith("other-")
+    assert first.git("remote", "get-url", "origin", cwd=clone) == f"file://{other}"
+
+
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        ("https://me:secret@nowhere.invalid/a.git", "https://nowhere.invalid/a.git"),
+        ("http://secret@nowhere.invalid/a.git", "http://nowhere.invalid/a.git"),
+        ("ssh://git@nowhere.invalid/a.git", "ssh://git@nowhere.invalid/a.git"),
+        ("git@nowhere.invalid:a@b.git", "git@nowhere.invalid:a@b.git"),
+    ],
+)
+def test_the_far_end_gets_no_password(
+    first: Hub, served: ServedRepository, tmp_path: Path, url: str, sent: str
+) -> None:
+    first.git("remote", "set-url", "--push", "origin", served.url)
+    first.run("push", "-q", "s1")
+    first.git("remote", "set-url", "origin", url)
+    define(first, "spy", command=f"head -n 20 >{tmp_path}/script; exit 9;")
+    first.environ["GIT_SSH_COMMAND"] = "false"
+    result = execute(first, "--on", "spy", "s1", "--", "true")
+    assert result.code == 1
+    assert "error: 'spy' failed with exit status 9" in result.err.splitlines()
+    script = (tmp_path / "script").read_text()
+    assert f"url={sent}\n" in script
+    assert "secret" not in script + result.err
+
+
+def test_a_remote_with_a_relative_path(first: Hub, served: ServedRepository) -> None:
+    first.git("remote", "set-url", "origin", os.path.relpath(served.path, first.top))
+    assert execute(first, "--on", "box", "s1", "--", "sh", "-c", COMMIT).code == 0
+    check_done(first, served, "box")
+    [clone] = clones(first)
+    assert first.git("remote", "get-url", "origin", cwd=clone) == str(served.path)
 
 
 def test_a_failed_command(first: Hub, served: ServedRepository) -> None:
@@ -266,6 +302,20 @@ def test_the_output_cannot_control_the_terminal(first: Hub) -> None:
     [long] = [line for line in result.out.splitlines() if "xxx" in line]
     assert len(long) < 2100
     assert long.endswith("...")
+
+
+def test_a_hostile_far_end(first: Hub, served: ServedRepository) -> None:
+    """It prints escape sequences, and reports that are not valid."""
+    lines = r"\033]0;title\007\n\302\233 2J\377\nhub-session: ended 9x\nhub-session: cancelled -1"
+    define(first, "evil", command=f"printf '{lines}' >&2; printf '{lines}'; exit 0;")
+    result = execute(first, "--on", "evil", "s1", "--", "true")
+    shown = [f"evil: {text}" for text in (r"\x1b]0;title\x07", r"\x9b 2J\xff")]
+    reports = [f"evil: hub-session: {text}" for text in ("ended 9x", "cancelled -1")]
+    assert result.code == 1
+    assert result.out.splitlines()[:4] == [*shown, *reports]
+    assert result.err.splitlines()[:3] == [*shown, "evil: hub-session: cancelled -1"]
+    assert result.err.splitlines()[3:] == ["error: a worker on 'evil' was killed"]
+    assert branches(served) == {}
 
 
 def test_an_agent_cannot_forge_a_report(first: Hub, served: ServedRepository) -> None:
@@ -525,9 +575,13 @@ def test_a_worker_goes_on_without_its_connection(
     assert result.code == 1
     assert f"error: {_LOST}" in result.err.splitlines()
     assert claims(served) == ["refs/hub/claims/s1/agent-1"]
+    hint = find_hint(result, "show them with: {}").partition(": ")[2]
+    assert shlex.split(hint) == ["git", "hub-session", "exec", *words]
     second = start(first, *words)
     assert second.stderr is not None
-    assert second.stderr.readline() == "ssh:far: worker 1 was running already\n"
+    answer = second.stderr
+    wait_for(lambda: select([answer], [], [], 0)[0], second)
+    assert answer.readline() == "ssh:far: worker 1 was running already\n"
     go.touch()
     shown = finish(second)
     assert (shown.code, shown.err) == (0, "")
@@ -550,7 +604,7 @@ def test_a_signal_leaves_the_workers(
     os.killpg(process.pid, signal.SIGINT)
     result = finish(process)
     assert result.code in (-signal.SIGINT, 128 + signal.SIGINT)
-    assert result.err.splitlines()[0] == "the workers go on without this connection"
+    assert result.err.splitlines()[0] == "the workers go on, unless their executor ends them"
     assert claims(served) == ["refs/hub/claims/s1/agent-1"]
     show = find_hint(result, "show them with: {}").partition(": ")[2]
     words = ["--on", name, "--only", "1", "s1", "--", "sh", "-c"]
@@ -601,19 +655,44 @@ def test_a_worker_that_was_killed(first: Hub, served: ServedRepository, tmp_path
 
 
 def test_a_sandbox(first: Hub, served: ServedRepository, tmp_path: Path) -> None:
-    """The sandbox cannot write the configuration of the user."""
+    """An agent can write only into the directory of the sandbox, and into the remote."""
     if shutil.which("bwrap") is None:
         pytest.skip("bwrap is not installed")
-    home = first.environ["HOME"]
-    cache = Path(home) / ".cache"
-    cache.mkdir()
-    bwrap = "bwrap --ro-bind / / --dev /dev --proc /proc --bind /tmp /tmp"
-    bwrap += f" --ro-bind {home} {home} --bind {cache} {cache} --unshare-pid --die-with-parent"
+    home = Path(first.environ["HOME"])
+    box, server = home / "sandbox", served.path.parent
+    box.mkdir()
+    bwrap = 'bwrap --ro-bind / / --dev /dev --proc /proc --bind "$HOME/sandbox" "$HOME/sandbox"'
+    bwrap += f" --bind {server} {server} --setenv TMPDIR {box} --unshare-pid --die-with-parent"
     if first.call("sh", "-c", f"{bwrap} true").code:
         pytest.skip("bwrap cannot create a sandbox here")
-    define(first, "sandbox", command=bwrap)
-    script = f"echo x >>{home}/.gitconfig; FAR=bwrap; {COMMIT}"
-    result = execute(first, "--on", "sandbox", "s1", "--", "sh", "-c", script)
-    assert (result.code, result.err) == (0, ""), result
-    assert "Read-only file system" in result.out
+    define(first, "sandbox", command=bwrap, path="sandbox/project")
+    files = [home / ".gitconfig", first.top / ".git" / "config", first.top / "file"]
+    before = [file.read_bytes() for file in files]
+    attack = "; ".join(f"echo x >>{file}" for file in files)
+    result = execute(
+        first, "--on", "sandbox", "s1", "--", "sh", "-c", f"{attack}; FAR=bwrap; {COMMIT}"
+    )
+    assert (result.code, result.err) == (0, "")
+    assert result.out.count("Read-only file system") == 2 * len(files)
+    assert [file.read_bytes() for file in files] == before
     check_done(first, served, "bwrap")
+    assert (box / "project" / ".git").is_dir()
+
+
+def test_a_sandbox_that_is_killed(first: Hub, served: ServedRepository, tmp_path: Path) -> None:
+    """Its worker is killed too. The next call continues the attempt at once."""
+    if first.call("sh", "-c", "bwrap --bind / / --unshare-pid true").code:
+        pytest.skip("bwrap cannot create a sandbox here")
+    prefix = "bwrap --bind / / --dev /dev --proc /proc --unshare-pid --die-with-parent env FAR=box"
+    define(first, "box", command=prefix)
+    started = tmp_path / "started"
+    script = f"touch {started}; exec sleep 600"
+    process = start(first, "--on", "box", "--only", "1", "s1", "--", "sh", "-c", script)
+    wait_for(started.exists, process)
+    os.killpg(process.pid, signal.SIGTERM)
+    finish(process)
+    assert claims(served) == ["refs/hub/claims/s1/agent-1"]
+    result = execute(first, "--on", "box", "--only", "1", "s1", "--", "sh", "-c", COMMIT)
+    assert result.code == 0
+    assert content(served, "agent-1/attempt-1") == "1 box"
+    assert claims(served) == []

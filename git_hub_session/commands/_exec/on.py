@@ -67,9 +67,7 @@ def run_elsewhere(
         args = with_agent_command(context, args, _CALL)
     remote = Remote(project.git, choose_remote(project), note=context.reporter.note)
     if not cancels:
-        [pushed] = push_sessions([sid], project, remote, PushOptions(read_shared_refs(context)))
-        if pushed.error is not None:
-            raise pushed.error
+        _push(context, sid, remote)
     line = command_line("work", work_options, args, arguments=[sid], command=args.command)
     work = _far_work(context, sid, line, remote)
     with temporary_directory() as sockets:
@@ -80,7 +78,9 @@ def run_elsewhere(
             results = _start_workers(context, launcher, args, work)
     error = _fetch(context, sid, remote)
     session = project.store.read(sid)
-    return OnView(session, agents or all_agents(session), results, error, project.repo)
+    view = OnView(session, agents or all_agents(session), results, error, project.repo)
+    view.show_command = _show_command(args, work)
+    return view
 
 
 def _check_options(args: Arguments) -> None:
@@ -92,6 +92,14 @@ def _check_options(args: Arguments) -> None:
             raise UsageError(f"--{_ON} and --{name} exclude each other")
     if args.is_set(_CANCEL) and args.command:
         raise UsageError("--cancel and a command after '--' exclude each other")
+
+
+def _push(context: Context, sid: SessionId, remote: Remote) -> None:
+    """Publish the session. Raise HubError if that fails."""
+    options = PushOptions(read_shared_refs(context))
+    [pushed] = push_sessions([sid], context.project, remote, options)
+    if pushed.error is not None:
+        raise pushed.error
 
 
 def _far_work(context: Context, sid: SessionId, line: str, remote: Remote) -> FarWork:
@@ -126,15 +134,20 @@ def _start_workers(
     except BaseException as error:
         display.elapsed.clear()
         if not isinstance(error, Exception):  # a signal
-            context.reporter.note("the workers go on without this connection")
+            context.reporter.note("the workers go on, unless their executor ends them")
             names = quote_word(args.value(_ON) or "")
-            again = f"git hub-session exec --on {names} {work.command.removeprefix('work ')}"
             cancel = f"git hub-session exec --on {names} --cancel {work.sid}"
-            hints = [f"show them with: {again}", f"end them with: {cancel}"]
+            hints = [f"show them with: {_show_command(args, work)}", f"end them with: {cancel}"]
             context.reporter.print_hints(hints)
         raise
     finally:
         display.elapsed.clear()
+
+
+def _show_command(args: Arguments, work: FarWork) -> str:
+    """Return the command that shows the workers that still run, and starts the others."""
+    names = quote_word(args.value(_ON) or "")
+    return f"git hub-session exec --on {names} {work.command.removeprefix('work ')}"
 
 
 def _fetch(context: Context, sid: SessionId, remote: Remote) -> HubError | None:

@@ -60,6 +60,8 @@ class OnView(View):
         self.error = error
         attempts = attempts_by_agent(session.id, repo)
         self.rows = [_read_row(session, agent, attempts.get(agent, []), repo) for agent in agents]
+        self.show_command = ""
+        """The command that shows the workers that go on without their connection."""
         self.cancels = any(result.cancels for result in results)
 
     @property
@@ -76,6 +78,8 @@ class OnView(View):
                 lines.append(f"error: {escape_control(each.error)}")
             if each.hint:
                 lines.append(f"hint: {escape_control(each.hint)}")
+        if any(each.is_running for each in self.results):
+            lines.append(f"hint: show them with: {escape_control(self.show_command)}")
         return lines + (error_lines(self.error) if self.error is not None else [])
 
     @property
