@@ -14,6 +14,7 @@ from git_hub_session.git.ref_names import (
     parse_agent_branch,
     short_name,
 )
+from git_hub_session.git.worktrees import linked_git_dir
 from git_hub_session.session.agents import accepts_agents
 from git_hub_session.session.attempts import archived_agents, attempts_by_agent
 from git_hub_session.session.model import Session
@@ -35,7 +36,7 @@ from git_hub_session.worktree.owner import (
     off_branch_attempts,
 )
 from git_hub_session.worktree.reattach import next_free_attempt
-from git_hub_session.worktree.repair_commands import repair_command
+from git_hub_session.worktree.repair_commands import relink_command, repair_command
 
 if TYPE_CHECKING:
     from git_hub_session.git.worktrees import Worktree
@@ -175,9 +176,20 @@ def _find_source(
             hint=_hint(session, options, "<branch>"),
         )
     if os.path.isdir(path):
+        _refuse_moved_worktree(path, worktrees)
         raise Refused(f"'{text}' is not a worktree of this repository", hint="git worktree list")
     commit = project.git.resolve_commit(text, project.paths.git_dir)
     return AdoptSource(commit, commit, None)
+
+
+def _refuse_moved_worktree(path: str, worktrees: Sequence[Worktree]) -> None:
+    """Raise Refused if `path` is the directory of a worktree that git expects at another path."""
+    git_dir = linked_git_dir(path)
+    for worktree in worktrees:
+        if worktree.is_missing and git_dir and is_same_path(git_dir, worktree.git_dir):
+            place = os.path.realpath(path)
+            message = f"'{place}' was moved from '{worktree.path}'"
+            raise Refused(message, hint=relink_command(place, worktree))
 
 
 def _hint(session: Session, options: AdoptOptions, source: str) -> str:

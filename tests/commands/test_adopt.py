@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cleanup import everything
+from tests.support.hints import type_hint
 from tests.support.hub import Hub, Result, snapshot
 from tests.support.measured_sessions import (
     MEASURE,
@@ -250,6 +251,23 @@ def test_refuses_to_forget_other_work(session: Hub, other: Path) -> None:
         f"error: '{worktree}': another branch is checked out: 'fix'\n"
         "hint: git hub-session adopt s1 agent-1\n"
     )
+
+
+def test_worktree_that_was_moved(session: Hub, tmp_path: Path) -> None:
+    """The hint tells git the new path. `doctor` does not find a directory that was moved far away."""
+    old, new = agent_worktree(session, 1), tmp_path / "far" / "away"
+    new.parent.mkdir()
+    shutil.move(old, new)
+    (new / "new").write_text("not committed\n")
+    git_dir = session.top / ".git" / "worktrees" / "agent-1"
+    hint = f"printf '%s\\n' {new}/.git >{git_dir}/gitdir"
+    error = f"error: '{new}' was moved from '{old}'\nhint: {hint}\n"
+    assert refusal(session, "agent-1", new) == error
+    type_hint(session, hint)
+    assert session.run("adopt", "-q", "s1", "agent-1", new) == Result(0)
+    assert session.run("path", "s1", "1") == Result(0, f"{new}\n")
+    assert (new / "new").read_text() == "not committed\n"
+    assert session.run("exec", "-q", "--only=1", "s1", "--", "test", "-f", "new") == Result(0)
 
 
 def test_refuses_other_paths_and_unknown_names(session: Hub, tmp_path: Path) -> None:
