@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.claims.known import unseen_claims
 from git_hub_session.cleanup.archive_context import make_archive_context, read_archive_context
 from git_hub_session.cleanup.missing_tags import missing_tags
 from git_hub_session.errors import HubError, Refused
@@ -38,6 +37,7 @@ from git_hub_session.session.state import State
 from git_hub_session.sharing.choose_remote import remote_names
 from git_hub_session.sharing.fetched_claims import (
     forget_lost_claims,
+    read_unseen_claims,
     sessions_with_other_claims,
     store_claims,
 )
@@ -119,7 +119,7 @@ def fetch_sessions(
         claimed = [sid for sid in others if sid in wanted or project.store.has_session(sid)]
     if not wanted and not claimed:
         return []
-    held = {sid: unseen_claims(sid, project) for sid in claimed}
+    held = read_unseen_claims(claimed, project)
     with incoming_refs(wanted, claimed, project, remote, shared) as received:
         if not dry_run:
             store_claims(claimed, received, project)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.claims.known import read_claims
+from git_hub_session.claims.known import read_claims, unseen_claims
 from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import (
     ALL_CLAIMS,
@@ -43,12 +43,28 @@ def sessions_with_other_claims(
         for ref, oid in theirs.items()
         if ref.startswith(prefix)
     }
-    ours = _read_copies(project, ALL_CLAIMS)
+    ours = _read_copies(project)
     differing = [ref for ref in {*claims, *ours} if claims.get(ref) != ours.get(ref)]
-    names = {ref.removeprefix(ALL_CLAIMS).partition("/")[0] for ref in differing}
-    own = refs_below(project.paths.common_dir, ALL_OWN_CLAIMS)
-    names |= {ref.removeprefix(ALL_OWN_CLAIMS).partition("/")[0] for ref in own}
+    names = {_session_name(ref) for ref in differing} | _sessions_with_own_claims(project)
     return [SessionId(name) for name in sorted(names) if is_session_id(name)]
+
+
+def read_unseen_claims(
+    sids: Iterable[SessionId], project: Project
+) -> dict[SessionId, Mapping[int, SeenClaim]]:
+    """Return the result of unseen_claims() for each session of which this clone holds claims."""
+    names = _sessions_with_own_claims(project)
+    return {sid: unseen_claims(sid, project) for sid in sids if sid in names}
+
+
+def _sessions_with_own_claims(project: Project) -> set[str]:
+    own = refs_below(project.paths.common_dir, ALL_OWN_CLAIMS)
+    return {ref.removeprefix(ALL_OWN_CLAIMS).partition("/")[0] for ref in own}
+
+
+def _session_name(ref: str) -> str:
+    """Return the name of the session in the ref of a claim."""
+    return ref.removeprefix(ALL_CLAIMS).partition("/")[0]
 
 
 def store_claims(sids: Sequence[SessionId], received: Mapping[str, str], project: Project) -> None:
@@ -57,15 +73,15 @@ def store_claims(sids: Sequence[SessionId], received: Mapping[str, str], project
     Args:
         received: the refs that were fetched, with all claims of the sessions.
     """
-    prefixes = tuple(claim_prefixes(sid)[0] for sid in sids)
-    if not prefixes:
-        return
+    names = {*map(str, sids)}
     theirs = {
         ref: oid
         for ref, oid in received.items()
-        if ref.startswith(prefixes) and agent_number(ref.rpartition("/")[2])
+        if ref.startswith(ALL_CLAIMS)
+        and _session_name(ref) in names
+        and agent_number(ref.rpartition("/")[2])
     }
-    ours = _read_copies(project, *prefixes)
+    ours = {ref: oid for ref, oid in _read_copies(project).items() if _session_name(ref) in names}
     # Another process can store the same claims at the same time, so no old value is expected.
     old = [delete_command(ref, "") for ref in ours if ref not in theirs]
     new = [update_command(ref, oid, "") for ref, oid in theirs.items() if ours.get(ref) != oid]
@@ -80,7 +96,7 @@ def forget_lost_claims(held: Mapping[SessionId, Mapping[int, SeenClaim]], projec
     A worker of this host that lives forgets its claim itself.
 
     Args:
-        held: the result of unseen_claims() for each session before the fetch.
+        held: the result of read_unseen_claims() before the fetch.
     """
     commands = []
     for sid, claims in held.items():
@@ -98,6 +114,6 @@ def forget_lost_claims(held: Mapping[SessionId, Mapping[int, SeenClaim]], projec
         pass  # a worker has changed its claim in the meantime
 
 
-def _read_copies(project: Project, *prefixes: str) -> dict[str, str]:
-    refs: Iterable[str] = refs_below(project.paths.common_dir, *prefixes)
+def _read_copies(project: Project) -> dict[str, str]:
+    refs = refs_below(project.paths.common_dir, ALL_CLAIMS)
     return {ref: project.repo.find_ref_target(ref) for ref in sorted(refs)}

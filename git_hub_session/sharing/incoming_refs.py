@@ -9,6 +9,7 @@ from zlib import crc32
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.ref_names import (
+    ALL_CLAIMS,
     ALL_INCOMING,
     REFS,
     SessionId,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from git_hub_session.session.project import Project
 
 _REASON = "hub-session fetch"
+_MANY = 20  # sessions
 _MISSING = "couldn't find remote ref"
 
 
@@ -57,6 +59,8 @@ def incoming_refs(
     delete_incoming(find_leftovers(project), project)
     try:
         claims = [f"{claim_prefixes(sid)[0]}*" for sid in claimed]
+        if len(claims) > _MANY:  # the length of a command line is limited
+            claims = [f"{ALL_CLAIMS}*"]
         _fetch_refs(sids, _refspecs(claims, incoming, shared), incoming, (remote, shared))
         refs = list_refs(project.git, incoming)
         yield {REFS + ref.removeprefix(incoming): oid for ref, oid in refs.items()}

@@ -225,6 +225,19 @@ def test_a_session_that_the_remote_does_not_have(clone: Hub, remote: Hub) -> Non
     assert (result.code, clone.refs("refs/hub/claims")) == (1, {})
 
 
+def test_claims_of_many_sessions(clone: Hub, remote: Hub) -> None:
+    sids = [f"many-{number}" for number in range(21)]
+    refs = [f"refs/hub/claims/{sid}/agent-1" for sid in sids]
+    oid = write_claim(remote, refs[0])
+    for ref in (*refs[1:], CLAIM):
+        remote.git("update-ref", ref, oid)
+    for sid in sids:
+        assert clone.run("init", "-q", "--id", sid, "--task", "x").code == 0
+    assert clone.run("push", "-q").code == 0
+    assert clone.run("fetch", *sids).code == 0
+    assert clone.refs("refs/hub/claims") == dict.fromkeys(refs, oid)
+
+
 def test_a_claim_for_an_unknown_session_is_not_kept(clone: Hub, remote: Hub) -> None:
     other = add_clone(clone, "other", str(remote.top))
     write_claim(remote, "refs/hub/claims/s2/agent-1")
