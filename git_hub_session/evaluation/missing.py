@@ -69,13 +69,15 @@ def is_shell_error(missing: str) -> bool:
 def uncommitted_files(command: str, worktree: str, project: Project) -> list[str]:
     """Return the files that the command names, and that only the main worktree has.
 
+    The paths are relative to the caller's directory.
+
     Args:
         worktree: the worktree in which the command failed.
     """
     top = project.paths.main_worktree
     names = dict.fromkeys(map(normalize_relative, benchmark_words(command)))
     return [
-        name
+        os.path.relpath(f"{top}/{name}", project.cwd)
         for name in names
         if name and top and os.path.isfile(f"{top}/{name}")
         if not os.path.lexists(f"{worktree}/{name}")

@@ -340,6 +340,18 @@ def test_uncommitted_benchmark(hub: Hub, command: str, error: str) -> None:
     assert (values(hub, 1), values(hub, 2)) == ([1], [2])
 
 
+def test_uncommitted_benchmark_from_a_subdirectory(hub: Hub) -> None:
+    """The hint names the file as the caller must type it."""
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+    (hub.top / "bench").write_text("cat ms\n")
+    (hub.top / "below").mkdir()
+    hint = "git add --force -- ../bench && git commit -m 'Add the benchmark'"
+    command = ("eval", "-q", *MEASURE, "--eval", "sh ./bench", "s1")
+    assert hub.run(*command, cwd=hub.top / "below").err.splitlines()[-1] == f"hint: {hint}"
+    type_hint(hub, f"cd below && {hint}")
+    assert hub.run(*command) == Result(0)
+
+
 def test_uncommitted_benchmark_in_place(hub: Hub) -> None:
     """A commit does not put the file into the agents' worktrees. Agent-2 has it."""
     create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
