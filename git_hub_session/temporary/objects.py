@@ -5,6 +5,9 @@ old. So git writes new objects into a temporary directory first, as `git receive
 they become a pack of the repository. No garbage collection deletes a pack with a .keep file. When a
 ref reaches the objects, the .keep file is deleted.
 
+git names a pack after its content. A running `git gc` deletes the packs that it has found at its
+start, by their names. So each pack gets a new name, also if an equal pack exists.
+
 The process id in a .keep file shows if a killed process left it.
 """
 
@@ -101,21 +104,19 @@ class NewObjects:
         output = git.run(command, stdin=revisions.encode(), settings=settings)
         for pack_hash in output.decode().split():
             try:
-                self._install_pack(f"pack-{pack_hash}")
+                self._install_pack(pack_hash)
             except OSError as error:
                 raise write_error(self._packs, error, hint="") from None
 
-    def _install_pack(self, name: str) -> None:
-        """Copy a pack from the directory to the repository, with a .keep file."""
+    def _install_pack(self, pack_hash: str) -> None:
+        """Copy a pack from the directory to the repository under a new name, with a .keep file."""
         os.makedirs(self._packs, exist_ok=True)
-        target = os.path.join(self._packs, name)
-        try:
-            with open(f"{target}.keep", "x", encoding="utf-8") as file:
-                file.write(self._keep_text)
-        except FileExistsError:
-            pass  # another process keeps the same pack
+        new_hash = os.urandom(len(pack_hash) // 2).hex()
+        target = os.path.join(self._packs, f"pack-{new_hash}")
+        with open(f"{target}.keep", "x", encoding="utf-8") as file:
+            file.write(self._keep_text)
         for suffix in _SUFFIXES:
-            source = os.path.join(self.directory, "pack", f"{name}{suffix}")
+            source = os.path.join(self.directory, "pack", f"pack-{pack_hash}{suffix}")
             if suffix != ".rev" or os.path.exists(source):
                 _install_file(source, f"{target}{suffix}")
 

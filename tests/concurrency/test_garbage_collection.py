@@ -129,6 +129,23 @@ def test_eval_while_git_deletes_objects(hub: Hub, name: str) -> None:
         hub.git("fsck", "--connectivity-only")
 
 
+def test_equal_packs_have_different_names(hub: Hub) -> None:
+    """A `git gc` that runs since the first evaluation deletes no pack of the second one."""
+    create_measurable_session(hub, "ms: 5\n", "ms: 6\n")
+    hub.commit(hub.top, "moved", "1\n")
+    packs = hub.top / ".git" / "objects" / "pack"
+    found = set(packs.glob("pack-*.pack"))
+    for _ in range(2):
+        assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)
+        [new] = {*packs.glob("pack-*.pack")} - found
+        found.add(new)
+    assert keep_files(hub) == []
+    first, second = (subprocess.run(["git", "verify-pack", path], cwd=hub.top) for path in found)
+    assert (first.returncode, second.returncode) == (0, 0)
+    hub.git("gc", "-q")
+    hub.git("fsck", "--strict")
+
+
 def test_stale_keep_file(hub: Hub) -> None:
     """The next cleanup deletes the .keep file of a killed process, and no other .keep file.
 
