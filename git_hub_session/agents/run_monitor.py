@@ -21,7 +21,7 @@ from git_hub_session.system.directory import LOCK_TIMEOUT
 from git_hub_session.system.supervision.leftovers import describe_leftovers
 from git_hub_session.system.tasks import TIMED_OUT, TaskCallbacks, TaskResult
 from git_hub_session.util.clock import format_iso, format_span
-from git_hub_session.worktree.off_branch import wrong_branch_reason
+from git_hub_session.worktree.reattach import left_branch_reason
 from git_hub_session.worktree.repair_commands import unregister_command
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _with_reason(agent_run: AgentRun, project: Project) -> AgentRun:
     if worktree.is_missing:
         hint = unregister_command(worktree, agent_run.branch.session)
         return agent_run._replace(reason="its worktree is missing", hint=hint)
-    reason, hint = wrong_branch_reason(worktree, agent_run.branch, project) or ("", "")
+    reason, hint = left_branch_reason(worktree, agent_run.branch, project) or ("", "")
     return agent_run._replace(reason=reason, hint=hint)
 
 

@@ -99,13 +99,23 @@ def blocked_command_reason(
     A command would commit on no branch in the middle of a rebase or a bisect too.
     """
     reason = unusable_reason(worktree, branch, project)
+    return reason or (left_branch_reason(worktree, branch, project) if worktree.detached else None)
+
+
+def left_branch_reason(
+    worktree: Worktree, branch: AgentBranch, project: Project
+) -> tuple[str, str] | None:
+    """Return why the next commit in the worktree would not be on the branch, with a hint, or None.
+
+    In the middle of a rebase or a bisect, HEAD is detached. There may be no new commits yet.
+    """
+    reason = wrong_branch_reason(worktree, branch, project)
     if reason or not (worktree.detached and worktree.operation in _END_COMMANDS):
         return reason
     # `git rebase --abort` would throw away resolved conflicts.
     words = "status" if worktree.operation == "rebase" else _END_COMMANDS[worktree.operation]
-    middle = f"in the middle of a {worktree.operation}"
     hint = f"git -C {quote_word(worktree.path)} {words}"
-    return wrong_branch_reason(worktree, branch, project) or (middle, hint)
+    return f"in the middle of a {worktree.operation}", hint
 
 
 def refuse_other_branches(session: Session, project: Project) -> None:

@@ -198,6 +198,19 @@ def test_exec_in_a_bisect(session: Hub) -> None:
 
 
 @types("git -C {} {}")
+def test_exec_of_a_command_that_leaves_a_bisect(session: Hub) -> None:
+    """The agent has no commit outside its branch, but its next commit would be on no branch."""
+    worktree = agent_worktree(session, 1)
+    bisect = "git bisect start HEAD HEAD~2 >/dev/null"
+    result = session.run("exec", "--only=1", "s1", "--", "sh", "-c", bisect)
+    hint = f"git -C {worktree} bisect reset"
+    error = f"error: agent-1: '{worktree}': in the middle of a bisect\nhint: {hint}\n"
+    assert (result.code, result.err) == (1, error)
+    type_hint(session, hint)
+    assert session.run("exec", "-q", "--only=1", "s1", "--", "true") == Result(0)
+
+
+@types("git -C {} {}")
 def test_exec_in_a_rebase(session: Hub) -> None:
     """A rebase that has made no commit yet. The hint tells how to continue, and changes nothing."""
     worktree = agent_worktree(session, 1)
