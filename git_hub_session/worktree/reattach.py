@@ -105,7 +105,7 @@ def blocked_command_reason(
 def left_branch_reason(
     worktree: Worktree, branch: AgentBranch, project: Project
 ) -> tuple[str, str] | None:
-    """Return why the next commit in the worktree would not be on the branch, with a hint, or None.
+    """Return why the next commit would not be on the branch of the agent, with a hint, or None.
 
     In the middle of a rebase or a bisect, HEAD is detached. There may be no new commits yet.
     """
