@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _REASON = "hub-session fetch"
 _MANY = 20  # sessions
 _MISSING = "couldn't find remote ref"
+_MAX_SESSIONS = 200  # of one `git fetch`: the length of a command line is limited
 
 
 @contextmanager
@@ -115,11 +116,19 @@ def delete_incoming(refs: Sequence[str], project: Project) -> None:
 def _fetch_refs(
     sids: Sequence[SessionId], claims: Sequence[str], incoming: str, source: tuple[Remote, str]
 ) -> None:
-    """Fetch all refs of the sessions that the remote has.
+    """Fetch all refs of the sessions that the remote has, for a group of sessions at a time.
 
     Args:
         claims: the refspecs for claims. git accepts that the remote has none.
     """
+    for start in range(0, max(len(sids), 1), _MAX_SESSIONS):
+        group = sids[start : start + _MAX_SESSIONS]
+        _fetch_group(group, () if start else claims, incoming, source)
+
+
+def _fetch_group(
+    sids: Sequence[SessionId], claims: Sequence[str], incoming: str, source: tuple[Remote, str]
+) -> None:
     remote, shared = source
     try:
         remote.fetch([*claims, *_refspecs(_names(sids), incoming, shared)])

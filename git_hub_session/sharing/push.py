@@ -7,7 +7,7 @@ another reason, the other sessions are published without it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from time import sleep
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 MAX_ROUNDS = 10
 """The largest number of pushes of a session that other clones change at the same time."""
 _PAUSE = 0.05  # seconds; it grows with each round
+_MAX_ARGUMENTS = 1 << 18  # bytes of the refs of one push: the length of a command line is limited
+_OTHER_BYTES = 150  # of a refspec and of a lease: two object ids and the name of the option
 
 
 class PushRefused(Refused):
@@ -129,9 +131,8 @@ class _Push:
         """Push the sessions, and those whose refs have moved again after a fetch."""
         waiting = list(sids)
         for number in range(MAX_ROUNDS):
-            drafts = self._make_drafts(waiting)
-            if drafts:
-                self._push_drafts(drafts)
+            for batch in _split_batches(self._make_drafts(waiting)):
+                self._push_drafts(batch)
             waiting = self._without_result(waiting)
             if not waiting:
                 return
@@ -241,6 +242,21 @@ class _Push:
         answers = [answer.of(ref) for ref in draft.targets]
         changes = tuple((each.ref, each.flag) for each in answers if each.flag != UNCHANGED)
         self.results[draft.sid] = PushedSession(draft.sid, draft.shared, changes)
+
+
+def _split_batches(drafts: Iterable[_Draft]) -> Iterator[list[_Draft]]:
+    """Yield the drafts in groups whose refs have a place on one command line."""
+    batch: list[_Draft] = []
+    size = 0
+    for draft in drafts:
+        added = sum(len(ref) + _OTHER_BYTES for ref in (*draft.targets, *draft.leases))
+        if batch and size + added > _MAX_ARGUMENTS:
+            yield batch
+            batch, size = [], 0
+        batch.append(draft)
+        size += added
+    if batch:
+        yield batch
 
 
 def _branches_of(agents: Sequence[int], refs: SessionRefs) -> dict[str, str]:
