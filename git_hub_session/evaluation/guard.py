@@ -45,6 +45,7 @@ _KEYWORDS = frozenset(
     {"!", "{", "}", "if", "then", "elif", "else", "fi", "while", "until", "do", "done"}
 )
 _ASSIGNMENT = r"\w+=.*"
+_CURRENT_DIRECTORY = r'("?)\$(?:PWD|\{PWD\}|\(pwd\))\1/'
 _PUNCTUATION = frozenset("();<>|&")
 
 
@@ -248,25 +249,51 @@ def _contains(directory: bytes, path: bytes) -> bool:
 def benchmark_words(command: str) -> list[str]:
     """Return the words of a shell command, also those of a command in quotes and after "=".
 
-    If the command only reads files, as in `cat result` or `wc -l <list`, the files are the result of
-    the agents and no benchmark. Then return no words.
+    Behind `cd DIRECTORY`, also return the words below the directory. Behind `-m`, also return the
+    files of the Python module. If the command only reads files, as in `cat result` or
+    `wc -l <list`, the files are the result of the agents and no benchmark. Then return no words.
     """
     if _only_reads(command):
         return []
-    words = _split_command(command.replace("`", " "))
-    return [part for word in words for part in (word, *_split_command(word.replace("=", " ")))]
+    command = re.sub(_CURRENT_DIRECTORY, "", command).replace("`", " ")
+    words = _split_command(command)
+    parts = [part for word in words for part in (word, *_split_command(word.replace("=", " ")))]
+    return [*parts, *_paths_of_words(parts)]
+
+
+def _paths_of_words(words: Sequence[str]) -> list[str]:
+    """Return the paths behind `cd DIRECTORY`, and the files of a Python module behind `-m`."""
+    directory = previous = ""
+    paths = []
+    for word in words:
+        if word == previous:  # a word without quotes and "=" is its own part
+            continue
+        names = [word] if directory else []
+        if previous == "cd":
+            directory += f"{word}/"
+        elif previous == "-m":
+            module = word.replace(".", "/")
+            names += [f"{module}.py", f"{module}/__main__.py"]
+        paths += [directory + name for name in names]
+        previous = word
+    return paths
 
 
 def _only_reads(command: str) -> bool:
     """Return True if each command of a command line is one of _READERS."""
     if "`" in command:
         return False
-    name = ""
+    name = previous = ""
+    outer: list[str] = []  # the name of the command that goes on behind each open "("
     is_redirection = False
     for word in _split_command(command.replace("\n", " ; ")):
+        is_substitution, previous = previous.endswith("$"), word
         if set(word) <= _PUNCTUATION:
-            is_redirection = word[-1] in "<>"
-            name = name if is_redirection else ""
+            is_redirection = word.endswith(("<", ">", "<&", ">&"))
+            for mark in re.sub("[<>]&|&>|[<>]", "", word):
+                if mark == "(":
+                    outer.append(name if is_substitution else "")
+                name = outer.pop() if mark == ")" and outer else ""
         elif is_redirection:
             is_redirection = False
         elif not name:
