@@ -95,13 +95,15 @@ def _evaluate(
         session = locked.read()
         # Read the base branch first. If it moves after this, `merge` refuses the result.
         base = base_now(session, project.repo)
+        is_judged = bool(options.ranking) or options.judge is not None
+        is_ranked = is_judged or options.metric_command is not None
+        if is_ranked:  # An agent that still runs can commit its files.
+            _refuse_if_busy(session, locked, force=options.force)
         candidates, fixed_paths = _prepare_candidates(
             session, project, options, objects, dry_run=False
         )
-        is_judged = bool(options.ranking) or options.judge is not None
-        if options.metric_command is None and not is_judged:
+        if not is_ranked:
             return EvalResult(session, session.state, _list_unranked(candidates))
-        _refuse_if_busy(session, locked, force=options.force)
         if options.ranking:
             return record_user_ranking(session, locked, candidates, project, options)
         check_log(locked.directory)

@@ -415,14 +415,20 @@ def test_ranking_of_an_agent_without_a_branch(hub: Hub) -> None:
     assert everything(hub) == before
 
 
-def test_agent_that_is_still_running(hub: Hub) -> None:
-    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+def start_agent(hub: Hub) -> subprocess.Popen[bytes]:
+    """Start a long command for agent-2."""
     process = subprocess.Popen(
         ["git-hub-session", "exec", "-q", "--only=2", "s1", "--", "sleep", "300"],
         cwd=hub.top,
         env=hub.environ,
     )
     wait_for(lambda: hub.state()["agents"]["agent-2"]["status"] == "running")
+    return process
+
+
+def test_agent_that_is_still_running(hub: Hub) -> None:
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+    process = start_agent(hub)
     assert hub.run("eval", *MEASURE, "s1") == Result(
         1, "", "error: agent-2 is still running\nhint: wait for it, or use --force\n"
     )
@@ -432,6 +438,18 @@ def test_agent_that_is_still_running(hub: Hub) -> None:
     assert hub.state()["state"] == "running"
     assert hub.run("eval", "-q", "--force", *MEASURE, "s1") == Result(0)
     assert hub.run("eval", "-q", "--force", "--ranking", "1,2", "s1") == Result(0)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == -signal.SIGTERM
+
+
+def test_agent_without_a_commit_that_is_still_running(hub: Hub) -> None:
+    """`eval` does not propose to commit the files of the agent, because it still writes them."""
+    create_measurable_session(hub, agents=2)
+    (agent_worktree(hub, 2) / "new").write_text("half\n")
+    process = start_agent(hub)
+    assert hub.run("eval", *MEASURE, "s1") == Result(
+        1, "", "error: agent-2 is still running\nhint: wait for it, or use --force\n"
+    )
     process.send_signal(signal.SIGTERM)
     assert process.wait() == -signal.SIGTERM
 
