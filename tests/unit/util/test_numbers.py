@@ -113,6 +113,7 @@ def test_no_other_module_parses_integers_from_text() -> None:
     """Other modules pass to `int` a number, or text whose length a pattern or git limits."""
     allowed_calls = {
         ("board.posts", "int(match[1])"),  # at most nine digits
+        ("commands._status.claims", "int(known.at)"),  # a float
         ("doctor.checks.worktrees", "int(match[1])"),  # at most nine digits
         ("git.ref_names", "int(match[1])"),  # at most nine digits
         ("git.ref_names", "int(match[2])"),
