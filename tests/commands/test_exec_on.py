@@ -19,6 +19,7 @@ from tests.support.hints import find_hint, follow_hint, type_hint, types
 from tests.support.hub import Hub, Result, is_alive, wait_for
 from tests.support.remotes import ServedRepository, SshHost, run_sshd, serve
 
+pytestmark = pytest.mark.slow
 COMMIT = 'echo "${HUB_AGENT#agent-} $FAR" >work && git add work && git commit -qm work'
 _LOST = "connection to 'ssh:far' was lost; its worker may go on"
 

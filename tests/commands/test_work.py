@@ -206,6 +206,7 @@ def test_a_signal_publishes_what_is_committed(
     assert parent == branches(served)["agent-1/attempt-1"], "it starts from the published commit"
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_replaced_from_its_last_commit(
     first: Hub, second: Hub, served: ServedRepository
 ) -> None:
@@ -275,6 +276,7 @@ def test_the_claim_is_renewed_while_the_worktree_is_set_up(
     assert [*branches(served)] == ["agent-1/attempt-1"]
 
 
+@pytest.mark.slow
 @types("git hub-session adopt {} {} {}")
 def test_a_worker_that_comes_back_late_is_refused(
     first: Hub, second: Hub, served: ServedRepository
@@ -313,6 +315,7 @@ def test_two_workers_of_one_clone(first: Hub, served: ServedRepository) -> None:
     assert sorted(branches(served)) == ["agent-1/attempt-1", "agent-2/attempt-1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["git", "ssh"])
 def test_a_remote_that_is_away_at_the_end_of_the_command(
     hub: Hub, tmp_path: Path, kind: str
