@@ -119,7 +119,7 @@ def _evaluate(
             result = _measure(started, candidates, project, options)
         result = result._replace(base=base)
         if options.judge:
-            worktrees.remove_all()  # They have the holdout files.
+            worktrees.remove_all()  # the worktrees have the holdout files
             result = judge_candidates(result, options.judge, project, run, started.task_file)
         with project.store.lock_session(sid) as locked:
             return record_result(result, locked, project, options)

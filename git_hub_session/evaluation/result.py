@@ -43,7 +43,7 @@ class RankedCandidate(NamedTuple):
 
     @property
     def unranked_reason(self) -> str:
-        """The reason that the attempt has no rank of its own, or ''."""
+        """The reason that the attempt itself is not ranked, or ''."""
         counted = f"attempt-{self.counted_attempt} counts" if self.counted_attempt else ""
         return self.reason or counted
 

@@ -1,6 +1,7 @@
 """Read the executors: command prefixes that start workers elsewhere.
 
-They are in the user's own configuration. The repository's configuration and the file .hubsession do not count: an agent can write there.
+They are in the user's own configuration. The repository's configuration and the file .hubsession do
+not count: an agent can write there.
 """
 
 from __future__ import annotations

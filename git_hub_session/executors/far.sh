@@ -46,7 +46,8 @@
 		command -v setsid >/dev/null && exec setsid "$@"
 		exec perl -MPOSIX -e 'POSIX::setsid(); exec @ARGV' "$@"
 	}
-	# New sessions start from the base branch of the clone. Move only a branch that nobody else uses.
+	# New sessions start from the base branch of the clone. Fast-forward the branch only in a clone that
+	# this script has created: another clone belongs to the user.
 	update_clone() {
 		if [ -e "$path/.git/hub-session-workers/created" ]; then
 			git -C "$path" pull -q --ff-only

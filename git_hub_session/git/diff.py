@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 
 from git_hub_session._typing import NamedTuple
-from git_hub_session.git.libgit2 import RecentTrees, constants, pygit2
+from git_hub_session.git.libgit2 import DifferingEntries, RecentTrees, constants, pygit2
 from git_hub_session.util.text import escape_control
 
 _COLUMNS = 72
@@ -110,7 +109,7 @@ def find_entries(tree: pygit2.Tree, paths: Iterable[bytes]) -> dict[bytes, tuple
     return entries
 
 
-def changed_directories(repo: pygit2.Repository, old: bytes, new: bytes) -> set[bytes]:
+def changed_directories(trees: RecentTrees, old: bytes, new: bytes) -> set[bytes]:
     """Return the directories in which two trees differ, with a slash at the end. b"" is the top.
 
     Equal subtrees are not read, which makes this faster than a diff.
@@ -124,7 +123,7 @@ def changed_directories(repo: pygit2.Repository, old: bytes, new: bytes) -> set[
     while pairs:
         path, old_id, new_id = pairs.pop()
         changed.add(path)
-        old_entries, new_entries = _differing_entries(repo, old_id, new_id)
+        old_entries, new_entries = _differing_entries(trees, old_id, new_id)
         for name in old_entries.keys() | new_entries.keys():
             subtrees = _subtree_id(old_entries, name), _subtree_id(new_entries, name)
             if any(subtrees):
@@ -132,23 +131,26 @@ def changed_directories(repo: pygit2.Repository, old: bytes, new: bytes) -> set[
     return changed
 
 
-@lru_cache(maxsize=256)  # `merge` compares the same trees twice, and a large tree is slow to read
-def _differing_entries(
-    repo: pygit2.Repository, old_id: bytes, new_id: bytes
-) -> tuple[dict[bytes, tuple[bool, bytes]], dict[bytes, tuple[bool, bytes]]]:
+def _differing_entries(trees: RecentTrees, old_id: bytes, new_id: bytes) -> DifferingEntries:
     """Return the entries that only one of two trees has, as _parse_entry() does.
 
     An entry with another mode or object id is in both results. The id of a missing tree is b"".
-    It is faster to compare the bytes of all entries than to create an object for each entry.
+    It is faster to compare the bytes of all entries than to create an object for each entry. `merge`
+    compares the same trees twice.
     """
+    known = trees.differing_entries.get((old_id, new_id))
+    if known is not None:
+        return known
+    read = trees.repo.read
     old_entries, new_entries = (
-        set(re.findall(_TREE_ENTRY, repo.read(pygit2.Oid(raw=oid))[1], re.DOTALL)) if oid else set()
+        set(re.findall(_TREE_ENTRY, read(pygit2.Oid(raw=oid))[1], re.DOTALL)) if oid else set()
         for oid in (old_id, new_id)
     )
     old_only, new_only = (
         dict(map(_parse_entry, sorted(entries)))
         for entries in (old_entries - new_entries, new_entries - old_entries)
     )
+    trees.differing_entries[old_id, new_id] = old_only, new_only
     return old_only, new_only
 
 
@@ -171,7 +173,7 @@ def paths_changed(diff: pygit2.Diff) -> set[bytes]:
     return {file.raw_path for delta in diff.deltas for file in (delta.old_file, delta.new_file)}
 
 
-def paths_added(repo: pygit2.Repository, old: bytes, new: bytes) -> list[bytes]:
+def paths_added(trees: RecentTrees, old: bytes, new: bytes) -> list[bytes]:
     """Return the paths of the files that the tree `new` has and the tree `old` has not.
 
     Args:
@@ -182,7 +184,7 @@ def paths_added(repo: pygit2.Repository, old: bytes, new: bytes) -> list[bytes]:
     pairs = [(b"", old, new)]
     while pairs:
         path, old_id, new_id = pairs.pop()
-        old_entries, new_entries = _differing_entries(repo, old_id, new_id)
+        old_entries, new_entries = _differing_entries(trees, old_id, new_id)
         for name in new_entries:
             subtree = _subtree_id(new_entries, name)
             if subtree:

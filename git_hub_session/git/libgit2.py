@@ -105,11 +105,17 @@ constants: Any = pygit2
 _MAX_TREES = 4
 
 
+DifferingEntries = tuple[dict[bytes, tuple[bool, bytes]], dict[bytes, tuple[bool, bytes]]]
+"""The entries that only the first and only the second of two trees has."""
+
+
 class RecentTrees:
     """The last trees that were read. libgit2 does not keep a tree with many entries."""
 
     def __init__(self, repo: pygit2.Repository) -> None:
         self.repo = repo
+        self.differing_entries: dict[tuple[bytes, bytes], DifferingEntries] = {}
+        """The results of the comparisons of two trees, by their object ids."""
         self._trees: dict[pygit2.Oid, pygit2.Tree] = {}
 
     def get(self, oid: str) -> pygit2.Tree:

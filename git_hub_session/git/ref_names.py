@@ -57,9 +57,10 @@ ALL_RECORDS = f"{REFS}hub/sessions/"
 ALL_TRACKED = f"{REFS}hub/remotes/"
 """The prefix of the last known records of remotes: <prefix><remote>/<id>."""
 ALL_INCOMING = f"{REFS}hub/incoming/"
-ALL_CLAIMS, ALL_OWN_CLAIMS = f"{REFS}hub/claims/", f"{REFS}hub/own-claims/"
-ALL_LOGS = f"{REFS}hub/logs/"
 """The prefix of the refs that a running fetch has received: <prefix><host>-<pid>/<ref>."""
+ALL_CLAIMS, ALL_OWN_CLAIMS = f"{REFS}hub/claims/", f"{REFS}hub/own-claims/"
+"""The prefixes of the claims on a remote at the last fetch, and of those of this clone."""
+ALL_LOGS = f"{REFS}hub/logs/"  # the published output logs: <prefix><id>/<clone>
 
 
 class InvalidId(HubError):

@@ -322,7 +322,7 @@ class GitRepo:
     @_translate_errors()
     def changed_directories(self, old: str, new: str) -> set[bytes]:
         """Return the directories in which two commits differ, as diff.changed_directories()."""
-        return diffs.changed_directories(self._repo, *map(self.tree_id, (old, new)))
+        return diffs.changed_directories(self._recent_trees, *map(self.tree_id, (old, new)))
 
     @_translate_errors()
     def patches(self, tip: str, base: str) -> dict[bytes, bytes]:
@@ -382,7 +382,7 @@ class GitRepo:
     @_translate_errors()
     def paths_added(self, old: str, new: str) -> list[bytes]:
         """Return the paths of the files that the commit `new` has and the commit `old` has not."""
-        return diffs.paths_added(self._repo, *map(self.tree_id, (old, new)))
+        return diffs.paths_added(self._recent_trees, *map(self.tree_id, (old, new)))
 
     @staticmethod
     def blob_id(data: bytes) -> bytes:

@@ -139,7 +139,8 @@ def _protection(path: bytes) -> str:
 def _attribute_reader() -> Callable[[bytes], int | None] | None:
     """Return a function that returns the attributes of a file as statx(2) does, or None.
 
-    The result of the function is None if the attributes are unknown. Python has no such function, and most commands do not need the module for it.
+    The result of the function is None if the attributes are unknown. Python has no such function, and
+    most commands do not need the module for it.
     """
     import ctypes
 

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from select import select
 
@@ -18,6 +18,7 @@ from tests.support.clones import connect
 from tests.support.hints import find_hint, follow_hint, type_hint, types
 from tests.support.hub import Hub, Result, is_alive, wait_for
 from tests.support.remotes import ServedRepository, SshHost, run_sshd, serve
+from tests.support.workers import finish, published_attempts, start_command
 
 pytestmark = pytest.mark.slow
 COMMIT = 'echo "${HUB_AGENT#agent-} $FAR" >work && git add work && git commit -qm work'
@@ -66,34 +67,13 @@ def define(hub: Hub, name: str, **variables: str) -> None:
 
 
 def start(hub: Hub, *words: str) -> subprocess.Popen[str]:
-    """Start `git hub-session exec` in a process group of its own."""
-    return subprocess.Popen(
-        ["git", "hub-session", "exec", *words],
-        cwd=hub.top,
-        env=dict(hub.environ),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> Result:
-    """Wait for the end of a process."""
-    out, err = process.communicate(timeout=240)
-    return Result(process.returncode, out, err)
+    """Start `git hub-session exec`."""
+    return start_command(hub, "exec", *words)
 
 
 def execute(hub: Hub, *words: str) -> Result:
     """Run `git hub-session exec` to its end."""
     return finish(start(hub, *words))
-
-
-def branches(served: ServedRepository) -> Mapping[str, str]:
-    """Return the published attempts and their commits."""
-    refs = served.refs("refs/heads/hub/s1/")
-    return {ref.removeprefix("refs/heads/hub/s1/"): oid for ref, oid in refs.items()}
 
 
 def content(served: ServedRepository, attempt: str) -> str:
@@ -108,10 +88,10 @@ def claims(served: ServedRepository) -> list[str]:
 
 def check_done(hub: Hub, served: ServedRepository, far: str) -> None:
     """Check that the work of both agents is on the remote and in this clone."""
-    assert sorted(branches(served)) == ["agent-1/attempt-1", "agent-2/attempt-1"]
+    assert sorted(published_attempts(served)) == ["agent-1/attempt-1", "agent-2/attempt-1"]
     assert [content(served, f"agent-{n}/attempt-1") for n in (1, 2)] == [f"1 {far}", f"2 {far}"]
     assert claims(served) == []
-    ours = {f"refs/heads/hub/s1/{name}": oid for name, oid in branches(served).items()}
+    ours = {f"refs/heads/hub/s1/{name}": oid for name, oid in published_attempts(served).items()}
     assert hub.refs("refs/heads/hub/s1") == ours
     agents = hub.state()["agents"]
     assert [agents[name]["status"] for name in ("agent-1", "agent-2")] == ["done", "done"]
@@ -125,7 +105,7 @@ def clones(hub: Hub) -> list[Path]:
 
 def table(served: ServedRepository) -> list[str]:
     """Return the last lines of the output if both agents are done."""
-    tips = [branches(served)[f"agent-{n}/attempt-1"][:12] for n in (1, 2)]
+    tips = [published_attempts(served)[f"agent-{n}/attempt-1"][:12] for n in (1, 2)]
     rows = [f"agent-{n}  done          1  {tip}" for n, tip in zip((1, 2), tips, strict=True)]
     return ["AGENT    STATUS  ATTEMPT  COMMIT", *rows]
 
@@ -293,7 +273,7 @@ def test_a_failed_command(first: Hub, served: ServedRepository) -> None:
         ["agent-1", "done"],
         ["agent-2", "failed"],
     ]
-    assert len(branches(served)) == 2
+    assert len(published_attempts(served)) == 2
 
 
 def test_the_output_cannot_control_the_terminal(first: Hub) -> None:
@@ -316,7 +296,7 @@ def test_a_hostile_far_end(first: Hub, served: ServedRepository) -> None:
     assert result.out.splitlines()[:4] == [*shown, *reports]
     assert result.err.splitlines()[:3] == [*shown, "evil: hub-session: cancelled -1"]
     assert result.err.splitlines()[3:] == ["error: a worker on 'evil' was killed"]
-    assert branches(served) == {}
+    assert published_attempts(served) == {}
 
 
 def test_an_agent_cannot_forge_a_report(first: Hub, served: ServedRepository) -> None:
@@ -341,7 +321,7 @@ def test_json(first: Hub, served: ServedRepository) -> None:
                 "agent": n,
                 "attempt": 1,
                 "status": "done",
-                "commit": branches(served)[f"agent-{n}/attempt-1"],
+                "commit": published_attempts(served)[f"agent-{n}/attempt-1"],
             }
             for n in (1, 2)
         ],
@@ -509,7 +489,7 @@ def test_a_setup_that_fails(first: Hub, served: ServedRepository) -> None:
     result = execute(first, "--on", "box", "s1", "--", "true")
     assert result.code == 1
     assert result.err.splitlines() == ["box: no module", "error: the setup failed on 'box'"]
-    assert branches(served) == {}
+    assert published_attempts(served) == {}
 
 
 def test_a_clone_that_fails(first: Hub, served: ServedRepository, tmp_path: Path) -> None:
@@ -538,7 +518,9 @@ def test_ssh_starts_workers_with_one_connection(
     assert f"ssh:far: agent-1 | {far_home}" in result.out.splitlines()
     assert result.out.splitlines()[-3:] == table(served)
     check_done(first, served, "ssh")
-    author = served.git("log", "-1", "--format=%an", branches(served)["agent-1/attempt-1"])
+    author = served.git(
+        "log", "-1", "--format=%an", published_attempts(served)["agent-1/attempt-1"]
+    )
     assert author == "Eve"
 
 
@@ -549,7 +531,7 @@ def test_ssh_cannot_connect(first: Hub, served: ServedRepository, host: SshHost)
     assert result.code == 1
     assert "Connection refused" in result.err
     assert result.err.splitlines()[-1] == "error: connection to 'ssh:far' failed"
-    assert branches(served) == {}
+    assert published_attempts(served) == {}
 
 
 def ssh_clients(process: subprocess.Popen[str]) -> list[int]:
@@ -587,7 +569,7 @@ def test_a_worker_goes_on_without_its_connection(
     shown = finish(second)
     assert (shown.code, shown.err) == (0, "")
     assert shown.out.splitlines()[:2] == ["ssh:far: agent-1 | went on", "ssh:far: agent-1: done"]
-    assert [*branches(served)] == ["agent-1/attempt-1"]
+    assert [*published_attempts(served)] == ["agent-1/attempt-1"]
     assert content(served, "agent-1/attempt-1") == "1 ssh"
     assert claims(served) == []
 
@@ -652,7 +634,7 @@ def test_a_worker_that_was_killed(first: Hub, served: ServedRepository, tmp_path
     wait_for(lambda: not started.exists())
     again = execute(first, "--on", "box", "--only", "1", "s1", "--", "sh", "-c", COMMIT)
     assert (again.code, claims(served)) == (0, []), again
-    assert [*branches(served)] == ["agent-1/attempt-1"]
+    assert [*published_attempts(served)] == ["agent-1/attempt-1"]
 
 
 def test_a_sandbox(first: Hub, served: ServedRepository, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from tests.support.clones import add_clone, connect, write_claim
 from tests.support.hints import find_hint, follow_hint, type_hint, types
 from tests.support.hub import Hub, Result, wait_for
 from tests.support.remotes import ServedRepository, serve
+from tests.support.workers import finish, published_attempts, start_command
 
 COMMIT = 'echo "${HUB_AGENT#agent-} $HUB_ATTEMPT" >work && git add work && git commit -qm work'
 SHORT = ("-c", "hubsession.claimTimeout=3")
@@ -45,23 +46,8 @@ def second(first: Hub, served: ServedRepository) -> Hub:
 
 
 def start(hub: Hub, *words: str, settings: tuple[str, ...] = ()) -> subprocess.Popen[str]:
-    """Start `git hub-session work` in a process group of its own."""
-    return subprocess.Popen(
-        ["git", *settings, "hub-session", "work", *words],
-        cwd=hub.top,
-        env=dict(hub.environ),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def finish(process: subprocess.Popen[str]) -> Result:
-    """Wait for the end of a process."""
-    out, err = process.communicate(timeout=240)
-    return Result(process.returncode, out, err)
+    """Start `git hub-session work`."""
+    return start_command(hub, "work", *words, settings=settings)
 
 
 def work(hub: Hub, *words: str, settings: tuple[str, ...] = ()) -> Result:
@@ -74,12 +60,6 @@ def worker_of(process: subprocess.Popen[str]) -> int:
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     wait_for(lambda: children.read_text().split(), process)
     return int(children.read_text().split()[0])
-
-
-def branches(served: ServedRepository) -> Mapping[str, str]:
-    """Return the published attempts and their commits."""
-    refs = served.refs("refs/heads/hub/s1/")
-    return {ref.removeprefix("refs/heads/hub/s1/"): oid for ref, oid in refs.items()}
 
 
 def content(served: ServedRepository, attempt: str) -> str:
@@ -101,7 +81,7 @@ def claims(served: ServedRepository) -> list[str]:
 def test_one_worker_works_on_all_agents(first: Hub, served: ServedRepository) -> None:
     result = work(first, "s1", "--", "sh", "-c", COMMIT)
     assert (result.code, sorted(result.out.splitlines())) == (0, ["agent-1: done", "agent-2: done"])
-    assert sorted(branches(served)) == ["agent-1/attempt-1", "agent-2/attempt-1"]
+    assert sorted(published_attempts(served)) == ["agent-1/attempt-1", "agent-2/attempt-1"]
     assert content(served, "agent-2/attempt-1") == "2 1"
     assert claims(served) == []
     assert first.refs("refs/hub/own-claims") == {}
@@ -116,28 +96,28 @@ def test_two_clones_share_the_agents(first: Hub, second: Hub, served: ServedRepo
     assert [result.code for result in results] == [0, 0], results
     done = sorted(line for result in results for line in result.out.splitlines())
     assert done == ["agent-1: done", "agent-2: done"]
-    assert sorted(branches(served)) == ["agent-1/attempt-1", "agent-2/attempt-1"]
+    assert sorted(published_attempts(served)) == ["agent-1/attempt-1", "agent-2/attempt-1"]
     assert claims(served) == []
     for each in (first, second):
         assert each.run("fetch", "-q").code == 0
         agents = each.state()["agents"]
         assert [agents[name]["status"] for name in ("agent-1", "agent-2")] == ["done", "done"]
         assert {ref: oid for ref, oid in each.refs("refs/heads/hub/s1").items()} == {
-            f"refs/heads/hub/s1/{name}": oid for name, oid in branches(served).items()
+            f"refs/heads/hub/s1/{name}": oid for name, oid in published_attempts(served).items()
         }
 
 
 def test_the_selected_agents(first: Hub, served: ServedRepository) -> None:
     one = work(first, "--only", "agent-2", "s1", "--", "sh", "-c", COMMIT)
     assert (one.code, one.out) == (0, "agent-2: done\n")
-    assert [*branches(served)] == ["agent-2/attempt-1"]
+    assert [*published_attempts(served)] == ["agent-2/attempt-1"]
     none = work(first, "--only", "2", "--max", "1", "s1", "--", "true")
     assert none.err == "nothing left to work on in session s1\n"
 
 
 def test_the_largest_number_of_agents(first: Hub, served: ServedRepository) -> None:
     one = work(first, "--max=1", "--remote", served.url, "s1", "--", "sh", "-c", COMMIT)
-    [attempt] = branches(served)
+    [attempt] = published_attempts(served)
     assert (one.code, one.out) == (0, f"{attempt.removesuffix('/attempt-1')}: done\n")
 
 
@@ -203,7 +183,9 @@ def test_a_signal_publishes_what_is_committed(
     assert (result.code, result.out) == (0, "agent-1: done\n")
     assert content(served, "agent-1/attempt-2") == "1 2"
     parent = served.git("rev-parse", f"{branch.replace('attempt-1', 'attempt-2')}~1")
-    assert parent == branches(served)["agent-1/attempt-1"], "it starts from the published commit"
+    assert parent == published_attempts(served)["agent-1/attempt-1"], (
+        "it starts from the published commit"
+    )
 
 
 @pytest.mark.slow
@@ -217,7 +199,7 @@ def test_a_killed_worker_is_replaced_from_its_last_commit(
         settings=SHORT,
     )
     main = first.git("rev-parse", "main")
-    wait_for(lambda: branches(served).get("agent-1/attempt-1", main) != main, worker)
+    wait_for(lambda: published_attempts(served).get("agent-1/attempt-1", main) != main, worker)
     os.killpg(worker.pid, signal.SIGKILL)
     worker.communicate()
     assert claims(served) == ["refs/hub/claims/s1/agent-1"]
@@ -250,7 +232,7 @@ def test_the_next_worker_of_a_clone_continues_at_once(first: Hub, served: Served
     end_processes(first)
     result = work(first, "--only", "1", "s1", "--", "sh", "-c", "git log -1 --format=%s")
     assert (result.code, result.out) == (0, "agent-1 | work\nagent-1: done\n")
-    assert [*branches(served)] == ["agent-1/attempt-1"]
+    assert [*published_attempts(served)] == ["agent-1/attempt-1"]
     assert content(served, "agent-1/attempt-1") == "1 1"
     assert claims(served) == []
 
@@ -269,11 +251,11 @@ def test_the_claim_is_renewed_while_the_worktree_is_set_up(
         return len(seen) > 2
 
     wait_for(is_renewed, process)
-    assert branches(served) == {}, "a branch is published with its record"
+    assert published_attempts(served) == {}, "a branch is published with its record"
     go.touch()
     result = finish(process)
     assert (result.code, result.out) == (0, "agent-1: done\n"), result
-    assert [*branches(served)] == ["agent-1/attempt-1"]
+    assert [*published_attempts(served)] == ["agent-1/attempt-1"]
 
 
 @pytest.mark.slow
@@ -285,7 +267,7 @@ def test_a_worker_that_comes_back_late_is_refused(
     go = first.top.parent / "go"
     late_command = f"{COMMIT}; until test -e {go}; do sleep 0.05; done"
     late = start(first, "--only", "1", "s1", "--", "sh", "-c", late_command, settings=SHORT)
-    wait_for(lambda: "agent-1/attempt-1" in branches(served), late)
+    wait_for(lambda: "agent-1/attempt-1" in published_attempts(served), late)
     stopped = worker_of(late)
     os.kill(stopped, signal.SIGSTOP)
     other = work(second, "--only", "1", "s1", "--", "sh", "-c", COMMIT, settings=SHORT)
@@ -312,7 +294,7 @@ def test_two_workers_of_one_clone(first: Hub, served: ServedRepository) -> None:
     assert [result.code for result in results] == [0, 0], results
     done = sorted(line for result in results for line in result.out.splitlines())
     assert done == ["agent-1: done", "agent-2: done"]
-    assert sorted(branches(served)) == ["agent-1/attempt-1", "agent-2/attempt-1"]
+    assert sorted(published_attempts(served)) == ["agent-1/attempt-1", "agent-2/attempt-1"]
 
 
 @pytest.mark.slow
@@ -349,7 +331,7 @@ def test_a_setup_of_the_repository_needs_approval(first: Hub, served: ServedRepo
     assert result.code == 1
     assert "hubsession.setup" in result.err
     assert claims(served) == []
-    assert branches(served) == {}
+    assert published_attempts(served) == {}
 
 
 def test_delete_deletes_the_copies_of_claims(first: Hub, served: ServedRepository) -> None:
@@ -369,7 +351,7 @@ def test_a_hook_of_the_server_that_refuses_results(first: Hub, served: ServedRep
     assert (result.code, result.out) == (1, "agent-1: not published\n")
     assert "refuses session 's1': hook declined ('hub/s1/agent-1/attempt-1')" in result.err
     assert claims(served) == []
-    assert branches(served)["agent-1/attempt-1"] == first.git("rev-parse", "main")
+    assert published_attempts(served)["agent-1/attempt-1"] == first.git("rev-parse", "main")
     assert first.git("show", "hub/s1/agent-1/attempt-1:work") == "1 1"
     (served.path / "hooks" / "update").unlink()
     type_hint(first, find_hint(result, "git hub-session push {} {}"))
@@ -392,9 +374,9 @@ def test_a_late_push_keeps_the_work_of_the_next_worker(
     assert (other.code, other.out) == (0, "agent-1: done\n")
     entry = shared_agent(served)
     assert (entry["attempt"], entry["status"], entry["exec"]["exit_code"]) == (2, "done", 0)
-    before = branches(served)
+    before = published_attempts(served)
     type_hint(first, find_hint(refused, "git hub-session push {} {}"))
-    assert branches(served) == {**before, "agent-1/attempt-1": own}
+    assert published_attempts(served) == {**before, "agent-1/attempt-1": own}
     assert shared_agent(served) == entry
     assert second.run("fetch").code == 0
     assert [clone.state()["agents"]["agent-1"]["attempt"] for clone in (first, second)] == [2, 2]
@@ -415,5 +397,5 @@ def test_the_json_names_each_agent(first: Hub, served: ServedRepository) -> None
     assert answer["remote"] == "origin"
     [agent] = answer["agents"]
     assert (agent["agent"], agent["attempt"], agent["outcome"]) == (2, 1, "done")
-    assert agent["commit"] == branches(served)["agent-2/attempt-1"]
+    assert agent["commit"] == published_attempts(served)["agent-2/attempt-1"]
     assert agent["run"]["exit_code"] == 0

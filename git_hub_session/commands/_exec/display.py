@@ -17,18 +17,37 @@ if TYPE_CHECKING:
     from git_hub_session.git.ref_names import SessionId
 
 
-class LiveDisplay(RunObserver):
-    """Prints the output of the agents, and the time that they take. Sends the events.
+class LiveOutput:
+    """Prints lines of running commands, and the time that the commands take.
 
-    A closed standard output must not end the agents' commands.
+    A closed standard output must not end the commands.
     """
+
+    def __init__(self, context: Context) -> None:
+        self.elapsed = context.reporter.elapsed_line()
+        self._reporter = context.reporter
+        self._is_open = True
+
+    def write(self, text: str) -> None:
+        """Print text, unless standard output is closed."""
+        if not self._is_open:
+            return
+        self.elapsed.clear()
+        try:
+            self._reporter.write_text(text)
+        except (HubError, BrokenPipeError):
+            self._is_open = False
+
+
+class LiveDisplay(RunObserver):
+    """Prints the output of the agents, and the time that they take. Sends the events."""
 
     def __init__(self, context: Context, sid: SessionId) -> None:
         self._context = context
         self._sid = sid
         self.reporter = context.reporter
-        self.elapsed = self.reporter.elapsed_line()
-        self._is_open = True
+        self._output = LiveOutput(context)
+        self.elapsed = self._output.elapsed
         self.success_by_agent: dict[int, bool] | None = None
         """True for each agent whose command succeeded, or None before the first command."""
 
@@ -50,13 +69,7 @@ class LiveDisplay(RunObserver):
         )
 
     def on_output(self, agent: str, line: bytes) -> None:
-        if not self._is_open:
-            return
-        self.elapsed.clear()
-        try:
-            self.reporter.write_text(live_line(agent, line))
-        except (HubError, BrokenPipeError):
-            self._is_open = False
+        self._output.write(live_line(agent, line))
 
 
 def live_line(agent: str, line: bytes) -> str:

@@ -9,6 +9,7 @@ from collections import Counter
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.agent_options import AGENTS, with_agent_command
 from git_hub_session.cli.command_line import command_line
+from git_hub_session.commands._exec.display import LiveOutput
 from git_hub_session.commands._exec.on_view import OnView
 from git_hub_session.commands._share.arguments import read_shared_refs
 from git_hub_session.errors import HubError, UsageError
@@ -162,16 +163,13 @@ def _fetch(context: Context, sid: SessionId, remote: Remote) -> HubError | None:
 
 
 class _Display(FarObserver):
-    """Prints the output of the workers, with the names of their executors.
-
-    A closed standard output must not end the connections.
-    """
+    """Prints the output of the workers, with the names of their executors."""
 
     def __init__(self, context: Context) -> None:
-        self.elapsed = context.reporter.elapsed_line()
+        self._output = LiveOutput(context)
+        self.elapsed = self._output.elapsed
         self._reporter = context.reporter
         self._connections: Counter[str] = Counter()
-        self._is_open = True
 
     def on_start(self, name: str) -> None:
         self._connections[name] += 1
@@ -190,10 +188,4 @@ class _Display(FarObserver):
         self._reporter.note(f"{name}: {text}")
 
     def on_line(self, name: str, text: str) -> None:
-        if not self._is_open:
-            return
-        self.elapsed.clear()
-        try:
-            self._reporter.write_text(f"{name}: {text}\n")
-        except (HubError, BrokenPipeError):
-            self._is_open = False
+        self._output.write(f"{name}: {text}\n")

@@ -1,0 +1,41 @@
+"""Commands that run workers, each in a process group of its own, and the attempts they publish."""
+
+from __future__ import annotations
+
+import subprocess
+
+from tests.support.hub import Hub, Result
+from tests.support.remotes import ServedRepository
+
+_PATIENCE = 240.0  # seconds
+_ATTEMPTS = "refs/heads/hub/s1/"
+
+
+def start_command(hub: Hub, *words: str, settings: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    """Start `git hub-session` in a process group of its own.
+
+    Args:
+        settings: the options of git, such as ("-c", "hubsession.remote=x").
+    """
+    return subprocess.Popen(
+        ["git", *settings, "hub-session", *words],
+        cwd=hub.top,
+        env=dict(hub.environ),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> Result:
+    """Wait for the end of a process."""
+    out, err = process.communicate(timeout=_PATIENCE)
+    return Result(process.returncode, out, err)
+
+
+def published_attempts(served: ServedRepository) -> dict[str, str]:
+    """Return {"agent-1/attempt-1": commit} for the attempts of the session s1 on a remote."""
+    refs = served.refs(_ATTEMPTS)
+    return {ref.removeprefix(_ATTEMPTS): oid for ref, oid in refs.items()}
