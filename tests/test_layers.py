@@ -136,6 +136,7 @@ LATE_IMPORTS = {
     ("commands._attempt.arguments", "report.winner"),
     ("completion.complete", "board.board"),
     ("commands.exec", "commands._exec.on"),
+    ("commands.exec", "commands._executors.call"),
     ("commands.list", "cleanup.archive_limit"),
     ("commands.list", "git.ref_names"),
     ("commands.list", "git.refs"),

@@ -33,13 +33,14 @@ from git_hub_session.cli.view import (
     warning_lines,
 )
 from git_hub_session.commands._exec.display import LiveDisplay
-from git_hub_session.commands._exec.options import (
+from git_hub_session.commands._exec.options import RUN_OPTIONS, parse_run_options
+from git_hub_session.commands._exec.table import run_fields, run_table
+from git_hub_session.commands._executors.options import (
     CANCEL,
     ON,
-    RUN_OPTIONS,
-    parse_run_options,
+    check_executor_options,
+    has_executors,
 )
-from git_hub_session.commands._exec.table import run_fields, run_table
 from git_hub_session.commands._share.automatic import push_automatically
 from git_hub_session.git.ref_names import agent_list
 from git_hub_session.session.model import MAX_AGENTS
@@ -80,13 +81,15 @@ USAGE = Usage(
 
 def run(context: Context, args: Arguments) -> View:
     """Run the command for all selected agents, here or with workers elsewhere."""
-    if args.has(ON.name) or args.is_set(CANCEL.name):
-        from git_hub_session.commands._exec.on import run_elsewhere
+    if has_executors(args):
+        from git_hub_session.commands._exec.on import LOCAL_OPTIONS, run_elsewhere
+        from git_hub_session.commands._executors.call import ExecutorCall
 
         sid = context.require_session(args.argument, "exec")
         agents = _parse_options(context, args, sid).agents
-        work_options = (AGENT_CMD, ONLY, *RUN_OPTIONS)
-        return run_elsewhere(context, sid, args, agents, work_options)
+        check_executor_options(args, LOCAL_OPTIONS)
+        call = ExecutorCall(context, sid, args, "exec")
+        return run_elsewhere(call, args, agents, (AGENT_CMD, ONLY, *RUN_OPTIONS))
     return run_here(context, args)
 
 

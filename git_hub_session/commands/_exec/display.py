@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.agents.run_monitor import RunObserver
+from git_hub_session.commands._exec.live_output import LiveOutput
 from git_hub_session.commands._exec.table import run_fields
-from git_hub_session.errors import HubError
 from git_hub_session.settings.table import HOOK_AGENT_DONE
 from git_hub_session.util.text import decode_terminal_line
 
@@ -15,28 +15,6 @@ if TYPE_CHECKING:
     from git_hub_session.agents.run_monitor import AgentRun
     from git_hub_session.cli.context import Context
     from git_hub_session.git.ref_names import SessionId
-
-
-class LiveOutput:
-    """Prints lines of running commands, and the time that the commands take.
-
-    A closed standard output must not end the commands.
-    """
-
-    def __init__(self, context: Context) -> None:
-        self.elapsed = context.reporter.elapsed_line()
-        self._reporter = context.reporter
-        self._is_open = True
-
-    def write(self, text: str) -> None:
-        """Print text, unless standard output is closed."""
-        if not self._is_open:
-            return
-        self.elapsed.clear()
-        try:
-            self._reporter.write_text(text)
-        except (HubError, BrokenPipeError):
-            self._is_open = False
 
 
 class LiveDisplay(RunObserver):

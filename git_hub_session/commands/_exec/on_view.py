@@ -12,13 +12,17 @@ from git_hub_session.cli.view import (
     error_lines,
     make_record,
 )
+from git_hub_session.commands._executors.results import (
+    cancel_lines,
+    error_and_hint_lines,
+    result_fields,
+)
 from git_hub_session.git.ref_names import AgentBranch, agent_name
 from git_hub_session.session.attempts import attempts_by_agent
 from git_hub_session.session.runs import RunState, read_last_run
-from git_hub_session.util.text import count_noun, escape_control
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from git_hub_session.errors import HubError
     from git_hub_session.executors.launcher import FarResult
@@ -72,14 +76,7 @@ class OnView(View):
 
     @property
     def diagnostics(self) -> list[str]:
-        lines = []
-        for each in self.results:
-            if each.error:
-                lines.append(f"error: {escape_control(each.error)}")
-            if each.hint:
-                lines.append(f"hint: {escape_control(each.hint)}")
-        if any(each.is_running for each in self.results):
-            lines.append(f"hint: show them with: {escape_control(self.show_command)}")
+        lines = error_and_hint_lines(self.results, self.show_command)
         return lines + (error_lines(self.error) if self.error is not None else [])
 
     @property
@@ -89,19 +86,7 @@ class OnView(View):
     def document(self) -> dict[str, Any]:
         return {
             "session_id": self.session.id,
-            "workers": [
-                {
-                    "executor": each.executor,
-                    "worker": each.slot,
-                    "exit_code": each.exit_code,
-                    "attached": each.is_attached,
-                    "running": each.is_running,
-                    "cancelled": each.cancelled,
-                    "error": each.error or None,
-                    "hint": each.hint or None,
-                }
-                for each in self.results
-            ],
+            "workers": [result_fields(each) for each in self.results],
             "agents": [
                 {
                     "agent": row.agent,
@@ -126,7 +111,7 @@ class OnView(View):
         if quiet:
             return TextOutput([])
         if self.cancels:
-            return TextOutput([*self._cancel_lines()])
+            return TextOutput([*cancel_lines(self.results)])
         states = [row.state.value for row in self.rows]
         columns = (
             Column("AGENT", [agent_name(row.agent) for row in self.rows]),
@@ -135,11 +120,6 @@ class OnView(View):
             Column("COMMIT", [style.abbreviate(row.commit) for row in self.rows]),
         )
         return TextOutput(table_lines(columns, style, ""))
-
-    def _cancel_lines(self) -> Iterator[str]:
-        for each in self.results:
-            if not each.error:
-                yield f"Ended {count_noun(each.cancelled, 'worker')} on {each.executor}"
 
 
 def _read_row(session: Session, agent: int, attempts: Sequence[int], repo: GitRepo) -> _AgentRow:

@@ -23,12 +23,6 @@ _COMMIT = Option(
     choices=(COMMIT_SUCCESS, COMMIT_ALWAYS),
     value_optional=True,
 )
-ON = Option(
-    "--on",
-    "executors that run workers, such as gpu1*2,ssh:host (see the manual)",
-    "<executors>",
-)
-CANCEL = Option("--cancel", "end the workers of the session on these executors")
 RUN_OPTIONS = (TIMEOUT, RETRIES, RETRY_DELAY, _COMMIT)
 
 

@@ -1,0 +1,142 @@
+"""Publish a session, run its workers on executors or end them, and fetch the results."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.commands._executors.display import FarDisplay
+from git_hub_session.commands._executors.options import ON
+from git_hub_session.commands._share.arguments import read_shared_refs
+from git_hub_session.errors import HubError
+from git_hub_session.executors.executor import parse_executors, read_user_settings
+from git_hub_session.executors.far_script import FarWork
+from git_hub_session.executors.launcher import Launcher
+from git_hub_session.settings.table import CLAIM_TIMEOUT, SHARED_REFS
+from git_hub_session.sharing.choose_remote import choose_remote
+from git_hub_session.sharing.fetch import fetch_sessions
+from git_hub_session.sharing.push import PushOptions, push_sessions
+from git_hub_session.sharing.remote import Remote
+from git_hub_session.system.temporary import temporary_directory
+from git_hub_session.util.shell import quote_word
+
+if TYPE_CHECKING:
+    from git_hub_session.cli.context import Context
+    from git_hub_session.cli.options import Arguments
+    from git_hub_session.executors.launcher import FarResult
+    from git_hub_session.git.ref_names import SessionId
+    from git_hub_session.session.project import Project
+
+_SHARED_SETTINGS = (SHARED_REFS, CLAIM_TIMEOUT)
+"""The settings that must have the same value on all machines."""
+_WEB_PASSWORD = r"(?<=^https://)[^/@]*@|(?<=^http://)[^/@]*@"
+
+
+class ExecutorCall:
+    """The workers of one session on the executors that an option names."""
+
+    def __init__(self, context: Context, sid: SessionId, args: Arguments, command: str) -> None:
+        """Read the executors and choose the remote.
+
+        Args:
+            command: the name of the command that has the option, such as "exec".
+
+        Raises:
+            UsageError, NoSuchExecutor: the option is not valid.
+            NoRemote: there is no remote to share the session.
+        """
+        project = context.project
+        self.context = context
+        self.sid = sid
+        self._names = args.value(ON.name) or ""
+        self._command = command
+        self._settings = read_user_settings(project)
+        self._executors = parse_executors(self._names, self._settings)
+        self._remote = Remote(project.git, choose_remote(project), note=context.reporter.note)
+
+    def publish_session(self) -> None:
+        """Publish the session. Raise HubError if that fails."""
+        options = PushOptions(read_shared_refs(self.context))
+        [pushed] = push_sessions([self.sid], self.context.project, self._remote, options)
+        if pushed.error is not None:
+            raise pushed.error
+
+    def run_workers(self, line: str) -> list[FarResult]:
+        """Run workers. A signal ends the connections, but not the workers.
+
+        Args:
+            line: the command line of the workers, from `git hub-session` on.
+        """
+        work = self._far_work(line)
+        display = FarDisplay(self.context)
+        try:
+            with temporary_directory() as sockets:
+                return self._launcher(work, sockets).run(display)
+        except BaseException as error:
+            display.elapsed.clear()
+            if not isinstance(error, Exception):  # a signal
+                self._print_hints(line)
+            raise
+        finally:
+            display.elapsed.clear()
+
+    def cancel_workers(self) -> list[FarResult]:
+        """End the workers of the session."""
+        with temporary_directory() as sockets:
+            return self._launcher(self._far_work(""), sockets).cancel(FarDisplay(self.context))
+
+    def fetch_session(self) -> HubError | None:
+        """Fetch the session. Return the error if that fails: the workers have published their work."""
+        shared = read_shared_refs(self.context)
+        project = self.context.project
+        try:
+            [fetched] = fetch_sessions(
+                [self.sid], project, self._remote, shared=shared, dry_run=False
+            )
+        except HubError as error:
+            return error
+        return fetched.error
+
+    def show_command(self, line: str) -> str:
+        """Return the command that shows the workers that still run, and starts the others.
+
+        Args:
+            line: the command line of the workers, from `git hub-session` on.
+        """
+        words = line.removeprefix("git hub-session ").partition(" ")[2]
+        return f"git hub-session {self._command} --on {quote_word(self._names)} {words}"
+
+    def _print_hints(self, line: str) -> None:
+        names = quote_word(self._names)
+        cancel = f"git hub-session {self._command} --on {names} --cancel {self.sid}"
+        reporter = self.context.reporter
+        reporter.note("the workers go on, unless their executor ends them")
+        hints = [f"show them with: {self.show_command(line)}", f"end them with: {cancel}"]
+        reporter.print_hints(hints)
+
+    def _launcher(self, work: FarWork, sockets: str) -> Launcher:
+        environ = self.context.project.environ
+        return Launcher(self._executors, work, sockets, self._settings.values, environ)
+
+    def _far_work(self, line: str) -> FarWork:
+        context = self.context
+        found = {each.key: context.settings.find(each) for each in _SHARED_SETTINGS}
+        return FarWork(
+            self.sid,
+            _remote_url(context.project, self._remote.name),
+            line.removeprefix("git hub-session "),
+            {
+                key: each.values[-1]
+                for key, each in found.items()
+                if each.values and not each.is_default
+            },
+        )
+
+
+def _remote_url(project: Project, name: str) -> str:
+    """Return the URL of a remote without a password of the web. A path is absolute."""
+    url = os.fsdecode(project.git.run(["ls-remote", "--get-url", "--", name])).rstrip("\n")
+    if ":" not in url.partition("/")[0]:
+        url = os.path.abspath(os.path.join(project.paths.worktree or project.cwd, url))
+    return re.sub(_WEB_PASSWORD, "", url)
