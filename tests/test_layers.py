@@ -137,6 +137,7 @@ LATE_IMPORTS = {
     ("completion.complete", "board.board"),
     ("commands.exec", "commands._exec.on"),
     ("commands.exec", "commands._executors.call"),
+    ("executors.launcher", "executors.wheel"),
     ("commands.list", "cleanup.archive_limit"),
     ("commands.list", "git.ref_names"),
     ("commands.list", "git.refs"),

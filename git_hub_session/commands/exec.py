@@ -36,6 +36,7 @@ from git_hub_session.commands._exec.display import LiveDisplay
 from git_hub_session.commands._exec.options import RUN_OPTIONS, parse_run_options
 from git_hub_session.commands._exec.table import run_fields, run_table
 from git_hub_session.commands._executors.options import (
+    BOOTSTRAP,
     CANCEL,
     ON,
     check_executor_options,
@@ -68,6 +69,7 @@ USAGE = Usage(
         Option("-j, --jobs", "number of parallel commands (default: all)", "<number>"),
         *RUN_OPTIONS,
         ON,
+        BOOTSTRAP,
         CANCEL,
         Option("--force", "run even if the agent is marked as running", no_abbreviation=True),
         DRY_RUN,

@@ -1,8 +1,8 @@
 # Start a worker in a clone at the far end of a connection, or end the workers of a session.
 #
 # The caller writes this script to the standard input of `sh -s`, after lines that set the variables
-# action, sid, slot, path, clone, url, setup and git_settings, and the positional parameters: the
-# command of the worker. The worker has its own session and writes to a file, so it goes on if the
+# action, sid, slot, path, clone, url, setup, git_settings, version, wheel_name and wheel, and the
+# positional parameters: the command of the worker. The worker has its own session and writes to a file, so it goes on if the
 # connection is lost. The output of the worker goes to standard output. Lines to the caller go to
 # standard error: an agent cannot write them.
 #
@@ -11,10 +11,39 @@
 {
 	tell() { echo "hub-session: $*" >&2; }
 	require_program() {
-		command -v git-hub-session >/dev/null || {
+		[ -x "$program/bin/python" ] && PATH=$PATH:$program/bin
+		command -v git-hub-session >/dev/null && return
+		[ "$wheel" ] || {
 			tell missing
 			exit 1
 		}
+		install_program
+		PATH=$PATH:$program/bin
+	}
+	find_python() {
+		for python in python3 python3.14 python3.13 python3.12 python3.11; do
+			"$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && return
+		done
+		tell missing python
+		exit 1
+	}
+	# Install the wheel in a venv, which cannot be renamed. The first complete venv gets the link.
+	install_program() {
+		find_python
+		mkdir -p "${program%/*}" && new=$(mktemp -d "$program.XXXXXX") || exit
+		trap 'rm -rf "$new"' EXIT
+		echo "installing git hub-session $version in $new" >&2
+		[ -x "$program/bin/python" ] || rm -f "$program"
+		"$python" -m venv --system-site-packages "$new" </dev/null >&2 &&
+			printf %s "$wheel" | "$python" -c \
+				'import base64, sys; sys.stdout.buffer.write(base64.b64decode(sys.stdin.read()))' >"$new/$wheel_name" &&
+			"$new/bin/python" -m pip install --quiet --disable-pip-version-check "$new/$wheel_name" </dev/null >&2 || {
+			tell failed bootstrap
+			exit 1
+		}
+		rm "$new/$wheel_name"
+		ln -sn "${new##*/}" "$program" 2>/dev/null || rm -rf "$new" # another connection was faster
+		trap - EXIT
 	}
 	# Print the start time of a process. Another process may get its id later.
 	start_of() {
@@ -105,9 +134,11 @@
 	) >/dev/null 2>&1 &
 	watcher=$!
 	PATH=$PATH:$HOME/.local/bin:/usr/local/bin
+	cache=${XDG_CACHE_HOME:-$HOME/.cache}/git-hub-session
+	program=$cache/programs/$version
 
 	case $path in
-	'') path=${XDG_CACHE_HOME:-$HOME/.cache}/git-hub-session/$clone ;;
+	'') path=$cache/$clone ;;
 	'~/'*) path=$HOME/${path#'~/'} ;;
 	/*) ;;
 	*) path=$HOME/$path ;;

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import re
 from collections.abc import Mapping
 
+from git_hub_session import __version__
 from git_hub_session._typing import NamedTuple
 from git_hub_session.util.shell import quote_word
 
@@ -27,10 +29,19 @@ class FarWork(NamedTuple):
     """The command line of the worker in the syntax of sh, without `git hub-session`."""
     settings: Mapping[str, str]
     """The settings of git that the worker needs."""
+    bootstraps: bool = False
+    """True to install this program on a machine that does not have it."""
 
 
 def make_script(
-    action: str, work: FarWork, *, slot: int, path: str, setup: str, remote: str
+    action: str,
+    work: FarWork,
+    *,
+    slot: int,
+    path: str,
+    setup: str,
+    remote: str,
+    wheel: tuple[str, bytes] = ("", b""),
 ) -> bytes:
     """Return the input of `sh -s` at the far end.
 
@@ -39,6 +50,8 @@ def make_script(
         path: the directory of the clone, or '' for the default.
         setup: the shell command that runs before the worker, or ''.
         remote: the URL of the shared remote as the far end sees it, or '' for the URL here.
+        wheel: the file name and the content of the wheel to install if the far end does not have
+            this program, or ("", b"") to install nothing.
     """
     url = remote or work.url
     values = {
@@ -50,6 +63,9 @@ def make_script(
         "url": url,
         "setup": setup,
         "git_settings": _export_settings(work.settings),
+        "version": __version__,
+        "wheel_name": wheel[0],
+        "wheel": base64.b64encode(wheel[1]).decode(),
     }
     lines = [f"{name}={quote_word(value)}" for name, value in values.items()]
     with open(_SCRIPT, "rb") as file:

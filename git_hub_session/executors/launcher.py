@@ -13,6 +13,7 @@ from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.executors.far_script import CANCEL, START, FarWork, make_script
 from git_hub_session.executors.ssh import ssh_command
 from git_hub_session.programs.piped import PipedObserver, ProgramGroup
+from git_hub_session.settings.table import executor_key
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.util.text import decode_terminal_line
 
@@ -23,7 +24,9 @@ _MAX_LINE = 2000  # bytes of a line that are shown
 _REPORT = r"hub-session: (started|attached|missing|ended|failed|cancelled)(?: (\w*))?"
 _CONNECTION_FAILED = 255
 """The exit status of ssh if the connection fails (ssh(1))."""
-_MISSING_HINT = "install git hub-session there, for example with: pipx install git-hub-session"
+_MISSING_HINT = "add --bootstrap, or install it there: pipx install git-hub-session"
+_PYTHON_HINT = "install Python there with pip and venv: apt install python3-venv"
+_BOOTSTRAP_HINT = "set PIP_INDEX_URL or PIP_FIND_LINKS in {} if PyPI cannot be reached there"
 
 
 class FarResult(NamedTuple):
@@ -74,9 +77,10 @@ class FarObserver:
 class _Connection:
     """One connection and its reports."""
 
-    def __init__(self, executor: Executor, slot: int) -> None:
+    def __init__(self, executor: Executor, slot: int, wheel: tuple[str, bytes] = ("", b"")) -> None:
         self.executor = executor
         self.slot = slot
+        self.wheel = wheel
         self.lines = _Lines()
         self.messages = _Lines()
         self.reports: dict[str, str] = {}
@@ -142,6 +146,7 @@ class Launcher(PipedObserver):
             path=executor.path,
             setup=executor.setup,
             remote=executor.remote,
+            wheel=connection.wheel,
         )
         self._group.start(
             connection, ["/bin/sh", "-c", f'{command} "$@"', "sh", "sh", "-s"], script
@@ -177,9 +182,15 @@ class Launcher(PipedObserver):
             self._observer.on_line(key.executor.name, line)
         for line in key.messages.rest():
             self._on_message(key, line)
+        if self._work.bootstraps and key.reports.get("missing") == "" and not key.wheel[0]:
+            self._connect(_Connection(key.executor, key.slot, _make_wheel()))
+        else:
+            self._add_result(key, status)
+        self._observer.on_end(key.executor.name)
+
+    def _add_result(self, key: _Connection, status: int) -> None:
         result = _result_of(key, status)
         self.results.append(result._replace(cancels=self._action == CANCEL))
-        self._observer.on_end(key.executor.name)
 
     def on_wait(self) -> float | None:
         return self._observer.on_wait()
@@ -195,10 +206,17 @@ def _result_of(connection: _Connection, status: int) -> FarResult:
         return result._replace(exit_code=code, error=error)
     if "cancelled" in reports:
         return result._replace(cancelled=parse_int(reports["cancelled"], MAX_COUNT) or 0)
+    if reports.get("missing") == "python":
+        return result._replace(
+            error=f"'{name}' has no Python 3.11 or later with venv", hint=_PYTHON_HINT
+        )
     if "missing" in reports:
         return result._replace(
             error=f"git hub-session is not installed on '{name}'", hint=_MISSING_HINT
         )
+    if reports.get("failed") == "bootstrap":
+        hint = _BOOTSTRAP_HINT.format(executor_key(name, "setup"))
+        return result._replace(error=f"cannot install git hub-session on '{name}'", hint=hint)
     if "failed" in reports:
         return result._replace(error=f"the {reports['failed']} failed on '{name}'")
     if reports:
@@ -207,6 +225,12 @@ def _result_of(connection: _Connection, status: int) -> FarResult:
     if status == _CONNECTION_FAILED:
         return result._replace(error=f"connection to '{name}' failed")
     return result._replace(error=f"'{name}' failed with exit status {status}")
+
+
+def _make_wheel() -> tuple[str, bytes]:
+    from git_hub_session.executors.wheel import WHEEL_NAME, make_wheel
+
+    return WHEEL_NAME, make_wheel()
 
 
 class _Lines:

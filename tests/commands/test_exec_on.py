@@ -392,7 +392,9 @@ def test_the_repository_cannot_change_an_executor(
         (("--on", "box", "-j", "2"), "--on and --jobs exclude each other"),
         (("--on", "box", "--failed"), "--on and --failed exclude each other"),
         (("--on", "box", "--cancel"), "--cancel and a command after '--' exclude each other"),
+        (("--on", "box", "--cancel", "--bootstrap"), "--cancel and --bootstrap exclude each other"),
         (("--cancel",), "--cancel needs the executors"),
+        (("--bootstrap",), "--bootstrap needs the executors"),
         (("--on", "box", "--timeout", "x"), "not a time: 'x'"),
     ],
 )
@@ -430,7 +432,7 @@ def test_a_wrong_number_of_slots(first: Hub) -> None:
     assert execute(first, "--on", "box", "s1", "--", "true").code == 0
 
 
-@types("install git hub-session there, for example with: pipx install git-hub-session")
+@types("add --bootstrap, or install it there: pipx install git-hub-session")
 def test_a_far_end_without_the_program(first: Hub, far_home: Path, tmp_path: Path) -> None:
     """It has git and the usual programs. The program in ~/.local/bin is found."""
     programs = tmp_path / "far-bin"
@@ -457,7 +459,7 @@ def test_a_far_end_without_the_program(first: Hub, far_home: Path, tmp_path: Pat
     assert (result.code, result.out.splitlines()[0].split()[0]) == (1, "AGENT")
     assert result.err.splitlines()[0] == "error: git hub-session is not installed on 'bare'"
     assert [each.name for each in far_home.iterdir()] == [".gitconfig"]
-    template = "install git hub-session there, for example with: pipx install git-hub-session"
+    template = "add --bootstrap, or install it there: pipx install git-hub-session"
     hint = find_hint(result, template)
     local = far_home / ".local" / "bin"
     local.mkdir(parents=True)

@@ -7,7 +7,7 @@ import re
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.commands._executors.display import FarDisplay
-from git_hub_session.commands._executors.options import ON
+from git_hub_session.commands._executors.options import BOOTSTRAP, ON
 from git_hub_session.commands._share.arguments import read_shared_refs
 from git_hub_session.errors import HubError
 from git_hub_session.executors.executor import parse_executors, read_user_settings
@@ -51,6 +51,7 @@ class ExecutorCall:
         self.sid = sid
         self._names = args.value(ON.name) or ""
         self._command = command
+        self._bootstraps = args.is_set(BOOTSTRAP.name)
         self._settings = read_user_settings(project)
         self._executors = parse_executors(self._names, self._settings)
         self._remote = Remote(project.git, choose_remote(project), note=context.reporter.note)
@@ -131,6 +132,7 @@ class ExecutorCall:
                 for key, each in found.items()
                 if each.values and not each.is_default
             },
+            self._bootstraps,
         )
 
 
