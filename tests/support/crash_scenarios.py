@@ -29,9 +29,9 @@ COMMAND = (
 )
 _LEFTOVER = re.compile(r"\.tmp$|\.lock$|\.new$|hub-trash|hub-session-|\.cut-off-")
 _PARTIAL_WORKTREE = re.compile(
-    "error: worktrees/agent-[12]/HEAD: detached HEAD points at nothing"
-    "|error: invalid worktrees/agent-[12]/HEAD"
-    "|fatal: failed to read .git/worktrees/agent-[12]/commondir: (Success|No such file or directory)"
+    "error: worktrees/agent-[12](-2)?/HEAD: detached HEAD points at nothing"
+    "|error: invalid worktrees/agent-[12](-2)?/HEAD"
+    "|fatal: failed to read .git/worktrees/agent-[12](-2)?/commondir: (Success|No such file or directory)"
 )
 # git asks the user to remove these files, because another git could still use them.
 _NAMED_LOCK = re.compile(r"(/[^' ]*(?:\.lock|packed-refs\.new))'?: File exists")
@@ -262,11 +262,8 @@ class ScenarioRunner:
             action: the action of the tracer, such as "all" for a kill (see tracer.py).
             call: the number of the call at which the action happens, or a part of its line.
         """
-        command = (PYTHON, "-B", "-I", "-c", COMMAND, *self.scenario.arguments)
-        directory = str(self.hub.top.parent)
-        result = self.hub.call(
-            PYTHON, "-I", TRACER, self.report, directory, action, str(call), *command
-        )
+        trace = (str(self.report), str(self.hub.top.parent), action, str(call))
+        result = self.hub.run(*self.scenario.arguments, trace=trace)
         assert isinstance(call, int) or call in self.report.read_text(), (call, result)
         return result
 

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -27,6 +27,7 @@ sys.path.insert(0, sys.argv[1])
 import git_hub_session
 from git_hub_session.main import run_and_exit
 import difflib, pygit2, yaml
+from tests.support import tracer
 for module in pkgutil.walk_packages(git_hub_session.__path__, "git_hub_session."):
     if module.name != "git_hub_session.__main__":
         __import__(module.name)
@@ -49,6 +50,8 @@ def run(call):
     use_home(os.environ.get("HOME"), os.environ.get("XDG_CONFIG_HOME"))
     os.chdir(call["cwd"])
     sys.argv = ["git-hub-session", *call["words"]]
+    if call["trace"]:
+        os._exit(tracer.trace(*call["trace"], run_and_exit))
     run_and_exit()
 
 def use_home(home, xdg):
@@ -137,6 +140,7 @@ class ForkServer:
         seconds: float = SECONDS,
         environ: Mapping[str, str] | None = None,
         kill: bool = True,
+        trace: Sequence[str] = (),
     ) -> Answer:
         """Run `git-hub-session <words>` in `cwd`, as the user `uid` unless that is 0.
 
@@ -144,6 +148,7 @@ class ForkServer:
             memory: the limit of the address space in bytes, or 0 for no limit.
             environ: variables that the command gets besides those of the server.
             kill: kill the processes that the command has left.
+            trace: the arguments REPORT, TOP, ACTION and CALL of the tracer (see tracer.py), or ().
         """
         call = {
             "words": words,
@@ -153,6 +158,7 @@ class ForkServer:
             "seconds": seconds,
             "environ": {**self._environ, **(environ or {})},
             "kill": kill,
+            "trace": trace,
             "out": os.fspath(self._out),
             "err": os.fspath(self._err),
         }

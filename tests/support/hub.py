@@ -105,10 +105,14 @@ class Hub:
         environ: Mapping[str, str] | None = None,
         stdin: str | None = None,
         now: int | None = NOW,
+        trace: Sequence[str] = (),
     ) -> Result:
         """Run `git hub-session <words>`, by default with an empty standard input.
 
         A command with an environment or an input of its own runs in a new process.
+
+        Args:
+            trace: the arguments of the tracer, or () (see fork_server.py).
         """
         if self.through_git or environ is not None or stdin is not None:
             return self.call(
@@ -117,7 +121,12 @@ class Hub:
         variables = self.environ if now is None else {**self.environ, "GIT_TEST_DATE_NOW": str(now)}
         arguments = [os.fspath(word) for word in words]
         answer = fork_server().call(
-            *arguments, cwd=cwd or self.top, environ=variables, memory=0, kill=False
+            *arguments,
+            cwd=cwd or self.top,
+            environ=variables,
+            memory=0,
+            kill=False,
+            trace=trace,
         )
         assert answer.code is not None, answer
         # If a signal ended the command, git exits as a shell would.

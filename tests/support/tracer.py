@@ -1,6 +1,6 @@
 """Kill or interrupt a command before its n-th change, or let the change fail.
 
-Run as a program: `tracer.py REPORT TOP ACTION CALL COMMAND...`. The tracer runs the command and all
+`trace()` runs a function of this process. Run as a program: `tracer.py REPORT TOP ACTION CALL COMMAND...`. The tracer runs the command and all
 processes that it starts under ptrace. It counts the system calls that change something below the
 directory TOP or start a process. ACTION happens before CALL. CALL is the number of the call (0 for no
 call), or a part of its line in REPORT. The actions are:
@@ -145,10 +145,10 @@ def _filter() -> bytes:
     return program
 
 
-def _exec_traced(command: Sequence[str]) -> None:
-    """Install the filter, and replace this child process with the traced command.
+def _run_traced(run_command: Callable[[], object]) -> None:
+    """Install the filter, and run the traced command in this child process.
 
-    The command leads a process group, and does not ignore SIGINT.
+    The process leads a process group, and does not ignore SIGINT.
     """
     os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -161,7 +161,7 @@ def _exec_traced(command: Sequence[str]) -> None:
     if _libc.prctl(38, 1, 0, 0, 0) or _libc.prctl(22, 2, header, 0, 0):
         raise OSError(ctypes.get_errno(), "no seccomp")
     os.kill(os.getpid(), signal.SIGSTOP)
-    os.execvp(command[0], [*command])
+    run_command()
 
 
 class _Tracer:
@@ -178,15 +178,15 @@ class _Tracer:
         self.command_pid = 0
         self.kills_all = False
 
-    def run(self, command: Sequence[str]) -> int:
-        """Run the command until all its processes have ended, and return its exit code.
+    def run(self, run_command: Callable[[], object]) -> int:
+        """Run the command in a child process until all its processes have ended, and return its exit code.
 
         The code is negative if a signal ended the command.
         """
         self.command_pid = command_pid = os.fork()
         if not command_pid:
             try:
-                _exec_traced(command)
+                _run_traced(run_command)
             finally:
                 os._exit(126)
         self.pids.add(command_pid)
@@ -285,7 +285,13 @@ def _apply(action: str, tracer: _Tracer, pid: int, later: int) -> None:
         _ptrace(_POKEUSER, pid, _RAX, -number)
 
 
-def _main(report: str, top: str, action: str, chosen: str, *command: str) -> int:
+def trace(
+    report: str, top: str, action: str, chosen: str, run_command: Callable[[], object]
+) -> int:
+    """Run a command in a traced child process, and return its exit code as a shell does.
+
+    The arguments REPORT, TOP, ACTION and CALL are those of the program.
+    """
     count = reached = 0
 
     def on_call(pid: int, line: str) -> None:
@@ -298,8 +304,12 @@ def _main(report: str, top: str, action: str, chosen: str, *command: str) -> int
 
     Path(report).write_text("")
     tracer = _Tracer(os.path.realpath(top), Path(report), ignored_calls(action), on_call)
-    code = tracer.run(command)
+    code = tracer.run(run_command)
     return code if code >= 0 else 128 - code
+
+
+def _main(report: str, top: str, action: str, chosen: str, *command: str) -> int:
+    return trace(report, top, action, chosen, lambda: os.execvp(command[0], command))
 
 
 if __name__ == "__main__":
