@@ -6,6 +6,7 @@ command. It has its own standard streams, environment, current directory and lim
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -52,6 +53,7 @@ def run(call):
     sys.argv = ["git-hub-session", *call["words"]]
     if call["trace"]:
         os._exit(tracer.trace(*call["trace"], run_and_exit))
+    exec(call["hook"], {})
     run_and_exit()
 
 def use_home(home, xdg):
@@ -141,6 +143,7 @@ class ForkServer:
         environ: Mapping[str, str] | None = None,
         kill: bool = True,
         trace: Sequence[str] = (),
+        hook: str = "",
     ) -> Answer:
         """Run `git-hub-session <words>` in `cwd`, as the user `uid` unless that is 0.
 
@@ -149,6 +152,8 @@ class ForkServer:
             environ: variables that the command gets besides those of the server.
             kill: kill the processes that the command has left.
             trace: the arguments REPORT, TOP, ACTION and CALL of the tracer (see tracer.py), or ().
+            hook: the Python code to execute before the command. If it locks standard output with
+                flock, the call also waits for the processes that the command has forked.
         """
         call = {
             "words": words,
@@ -159,6 +164,7 @@ class ForkServer:
             "environ": {**self._environ, **(environ or {})},
             "kill": kill,
             "trace": trace,
+            "hook": hook,
             "out": os.fspath(self._out),
             "err": os.fspath(self._err),
         }
@@ -168,4 +174,6 @@ class ForkServer:
             self._server.stdin.write(json.dumps(call) + "\n")
             self._server.stdin.flush()
             code = json.loads(self._server.stdout.readline())
+            with open(self._out, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
             return Answer(code, self._out.read_bytes(), self._err.read_bytes())

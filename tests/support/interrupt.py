@@ -9,14 +9,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.support.hub import CHECKOUT, Hub, Result
+from tests.support.hub import CHECKOUT, NOW, Hub, Result, fork_server
 
 # Runs the command in a Python that executes `code` before the n-th change to the file system
 # or start of a process. With nth=0 it only counts the changes and prints the count on stderr.
-_HOOKED_COMMAND = """
+_HOOK = """
 import os, signal, subprocess, sys, time
-sys.path.insert(0, {checkout!r})
-sys.dont_write_bytecode = True  # else the first run counts the .pyc files that it writes
+from git_hub_session.main import main, run_and_exit
 count = 0
 CHANGES = {{"os.link", "os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.fork", "subprocess.Popen"}}
 
@@ -35,16 +34,23 @@ def on_audit_event(event, args):
 
 ready = False
 sys.addaudithook(on_audit_event)
-import git_hub_session.system.tree, git_hub_session.system.procfs, git_hub_session.system.parallel
-import git_hub_session.git.command, git_hub_session.git.repository
-from git_hub_session.main import main, run_and_exit
-import git_hub_session.agents.spawn, git_hub_session.cleanup.cleanup
+{imports}
 ready = True
 if {nth}:
     run_and_exit()
 code = main()
 sys.stderr.write(f"{{count}}\\n")
-sys.exit(code)
+os._exit(code)
+"""
+_PATH = f"""
+import sys
+sys.path.insert(0, {str(CHECKOUT)!r})
+sys.dont_write_bytecode = True  # else the first run counts the .pyc files that it writes
+"""
+_IMPORTS = """
+import git_hub_session.system.tree, git_hub_session.system.procfs, git_hub_session.system.parallel
+import git_hub_session.git.command, git_hub_session.git.repository
+import git_hub_session.agents.spawn, git_hub_session.cleanup.cleanup
 """
 DIE = "os.kill(os.getpid(), signal.SIGKILL)"
 LONG = "HUB_TEST_LONG" in os.environ
@@ -72,15 +78,32 @@ def run_with_injected_code(
         opened: count only the calls that open this path.
         started: count only the processes that have this word in their arguments.
     """
-    program = _HOOKED_COMMAND.format(
-        checkout=str(CHECKOUT), nth=nth, code=code, only=only, opened=opened, started=started
+    hook = _HOOK.format(
+        imports=_IMPORTS, nth=nth, code=code, only=only, opened=opened, started=started
     )
-    return hub.call(sys.executable, "-c", program, *arguments)
+    return hub.call(sys.executable, "-c", _PATH + hook, *arguments)
+
+
+def _run_hooked_fork(hub: Hub, arguments: Sequence[str], nth: int) -> Result:
+    """Kill the command before its n-th change, or count its changes if `nth` is 0.
+
+    The command runs in a fork of a process that has imported the package. Wait also for the
+    processes that the command has forked.
+    """
+    hook = "import fcntl; fcntl.flock(1, fcntl.LOCK_EX)" + _HOOK.format(
+        imports="", nth=nth, code=DIE, only="", opened="", started=""
+    )
+    environ = {**hub.environ, "GIT_TEST_DATE_NOW": str(NOW)}
+    answer = fork_server().call(
+        *arguments, cwd=hub.top, environ=environ, memory=0, kill=False, hook=hook
+    )
+    assert answer.code is not None, answer
+    return Result(answer.code, os.fsdecode(answer.out), os.fsdecode(answer.err))
 
 
 def count_changes(hub: Hub, *arguments: str) -> int:
     """Run the command to its end, and return the number of its changes."""
-    result = run_with_injected_code(hub, *arguments, nth=0)
+    result = _run_hooked_fork(hub, arguments, 0)
     assert result.code == 0, result
     return int(result.err.splitlines()[-1])
 
@@ -101,7 +124,7 @@ def kill_at_changes(
     """
     for number in sample(count, short=short):
         template.restore()
-        killed = run_with_injected_code(hub, *arguments, code=DIE, nth=number)
+        killed = _run_hooked_fork(hub, arguments, number)
         if killed.code == 0 and number > count // 2:
             return
         assert killed.code == -9, (number, killed)

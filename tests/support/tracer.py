@@ -1,9 +1,10 @@
 """Kill or interrupt a command before its n-th change, or let the change fail.
 
-`trace()` runs a function of this process. Run as a program: `tracer.py REPORT TOP ACTION CALL COMMAND...`. The tracer runs the command and all
-processes that it starts under ptrace. It counts the system calls that change something below the
-directory TOP or start a process. ACTION happens before CALL. CALL is the number of the call (0 for no
-call), or a part of its line in REPORT. The actions are:
+`trace()` runs a function of this process. The program `tracer.py REPORT TOP ACTION CALL COMMAND...`
+runs a command. The tracer runs the command and all processes that it starts under ptrace. It counts
+the system calls that change something below the directory TOP or start a process. ACTION happens
+before CALL. CALL is the number of the call (0 for no call), or a part of its line in REPORT. The
+actions are:
 
     alone     kill only the process that makes the call
     all       kill all processes, as a power failure does
