@@ -33,6 +33,17 @@ git hub-session demo >/tmp/demo
 git help hub-session | head -n 1 | cut -d ' ' -f 1
 test -f "$(git hub-session guide --plugin)/.claude-plugin/plugin.json"
 test -f /usr/share/zsh/vendor-completions/_git-hub-session
+git init -q --bare -b main /tmp/remote.git
+git clone -q /tmp/remote.git /tmp/first 2>/dev/null
+cd /tmp/first
+git commit -q --allow-empty -m start
+git push -q origin HEAD
+git hub-session init -q --id s1 --agents 1 --task work >/tmp/id
+git hub-session push -q s1
+git clone -q /tmp/remote.git /tmp/second
+cd /tmp/second
+git hub-session fetch -q
+git hub-session list --format=porcelain | grep session_id
 """
 # man keeps the formatted page in its own cache.
 _FIND = (
@@ -122,7 +133,11 @@ def test_install_use_and_remove(package: Path, tmp_path: Path) -> None:
         root, "apt-get", "-qq", "install", "-y", "--no-install-recommends", f"/tmp/{package.name}"
     )
     used = run_in(root, "sh", "-c", _USE)
-    assert used.splitlines() == [f"git-hub-session version {__version__}", "GIT-HUB-SESSION(1)"]
+    assert used.splitlines() == [
+        f"git-hub-session version {__version__}",
+        "GIT-HUB-SESSION(1)",
+        "session_id s1",
+    ]
     assert "\nprimes      merged" in (root / "tmp" / "demo").read_text()
     assert "/usr/bin/git-hub-session\n" in run_in(root, *_FIND.split())
     run_in(root, "apt-get", "-qq", "purge", "-y", "git-hub-session")
