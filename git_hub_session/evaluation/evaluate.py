@@ -214,7 +214,7 @@ def _candidate_notes(
     mergeable = [candidate for candidate in candidates if not candidate.merge_problem]
     changed = {path for candidate in mergeable for path in candidate.guarded}
     notes = [
-        *merge_notes(candidates, session),
+        *merge_notes(candidates, session, project),
         *_hub_file_notes(candidates, session, project.repo),
         *([settings_note] if settings_note else []),
     ]

@@ -12,10 +12,13 @@ from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import GitFailed, Refused
+from git_hub_session.git.config import is_true
+from git_hub_session.git.environment import ORIGINAL_OBJECTS
 from git_hub_session.git.process import GitTooOld
 from git_hub_session.git.ref_names import HEADS
 from git_hub_session.session.agents import base_now, find_base_commit
 from git_hub_session.session.model import CONFLICTS
+from git_hub_session.util.signatures import MIN_TRUST, SIGNATURE_COMMAND, is_signature_valid
 from git_hub_session.util.text import quote_list
 from git_hub_session.worktree.checkouts import find_checkout
 from git_hub_session.worktree.merge_tree import (
@@ -126,8 +129,8 @@ def _baseline_error(reason: str) -> Refused:
     )
 
 
-def merge_notes(candidates: Sequence[Candidate], session: Session) -> list[str]:
-    """Return the notes about merges that are not possible, each with a command that helps."""
+def merge_notes(candidates: Sequence[Candidate], session: Session, project: Project) -> list[str]:
+    """Return the notes about merges that are not possible, most with a command that helps."""
     notes = []
     for candidate in candidates:
         if candidate.has_conflicts:
@@ -137,7 +140,24 @@ def merge_notes(candidates: Sequence[Candidate], session: Session) -> list[str]:
             setting = overriding_setting(candidate.unsupported_setting)
             command = f"git -c {setting} hub-session eval {session.id}"
             notes.append(f"{candidate.name} {candidate.merge_problem} (without it: {command})")
-    return notes
+    return notes + _signature_notes(candidates, session.config.base_branch, project)
+
+
+def _signature_notes(candidates: Sequence[Candidate], branch: str, project: Project) -> list[str]:
+    """Return a note about each candidate that `merge` refuses because of its signature."""
+    place, values = _read_target_settings(branch, project)
+    switches = parse_merge_options(branch, values).switches
+    if not switches.get("verifies", is_true(values.get("merge.verifysignatures"))):
+        return []
+    git = project.git.at(*place, variables=ORIGINAL_OBJECTS)
+    min_trust = values.get("gpg.mintrustlevel", MIN_TRUST).lower()
+    return [
+        f"the last commit of {candidate.name} has no valid signature"
+        " (merge refuses it: merge.verifySignatures)"
+        for candidate in candidates
+        if not candidate.unmeasured_reason
+        and not is_signature_valid(git.run([*SIGNATURE_COMMAND, candidate.commit]), min_trust)
+    ]
 
 
 def merge_warning(session: Session, project: Project) -> str:
@@ -162,20 +182,26 @@ def _resolve_command(candidate: Candidate, session: Session) -> str:
 
 
 def _read_merge_options(branch: str, project: Project) -> GitMergeOptions:
-    """Return the options of a merge into the branch (a name). Raise GitFailed.
+    """Return the options of a merge into the branch (a name). Raise GitFailed."""
+    _, values = _read_target_settings(branch, project)
+    options = parse_merge_options(branch, values)
+    if options.kind == FAST_FORWARD:  # a fast-forward has no strategy
+        return options._replace(unsupported_strategy=("", ""))
+    return options
 
-    Read the settings of the worktree that has the branch checked out, as `merge` does.
+
+def _read_target_settings(branch: str, project: Project) -> tuple[tuple[str, str], dict[str, str]]:
+    """Return the git dir and the top of the worktree to merge in, and the settings there.
+
+    It is the worktree that has the branch (a name) checked out, as in `merge`. Raise GitFailed.
     """
     paths = project.paths
     try:
         checkout = find_checkout(HEADS + branch, project)
     except Refused:  # `merge` refuses until the branch is not in use.
         checkout = None
-    values = project.settings_at(*(checkout or (paths.common_dir, paths.main_worktree)))
-    options = parse_merge_options(branch, values)
-    if options.kind == FAST_FORWARD:  # a fast-forward has no strategy
-        return options._replace(unsupported_strategy=("", ""))
-    return options
+    place = checkout or (paths.common_dir, paths.main_worktree)
+    return (place[0], place[1]), project.settings_at(*place)
 
 
 def _with_merged_commit(

@@ -12,6 +12,7 @@ from git_hub_session.git.config_files import may_have_hooks
 from git_hub_session.git.ref_names import short_name
 from git_hub_session.merge.hooks import COMMIT_HOOKS, MERGE_HOOKS
 from git_hub_session.merge.options import MergeKind, MergeOptions, merge_command
+from git_hub_session.util.signatures import MIN_TRUST
 from git_hub_session.worktree.merge_tree import (
     CLEANUP_MODES,
     overriding_setting,
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from git_hub_session.git.ref_names import SessionId
     from git_hub_session.session.project import Project
     from git_hub_session.worktree.checkouts import Checkout
-
-# A signature needs this level of trust if gpg.minTrustLevel is not set (git's merge.c).
-_MIN_TRUST = "marginal"
 
 
 class MergeSettings(NamedTuple):
@@ -40,7 +38,7 @@ class MergeSettings(NamedTuple):
     """True if the commit is signed with the user's key."""
     verifies: bool = False
     """True if the winner's tip needs a valid signature."""
-    min_trust: str = _MIN_TRUST
+    min_trust: str = MIN_TRUST
     """The level of trust that the signature needs."""
     has_diffstat: bool = True
     """True if the merge shows the list of changed files."""
@@ -71,7 +69,7 @@ def read_merge_settings(into: str, checkout: Checkout | None, project: Project) 
         cleanup=options.cleanup,
         signs=is_true(values.get("commit.gpgsign")),
         verifies=is_true(values.get("merge.verifysignatures")),
-        min_trust=values.get("gpg.mintrustlevel", _MIN_TRUST).lower(),
+        min_trust=values.get("gpg.mintrustlevel", MIN_TRUST).lower(),
         has_diffstat=values.get("merge.stat", "true") == "compact"
         or is_true(values.get("merge.stat", "true")),
         strategy_options=options.strategy_options,

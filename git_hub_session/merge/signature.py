@@ -9,13 +9,12 @@ from git_hub_session.git.ref_names import short_name
 from git_hub_session.merge.options import merge_command
 from git_hub_session.merge.surroundings import git_at_target
 from git_hub_session.util.shell import quote_word
+from git_hub_session.util.signatures import SIGNATURE_COMMAND, is_signature_valid
 
 if TYPE_CHECKING:
     from git_hub_session.merge.options import MergeOptions
     from git_hub_session.merge.plan import MergePlan
     from git_hub_session.session.project import Project
-
-TRUST_LEVELS = ("undefined", "never", "marginal", "fully", "ultimate")
 
 
 def refuse_unverified_tip(plan: MergePlan, options: MergeOptions, project: Project) -> None:
@@ -23,10 +22,8 @@ def refuse_unverified_tip(plan: MergePlan, options: MergeOptions, project: Proje
     if not plan.settings.verifies:
         return
     git = git_at_target(project, plan.checkout, ORIGINAL_OBJECTS)
-    output = git.run(["show", "-s", "--no-show-signature", "--format=%G? %GT", plan.tip])
-    status, _, trust = output.decode().strip().partition(" ")
-    needed = TRUST_LEVELS.index(plan.settings.min_trust)
-    if status not in ("G", "U") or TRUST_LEVELS.index(trust) < needed:
+    output = git.run([*SIGNATURE_COMMAND, plan.tip])
+    if not is_signature_valid(output, plan.settings.min_trust):
         command = merge_command(plan.session.id, options).removeprefix("git ")
         # This setting comes after merge.verifySignatures.
         unverified = f"branch.{short_name(plan.into)}.mergeOptions=--no-verify-signatures"

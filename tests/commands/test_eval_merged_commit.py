@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 from tests.support.cleanup import everything
-from tests.support.evaluated_sessions import git_version
+from tests.support.evaluated_sessions import git_version, sign_with
 from tests.support.hints import follow_hint, types
 from tests.support.hub import Hub, Result
 from tests.support.measured_sessions import (
@@ -373,3 +373,33 @@ def test_settings_of_the_worktree_with_the_base_branch(hub: Hub) -> None:
     tip = hub.git("rev-parse", "main@{1}^2")
     hub.git("merge", "-q", "--no-edit", tip, cwd=linked)
     assert hub.git("rev-parse", "main^{tree}") == tree
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("merge.verifySignatures", "true"), ("branch.main.mergeOptions", "--verify-signatures")],
+)
+def test_winner_without_a_signature(hub: Hub, setting: str, value: str) -> None:
+    """The agents are measured, and a note names each agent that `merge` refuses."""
+    create_measurable_session(hub, "ms: 1\n", "ms: 2\n")
+    allowed = hub.top.parent / "allowed"
+    allowed.write_text(sign_with(hub, "key"))
+    hub.git("config", "--global", "gpg.ssh.allowedSignersFile", allowed)
+    hub.git("commit", "-q", "--amend", "--no-edit", "-S", cwd=agent_worktree(hub, 2))
+    hub.git("config", setting, value)
+    refusal = "the last commit of agent-1 has no valid signature"
+    result = hub.run("eval", "-q", *MEASURE, "s1")
+    assert result == Result(
+        0, "", f"warning: {refusal} (merge refuses it: merge.verifySignatures)\n"
+    )
+    assert recorded_ranks(hub) == {"agent-1": (1, 1, ""), "agent-2": (2, 2, "")}
+    assert hub.run("merge", "--yes", "s1").err.startswith(f"error: {refusal}")
+    assert hub.run("merge", "-q", "--yes", "s1", "--agent", "2") == Result(0)
+
+
+def test_signatures_that_the_branch_does_not_need(hub: Hub) -> None:
+    create_measurable_session(hub, "ms: 1\n")
+    hub.git("config", "merge.verifySignatures", "true")
+    hub.git("config", "branch.main.mergeOptions", "--no-verify-signatures")
+    assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)

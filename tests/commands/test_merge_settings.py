@@ -10,6 +10,7 @@ from tests.support.evaluated_sessions import (
     git_status,
     git_version,
     protected_state,
+    sign_with,
 )
 from tests.support.hub import Hub, Result
 
@@ -325,15 +326,6 @@ def test_preview_of_the_changes_that_the_branch_does_not_have(hub: Hub) -> None:
     hub.run("merge", "-q", "--yes", "--unmeasured", "s1")
     changed = hub.git("diff", "--numstat", "main^", "main")
     assert changed == f"{document['insertions']}\t{document['deletions']}\tfile"
-
-
-def sign_with(hub: Hub, name: str) -> str:
-    """Create a key that git signs with. Return its line for gpg.ssh.allowedSignersFile."""
-    key = hub.top.parent / name
-    hub.call("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
-    hub.git("config", "--global", "gpg.format", "ssh")
-    hub.git("config", "--global", "user.signingKey", key)
-    return f"ada@example.com {key.with_suffix('.pub').read_text()}"
 
 
 @pytest.mark.parametrize(

@@ -54,3 +54,12 @@ def write_hook(hub: Hub, name: str, script: str) -> None:
 def git_version(hub: Hub) -> tuple[int, ...]:
     """Return the first two numbers of git's version."""
     return tuple(map(int, hub.git("version").split()[2].split(".")[:2]))
+
+
+def sign_with(hub: Hub, name: str) -> str:
+    """Create a key that git signs with. Return its line for gpg.ssh.allowedSignersFile."""
+    key = hub.top.parent / name
+    hub.call("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
+    hub.git("config", "--global", "gpg.format", "ssh")
+    hub.git("config", "--global", "user.signingKey", key)
+    return f"ada@example.com {key.with_suffix('.pub').read_text()}"
