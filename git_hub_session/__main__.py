@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import signal
 
+from git_hub_session._finder import install_finder
 from git_hub_session._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def command() -> NoReturn:
     # Until `main` installs its handlers, Ctrl-C ends the process without a traceback, as in git.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    install_finder()
     from git_hub_session.main import run_and_exit
 
     run_and_exit()

@@ -31,6 +31,7 @@ WORKTREES = f"{SESSION} worktree stash removal temporary"
 LAYERS = {
     "__init__": "",
     "_typing": "",
+    "_finder": "_typing",
     "errors": BASE,
     "util": BASE,
     "metric": f"{BASE} metric",
@@ -68,7 +69,7 @@ LAYERS = {
     "commands": f"{WORKTREES} board lineage agents metric schemas ranking evaluation claims cleanup restore merge doctor review sharing worker executors events hooks cli "
     "completion report watch commands",
     "main": f"{SYSTEM} cli commands main",
-    "__main__": "_typing main",
+    "__main__": "_typing _finder main",
 }
 
 # A library or module of the standard library, and the only modules of the package that import it.
