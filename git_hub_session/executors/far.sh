@@ -1,4 +1,5 @@
-# Start a worker in a clone at the far end of a connection, or end the workers of a session.
+# Start a worker in a clone at the far end of a connection, end the workers of a session, or create a
+# bare repository.
 #
 # The caller writes this script to the standard input of `sh -s`, after lines that set the variables
 # action, sid, slot, path, clone, url, setup, git_settings, version, wheel_name and wheel, and the
@@ -58,6 +59,15 @@
 		pid='' started=''
 		[ ! -e "$1.status" ] && read -r pid started 2>/dev/null <"$1.pid" || return 1
 		[ "$started" ] && [ "$(start_of "$pid")" = "$started" ]
+	}
+	# Create a bare repository at $path. Its HEAD is the branch $1.
+	create_repository() {
+		mkdir -p "${path%/*}" && git init -q --bare "$path" >&2 && git -C "$path" symbolic-ref HEAD "refs/heads/$1" || {
+			tell failed repository
+			exit 1
+		}
+		tell created
+		exit 0
 	}
 	create_clone() {
 		new=$path.$$
@@ -143,6 +153,10 @@
 	/*) ;;
 	*) path=$HOME/$path ;;
 	esac
+	case $url in
+	'~/'*) url=$HOME/${url#'~/'} ;;
+	esac
+	[ "$action" != create ] || create_repository "$1"
 	[ "$setup" ] || require_program
 	if [ -e "$path/.git" ]; then
 		[ "$action$slot" != start1 ] || update_clone

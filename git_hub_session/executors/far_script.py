@@ -12,8 +12,8 @@ from git_hub_session import __version__
 from git_hub_session._typing import NamedTuple
 from git_hub_session.util.shell import quote_word
 
-START, CANCEL = "start", "cancel"
-"""The actions: start or show a worker, or end all workers of the session."""
+START, CANCEL, CREATE = "start", "cancel", "create"
+"""The actions: start or show a worker, end the workers of a session, or create a repository."""
 _SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "far.sh")
 _DIGITS = 8
 _NOT_PLAIN = r"[^A-Za-z0-9._-]+"
@@ -26,7 +26,10 @@ class FarWork(NamedTuple):
     url: str
     """The URL of the shared remote here."""
     command: str
-    """The command line of the worker in the syntax of sh, without `git hub-session`."""
+    """The command line of the worker in the syntax of sh, without `git hub-session`.
+
+    To create a repository, the name of its branch.
+    """
     settings: Mapping[str, str]
     """The settings of git that the worker needs."""
     bootstraps: bool = False

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.executors.far_script import CANCEL, START, FarWork, make_script
+from git_hub_session.executors.far_script import CANCEL, CREATE, START, FarWork, make_script
 from git_hub_session.executors.ssh import ssh_command
 from git_hub_session.programs.piped import PipedObserver, ProgramGroup
 from git_hub_session.settings.table import executor_key
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from git_hub_session.executors.executor import Executor
 
 _MAX_LINE = 2000  # bytes of a line that are shown
-_REPORT = r"hub-session: (started|attached|missing|ended|failed|cancelled)(?: (\w*))?"
+_REPORT = r"hub-session: (started|attached|missing|ended|failed|cancelled|created)(?: (\w*))?"
 _CONNECTION_FAILED = 255
 """The exit status of ssh if the connection fails (ssh(1))."""
 _MISSING_HINT = "add --bootstrap, or install it there: pipx install git-hub-session"
@@ -122,6 +122,10 @@ class Launcher(PipedObserver):
         """End the workers of the session on each executor, and wait for their ends."""
         return self._run_action(CANCEL, observer)
 
+    def create_repositories(self, observer: FarObserver) -> list[FarResult]:
+        """Create a bare repository at the path of each executor, unless there is one."""
+        return self._run_action(CREATE, observer)
+
     def _run_action(self, action: str, observer: FarObserver) -> list[FarResult]:
         self._action, self._observer = action, observer
         try:
@@ -206,6 +210,8 @@ def _result_of(connection: _Connection, status: int) -> FarResult:
         return result._replace(exit_code=code, error=error)
     if "cancelled" in reports:
         return result._replace(cancelled=parse_int(reports["cancelled"], MAX_COUNT) or 0)
+    if "created" in reports:
+        return result
     if reports.get("missing") == "python":
         return result._replace(
             error=f"'{name}' has no Python 3.11 or later with venv", hint=_PYTHON_HINT

@@ -7,6 +7,7 @@ import re
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.commands._executors.display import FarDisplay
+from git_hub_session.commands._executors.host_repository import choose_host_repository
 from git_hub_session.commands._executors.options import BOOTSTRAP, ON
 from git_hub_session.commands._share.arguments import read_shared_refs
 from git_hub_session.errors import HubError
@@ -54,10 +55,26 @@ class ExecutorCall:
         self._bootstraps = args.is_set(BOOTSTRAP.name)
         self._settings = read_user_settings(project)
         self._executors = parse_executors(self._names, self._settings)
-        self._remote = Remote(project.git, choose_remote(project), note=context.reporter.note)
+        self._host_repository = choose_host_repository(self._executors, project)
+        if self._host_repository is not None:
+            self._executors = [self._host_repository.executor]
+            name = self._host_repository.url
+        else:
+            name = choose_remote(project)
+        self._remote = Remote(project.git, name, note=context.reporter.note)
 
     def publish_session(self) -> None:
-        """Publish the session. Raise HubError if that fails."""
+        """Publish the session. Raise HubError if that fails.
+
+        Without a remote, publish it in a repository on the host of the executor.
+        """
+        if self._host_repository is not None:
+            self.context.reporter.note(
+                f"no remote is configured: sharing {self.sid} through {self._remote.name}"
+            )
+            self._host_repository.create(
+                self.context, self.sid, self._settings.values, self._remote
+            )
         options = PushOptions(read_shared_refs(self.context))
         [pushed] = push_sessions([self.sid], self.context.project, self._remote, options)
         if pushed.error is not None:
