@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 
@@ -52,14 +51,30 @@ def run_section(hub: Hub, title: str, *, code: int = 0) -> list[str]:
 
 
 CLAUDE = "claude -p --permission-mode acceptEdits"
-CODEX = "codex exec --sandbox workspace-write -"
+ALLOWED = "Bash(git add:*) Bash(git commit:*) Bash(git hub-session board:*) Bash(git hub-session eval --here)"
+CODEX = "codex exec --sandbox workspace-write --add-dir BOARD -"
+INSTALL = ["claude plugin install hub@git-hub-session", "claude plugin marketplace add DIRECTORY"]
 
 
 @pytest.mark.parametrize(
     ("title", "calls"),
     [
-        ("Run Claude Code", ["claude --plugin-dir DIRECTORY", *[CLAUDE] * 3]),
-        ("Run Codex", [CODEX] * 3),
+        (
+            "Run Claude Code",
+            [
+                "claude --plugin-dir DIRECTORY",
+                *[f"{CLAUDE} --allowedTools {ALLOWED}"] * 3,
+                *INSTALL,
+            ],
+        ),
+        (
+            "Run Codex",
+            [
+                *[CODEX] * 3,
+                "codex plugin add hub@git-hub-session",
+                "codex plugin marketplace add DIRECTORY",
+            ],
+        ),
         ("Compare different agents", [CLAUDE, CODEX]),
         ("Use git hub-session in continuous integration", [CLAUDE] * 3),
     ],
@@ -67,8 +82,10 @@ CODEX = "codex exec --sandbox workspace-write -"
 def test_the_agents_get_their_prompt_and_the_winner_is_merged(
     hub: Hub, title: str, calls: list[str]
 ) -> None:
+    plugin = hub.json("guide", "--plugin")["plugin"]
+    board = str(hub.top / ".agenthub" / "board")
     found = [
-        re.sub("--plugin-dir .*", "--plugin-dir DIRECTORY", call)
+        call.replace(plugin, "DIRECTORY").replace(board, "BOARD")
         for call in run_section(hub, title)
     ]
     assert found == calls
@@ -76,11 +93,10 @@ def test_the_agents_get_their_prompt_and_the_winner_is_merged(
 
 
 def test_files_for_codex(hub: Hub) -> None:
+    """The worktrees get AGENTS.md, because the file is committed."""
     run_section(hub, "Run Codex")
-    directory = Path(hub.environ["HOME"], ".codex")
-    assert "hub-run.md" in os.listdir(directory / "prompts")
-    assert (directory / "skills" / "agent-worktree" / "SKILL.md").is_file()
-    assert (hub.top / "AGENTS.md").read_text() == hub.run("guide", "--agents-md").out
+    section = hub.run("guide", "--agents-md").out
+    assert f"{hub.git('show', 'main:AGENTS.md')}\n" == section
 
 
 def test_aider_gets_its_prompt_as_a_file(hub: Hub) -> None:
@@ -89,7 +105,10 @@ def test_aider_gets_its_prompt_as_a_file(hub: Hub) -> None:
         "aider --yes-always --message-file FILE"
     ] * 3
     assert hub.git("show", "main:size.py") == "ms = 5"
-    assert (hub.top / "CONVENTIONS.md").read_text() == hub.run("guide", "--agents-md").out
+    assert f"{hub.git('show', 'main:CONVENTIONS.md')}\n" == hub.run("guide", "--agents-md").out
+    (hub.top / ".aider.chat.history.md").touch()
+    assert hub.git("status", "--porcelain") == ""
+    assert hub.git("show", "main:.aider.conf.yml") == "read: [CONVENTIONS.md]"
 
 
 def test_a_script_is_an_agent(hub: Hub) -> None:

@@ -1,4 +1,4 @@
-"""The plugin for Claude Code: its manifest, and the command lines of its slash commands."""
+"""The plugin for Claude Code and Codex: its manifests, and the command lines of its skills."""
 
 from __future__ import annotations
 
@@ -27,11 +27,17 @@ VALUES = {
 }
 
 
-def test_manifest() -> None:
-    manifest = json.loads((PLUGIN / ".claude-plugin" / "plugin.json").read_text())
+def test_manifests() -> None:
+    """The directory is also a marketplace, which has the plugin."""
+    manifest, marketplace = (
+        json.loads((PLUGIN / ".claude-plugin" / name).read_text())
+        for name in ("plugin.json", "marketplace.json")
+    )
     assert (manifest["name"], manifest["version"]) == ("hub", __version__)
-    assert sorted(path.stem for path in (PLUGIN / "commands").iterdir()) == [*NAMES]
-    assert sorted(path.name for path in (PLUGIN / "skills").iterdir()) == [*SKILLS]
+    assert marketplace["name"] == "git-hub-session"
+    [entry] = marketplace["plugins"]
+    assert entry == {key: manifest.get(key, "./") for key in ("name", "source", "description")}
+    assert sorted(path.name for path in (PLUGIN / "skills").iterdir()) == sorted(NAMES + SKILLS)
 
 
 def read_text(path: Path) -> tuple[dict[str, str], str]:
@@ -45,7 +51,7 @@ def commands_in(text: str) -> set[str]:
     blocks = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     lines = [line for block in blocks for line in block.splitlines()]
     assert lines
-    # The user's values are data: `$ARGUMENTS` is never a part of a command line.
+    # The user's values are data, and never a part of a command line.
     assert "$" not in "".join(lines)
     return {_parse_line(line) for line in lines}
 
@@ -59,10 +65,12 @@ def _parse_line(line: str) -> str:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_command_line_parses(name: str) -> None:
-    fields, text = read_text(PLUGIN / "commands" / f"{name}.md")
-    assert [*fields] == ["description", "argument-hint"]
-    assert text.count("$ARGUMENTS") == 1
+def test_each_slash_command(name: str) -> None:
+    """A slash command is a skill that only the user starts."""
+    fields, text = read_text(PLUGIN / "skills" / name / "SKILL.md")
+    assert [*fields] == ["name", "description", "disable-model-invocation", "argument-hint"]
+    assert fields["name"] == name
+    assert fields["description"].endswith(f". Use when the user names hub:{name}.")
     assert name in commands_in(text)
 
 

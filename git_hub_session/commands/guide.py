@@ -39,7 +39,7 @@ _AGENT_SKILL = os.path.join(_PLUGIN, "skills", "agent-worktree", "SKILL.md")
 USAGE = Usage(
     ("guide [<options>]",),
     (
-        Option("--plugin", "print the directory of the plugin for Claude Code"),
+        Option("--plugin", "print the directory of the plugin for Claude Code and Codex"),
         Option("--agents-md", "print a section for AGENTS.md, which other agents read"),
         *FORMAT,
     ),
