@@ -277,6 +277,15 @@ def read_last_run(
     return recorded
 
 
+def has_command_ended(session: Session, agent: str) -> bool:
+    """Return True if the command of `agent` ("agent-2") has ended by itself, on any machine.
+
+    A recorded run that no process continues was interrupted.
+    """
+    ended = (RunState.DONE, RunState.FAILED, RunState.TIMED_OUT)
+    return read_last_run(session, agent).state in ended
+
+
 def recorded_run(session: Session, agent: str, attempt: int = 0) -> str:
     """Return the name of the last run of an attempt, or ''. 0 is the last attempt."""
     fields = session.attempt_fields(agent, attempt)

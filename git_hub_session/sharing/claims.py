@@ -8,12 +8,13 @@ has lost its claim changes nothing on the remote: each of its pushes is refused 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.claims.claim import CLAIM_FILE, Claim, SeenClaim, encode_claim
-from git_hub_session.claims.known import has_ended, read_claims, this_holder
-from git_hub_session.errors import Refused
+from git_hub_session.claims.known import has_ended, held_claims, read_claims, this_holder
+from git_hub_session.errors import HubError, Refused
 from git_hub_session.git.ref_names import (
     agent_name,
     claim_prefixes,
@@ -21,6 +22,7 @@ from git_hub_session.git.ref_names import (
     shared_name,
     update_command,
 )
+from git_hub_session.session.runs import has_command_ended
 from git_hub_session.sharing.remote import UNCHANGED, refused_reasons
 from git_hub_session.util.clock import format_iso
 
@@ -220,6 +222,43 @@ class Claims:
         parents = [parent] if parent else []
         identity = _identity_variables(self._holder.user)
         return git.commit_tree(tree, parents, b"hub-session: claim\n", environ=identity)
+
+
+def left_claims(sid: SessionId, project: Project) -> list[HeldClaim]:
+    """Return the claims that workers of this clone have left on agents whose command has ended.
+
+    The remote was away, or refused the result, when the worker wanted to release its claim.
+    """
+    held = held_claims(sid, project)
+    if not held:
+        return []
+    session = project.store.read(sid)
+    return [
+        HeldClaim(agent, known.seen.oid, known.seen.generation)
+        for agent, known in held.items()
+        if known.has_ended and has_command_ended(session, agent_name(agent))
+    ]
+
+
+def release_left_claims(
+    sid: SessionId, project: Project, remote: Remote, agents: Sequence[int], *, shared: str
+) -> None:
+    """Release the claims of left_claims() after their results were published.
+
+    A claim that the remote does not delete stays.
+
+    Args:
+        agents: the published agents, or () for all.
+    """
+    left = [held for held in left_claims(sid, project) if not agents or held.agent in agents]
+    if not left:
+        return
+    claims = Claims(sid, project, remote, shared=shared)
+    for held in left:
+        with suppress(HubError):
+            claims.release(held)
+    with suppress(HubError):
+        claims.fetch()
 
 
 def _identity_variables(identity: str) -> dict[str, str]:

@@ -24,6 +24,7 @@ from git_hub_session.git.ref_names import (
     tracked_record,
 )
 from git_hub_session.git.worktrees import linked_worktrees
+from git_hub_session.sharing.claims import release_left_claims
 from git_hub_session.sharing.fetch import NotShared, fetch_sessions, track_record
 from git_hub_session.sharing.local_record import SharedState, share_session
 from git_hub_session.sharing.published_logs import write_logs
@@ -99,6 +100,9 @@ def push_sessions(
         push.preview(unique)
     else:
         push.publish(unique)
+        for sid in unique:
+            if push.results[sid].error is None:
+                release_left_claims(sid, project, remote, options.agents, shared=options.shared)
     return [push.results[sid] for sid in unique]
 
 

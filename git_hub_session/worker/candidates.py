@@ -6,13 +6,11 @@ from collections.abc import Callable, Container, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.git.ref_names import agent_name
-from git_hub_session.session.runs import RunState, read_last_run
+from git_hub_session.session.runs import RunState, has_command_ended, read_last_run
 
 if TYPE_CHECKING:
     from git_hub_session.claims.claim import SeenClaim
     from git_hub_session.session.model import Session
-
-_ENDED = (RunState.DONE, RunState.FAILED, RunState.TIMED_OUT)
 
 
 class Candidates(NamedTuple):
@@ -38,7 +36,7 @@ def find_candidates(
         can_take_over: returns True for an agent whose claim is stale or abandoned.
         active_runs: the active runs of `exec` in this clone.
     """
-    left = [agent for agent in agents if not has_ended(session, agent)]
+    left = [agent for agent in agents if not has_command_ended(session, agent_name(agent))]
     busy = [
         agent
         for agent in left
@@ -46,14 +44,6 @@ def find_candidates(
         or (agent not in claims and _is_running(session, agent, active_runs))
     ]
     return Candidates(tuple(agent for agent in left if agent not in busy), tuple(busy))
-
-
-def has_ended(session: Session, agent: int) -> bool:
-    """Return True if the command of an agent has ended by itself, on any machine.
-
-    A recorded run that no process continues was interrupted: the agent is left.
-    """
-    return read_last_run(session, agent_name(agent)).state in _ENDED
 
 
 def _is_running(session: Session, agent: int, active_runs: Container[str]) -> bool:

@@ -28,8 +28,9 @@ from git_hub_session.sharing.fetch import fetch_sessions
 from git_hub_session.sharing.push import PushOptions, push_sessions
 from git_hub_session.sharing.remote import Remote, RemoteFailed, refused_reasons
 from git_hub_session.util.numbers import MAX_COUNT
-from git_hub_session.worker.candidates import find_candidates, has_ended
+from git_hub_session.worker.candidates import find_candidates
 from git_hub_session.worker.fenced_remote import FencedRemote
+from git_hub_session.worker.left_results import publish_left_results
 from git_hub_session.worktree.owner import attempt_worktrees
 
 if TYPE_CHECKING:
@@ -123,6 +124,9 @@ class Worker:
             HubError: an agent cannot be created, or its command cannot run.
         """
         self._fetch()
+        problem = publish_left_results(self._sid, self._project, self._remote, self._options.shared)
+        if problem:
+            self._observer.note(f"warning: not published: {problem}")
         session = self._project.store.read(self._sid)
         for agent in (*self._options.agents, *self._options.exec_options.agent_commands.named):
             require_agent(agent, session)
@@ -179,7 +183,8 @@ class Worker:
         branch = AgentBranch(self._sid, held.agent, 0)
         try:
             self._fetch()
-            if has_ended(self._project.store.read(self._sid), held.agent):
+            session = self._project.store.read(self._sid)
+            if runs.has_command_ended(session, agent_name(held.agent)):
                 self._claims.release(fenced.held)
                 return
             branch = self._prepare(fenced)

@@ -382,6 +382,41 @@ def test_a_late_push_keeps_the_work_of_the_next_worker(
     assert [clone.state()["agents"]["agent-1"]["attempt"] for clone in (first, second)] == [2, 2]
 
 
+@pytest.mark.parametrize("command", ["push", "work"])
+def test_a_result_that_was_not_published(
+    first: Hub, second: Hub, served: ServedRepository, command: str
+) -> None:
+    """The next push, or the next worker of the clone, publishes the result and releases the claim."""
+    away = served.path.with_name("away")
+    words = ("--only", "1", "s1", "--", "sh", "-c", f"{COMMIT}; mv {served.path} {away}")
+    result = work(first, *words)
+    assert (result.code, result.out) == (128, "agent-1: not published\n"), result
+    away.rename(served.path)
+    assert claims(served) == ["refs/hub/claims/s1/agent-1"]
+    again = work(first, *words) if command == "work" else first.run("push", "s1")
+    assert again.code == 0, again
+    assert claims(served) == []
+    assert content(served, "agent-1/attempt-1") == "1 1"
+    assert shared_agent(served)["status"] == "done"
+    for clone in (first, second):
+        assert clone.run("fetch", "s1").code == 0
+        assert clone.json("status", "s1")["claims"] == []
+        assert clone.refs("refs/hub/own-claims") == clone.refs("refs/hub/claims") == {}
+
+
+def test_a_claim_that_the_server_does_not_delete(first: Hub, served: ServedRepository) -> None:
+    """The result is published without the claim, and the next worker takes another agent."""
+    served.git("config", "receive.denyDeletes", "true")
+    first.git("config", "hubsession.sharedRefs", "refs/heads/meta")
+    assert first.run("push", "-q", "s1").code == 0
+    result = work(first, "--only", "1", "s1", "--", "sh", "-c", COMMIT)
+    assert (result.code, result.out) == (1, "agent-1: not published\n"), result
+    assert "deletion prohibited" in result.err
+    assert first.run("push", "-q", "s1") == Result(0)
+    assert content(served, "agent-1/attempt-1") == "1 1"
+    assert [*served.refs("refs/heads/meta/claims")] == ["refs/heads/meta/claims/s1/agent-1"]
+
+
 @types("git hub-session work <id> -- <command>")
 def test_a_session_has_to_be_named(first: Hub, served: ServedRepository) -> None:
     result = work(first, "--only", "2", "--", "true")
