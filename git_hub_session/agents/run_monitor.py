@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Sequence
 from functools import partial
+from time import sleep
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.agents.commit import commit_changes
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from git_hub_session.system.tasks import Task
 
 _STATUS_LOCK_TIMEOUT = 0.5  # seconds to wait for the session lock while commands run
+_TERMINATED = 128 + signal.SIGTERM
+_SIGNAL_PAUSE = 1.0  # seconds to wait for a signal to this process after one to a command
 
 
 class AgentRun(NamedTuple):
@@ -203,6 +207,10 @@ class RunMonitor:
         return procfs.pids_with_environment(run_environment(self._run, agent))
 
     def _on_end(self, index: int, result: TaskResult) -> None:
+        # A batch system ends all processes of a job at the same time. Then the command is
+        # interrupted, and has not failed: the signal to this process raises an exception here.
+        if result.status == _TERMINATED and not result.stop_reason:
+            sleep(_SIGNAL_PAUSE)
         self._logs[index].close()
         agent_run = self.agent_runs[index]._replace(result=result, tries=self._tries[index])
         self._record_end(index, agent_run)

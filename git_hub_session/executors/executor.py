@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SSH = "ssh:"
 """The start of the name of an executor that connects to a host with ssh."""
+SLURM = "slurm"
+"""The name of the executor that submits jobs to Slurm, unless the user gives it a command."""
 MAX_WORKERS = 999
 """The largest number of workers of an executor."""
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
@@ -41,13 +43,20 @@ class Executor(NamedTuple):
     command: str
     """The command prefix in the syntax of sh, or '' to connect to `host` with ssh."""
     workers: int
-    """The number of parallel workers."""
+    """The number of parallel workers, or 0 for any number of jobs of Slurm."""
     path: str = ""
     """The directory of the clone at the far end, or '' for the default."""
     setup: str = ""
     """The shell command that runs in the clone before each worker, or ''."""
     remote: str = ""
     """The URL of the shared remote as the far end sees it, or '' for the URL here."""
+    options: str = ""
+    """The options for `sbatch`, in the syntax of sh."""
+
+    @property
+    def is_slurm(self) -> bool:
+        """True if the executor submits jobs to Slurm."""
+        return self.name == SLURM and not self.command
 
     @property
     def host(self) -> str:
@@ -93,6 +102,8 @@ def parse_executors(text: str, settings: UserSettings) -> list[Executor]:
     for executor in executors:
         if [each.name for each in executors].count(executor.name) > 1:
             raise UsageError(f"executor '{executor.name}' is given twice")
+    if len(executors) > 1 and any(executor.is_slurm for executor in executors):
+        raise UsageError(f"'{SLURM}' and other executors exclude each other")
     return executors
 
 
@@ -106,15 +117,18 @@ def _parse_executor(word: str, settings: UserSettings) -> Executor:
     if star and not workers:
         raise UsageError(f"not a number of workers: '{word}'", hint="use 1 or more, such as gpu1*2")
     found = {key: settings.values.get(executor_key(name, key), "") for key in EXECUTOR_KEYS}
-    if not found["command"] and not name.startswith(SSH):
+    if not found["command"] and name != SLURM and not name.startswith(SSH):
         raise _missing_error(name, settings)
+    if name == SLURM and not found["command"] and not workers and not found["slots"]:
+        workers = 0
     return Executor(
         name,
         found["command"],
-        workers or _configured_workers(name, found["slots"]),
+        _configured_workers(name, found["slots"]) if workers is None else workers,
         found["path"],
         found["setup"],
         found["remote"],
+        found["options"],
     )
 
 

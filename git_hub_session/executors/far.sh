@@ -7,6 +7,10 @@
 # connection is lost. The output of the worker goes to standard output. Lines to the caller go to
 # standard error: an agent cannot write them.
 #
+# With the action `run`, the script is a job of a batch system. The worker runs in the foreground,
+# and everything goes to a log. The variables here, jobs and jobs_id name the clone of the caller and
+# its directory for logs. They are used if this machine sees that directory.
+#
 # The script is one compound command: sh reads all of it before it runs anything, so standard input
 # is free. Its end means that the caller has gone.
 {
@@ -70,7 +74,7 @@
 		exit 0
 	}
 	create_clone() {
-		new=$path.$$
+		new=$path.$$.$(uname -n)
 		trap 'rm -rf "$new"' EXIT
 		mkdir -p "${path%/*}" && git clone -q -o origin -- "$url" "$new" </dev/null >&2 || {
 			tell failed clone
@@ -79,7 +83,8 @@
 		mkdir "$new/.git/hub-session-workers"
 		: >"$new/.git/hub-session-workers/created"
 		rmdir "$path" 2>/dev/null
-		[ -e "$path" ] || mv "$new" "$path"
+		# Several jobs may do this at the same time. Only GNU and busybox know -T.
+		[ -e "$path" ] || mv -T "$new" "$path" 2>/dev/null || [ -e "$path" ] || mv "$new" "$path"
 	}
 	detach() {
 		command -v setsid >/dev/null && exec setsid "$@"
@@ -94,16 +99,44 @@
 			git -C "$path" fetch -q
 		fi </dev/null >/dev/null 2>&1
 	}
+	# A shell without job control lets its background processes ignore SIGINT.
+	find_default() {
+		default='env --default-signal=INT'
+		$default true 2>/dev/null || default=
+	}
 	start_worker() {
 		rm -f "$files.status"
 		: >"$files.log"
-		# A shell without job control lets its background processes ignore SIGINT.
-		default='env --default-signal=INT'
-		$default true 2>/dev/null || default=
+		find_default
 		(detach $default sh -c 'trap : TERM; "$@"; echo $? >"$0.new"; mv "$0.new" "$0.status"' \
 			"$files" git-hub-session "$@" </dev/null >"$files.log" 2>&1) &
 		pid=$!
 		echo "$pid $(start_of $pid)" >"$files.pid"
+	}
+	open_log() {
+		slot=$SLURM_ARRAY_TASK_ID
+		if [ "$(cat "$jobs/id" 2>/dev/null)" = "$jobs_id" ]; then
+			log=$jobs/agent-$slot.log
+			path=${path:-$here}
+		else
+			log=${XDG_CACHE_HOME:-$HOME/.cache}/git-hub-session/jobs/${SLURM_ARRAY_JOB_ID}_$slot.log
+			mkdir -p "${log%/*}"
+		fi
+		exec >>"$log" 2>&1
+	}
+	# The batch system may send a signal only to this shell, so pass it on.
+	run_worker() {
+		find_default
+		$default git-hub-session "$@" &
+		pid=$!
+		trap 'kill -TERM "$pid" 2>/dev/null' HUP INT TERM
+		while :; do
+			wait "$pid"
+			status=$?
+			kill -0 "$pid" 2>/dev/null || break
+		done
+		tell ended "$status"
+		exit "$status"
 	}
 	follow_worker() {
 		while :; do
@@ -137,12 +170,16 @@
 	eval "$git_settings"
 	trap 'exit 129' HUP INT TERM
 	exec 3<&0 </dev/null
-	(
-		trap - TERM
-		while read -r line <&3; do :; done
-		kill $$
-	) >/dev/null 2>&1 &
-	watcher=$!
+	if [ "$action" = run ]; then
+		open_log
+	else
+		(
+			trap - TERM
+			while read -r line <&3; do :; done
+			kill $$
+		) >/dev/null 2>&1 &
+		watcher=$!
+	fi
 	PATH=$PATH:$HOME/.local/bin:/usr/local/bin
 	cache=${XDG_CACHE_HOME:-$HOME/.cache}/git-hub-session
 	program=$cache/programs/$version
@@ -158,8 +195,10 @@
 	esac
 	[ "$action" != create ] || create_repository "$1"
 	[ "$setup" ] || require_program
-	if [ -e "$path/.git" ]; then
-		[ "$action$slot" != start1 ] || update_clone
+	if [ "$action$path" = "run$here" ]; then
+		: # the clone of the caller can be a bare repository
+	elif [ -e "$path/.git" ]; then
+		case $action$slot in start1 | run*) update_clone ;; esac
 	elif [ "$action" = cancel ]; then
 		tell cancelled 0
 		exit 0
@@ -172,7 +211,7 @@
 	offset=0
 	if [ "$action" = cancel ]; then
 		cancel_workers
-	elif is_running "$files"; then
+	elif [ "$action" = start ] && is_running "$files"; then
 		offset=$(($(wc -c <"$files.log")))
 		tell attached
 		follow_worker
@@ -183,6 +222,7 @@
 			exit 1
 		}
 		require_program
+		[ "$action" != run ] || run_worker "$@"
 		start_worker "$@"
 		tell started
 		follow_worker

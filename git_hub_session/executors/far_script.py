@@ -9,11 +9,14 @@ import re
 from collections.abc import Mapping
 
 from git_hub_session import __version__
-from git_hub_session._typing import NamedTuple
+from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.util.shell import quote_word
 
-START, CANCEL, CREATE = "start", "cancel", "create"
-"""The actions: start or show a worker, end the workers of a session, or create a repository."""
+if TYPE_CHECKING:
+    from git_hub_session.executors.slurm_record import JobRecord
+
+START, CANCEL, CREATE, RUN = "start", "cancel", "create", "run"
+"""The actions: start or show a worker, end workers, create a repository, or be a job."""
 _SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "far.sh")
 _DIGITS = 8
 _NOT_PLAIN = r"[^A-Za-z0-9._-]+"
@@ -75,6 +78,22 @@ def make_script(
         script = file.read()
     head = "\n".join([*lines, f"set -- {work.command}", ""])
     return head.encode("utf-8", "surrogateescape") + script
+
+
+def make_job_script(work: FarWork, *, here: str, record: JobRecord, **options: Any) -> bytes:
+    """Return the script of an array of jobs. The number of a job is the number of its agent.
+
+    Args:
+        here: the directory of this clone, which a node may see too.
+        options: the path, setup, remote and wheel for make_script().
+    """
+    values = {"here": here, "jobs": record.path, "jobs_id": record.id}
+    lines = ["#!/bin/sh", *(f"{name}={quote_word(value)}" for name, value in values.items())]
+    command = work.command.removeprefix("work ")
+    work = work._replace(command=f'work --only "$SLURM_ARRAY_TASK_ID" {command}')
+    script = make_script(RUN, work, slot=0, **options)
+    head = "\n".join([*lines, ""]).encode("utf-8", "surrogateescape")
+    return head + script
 
 
 def clone_name(url: str) -> str:

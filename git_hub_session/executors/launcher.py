@@ -11,20 +11,19 @@ from collections.abc import Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.executors.far_script import CANCEL, CREATE, START, FarWork, make_script
+from git_hub_session.executors.output_lines import OutputLines
 from git_hub_session.executors.ssh import ssh_command
 from git_hub_session.programs.piped import PipedObserver, ProgramGroup
 from git_hub_session.settings.table import executor_key
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
-from git_hub_session.util.text import decode_terminal_line
 
 if TYPE_CHECKING:
     from git_hub_session.executors.executor import Executor
 
-_MAX_LINE = 2000  # bytes of a line that are shown
-_REPORT = r"hub-session: (started|attached|missing|ended|failed|cancelled|created)(?: (\w*))?"
+REPORT = r"hub-session: (started|attached|missing|ended|failed|cancelled|created)(?: (\w*))?"
 _CONNECTION_FAILED = 255
 """The exit status of ssh if the connection fails (ssh(1))."""
-_MISSING_HINT = "add --bootstrap, or install it there: pipx install git-hub-session"
+MISSING_HINT = "add --bootstrap, or install it there: pipx install git-hub-session"
 _PYTHON_HINT = "install Python there with pip and venv: apt install python3-venv"
 _BOOTSTRAP_HINT = "set PIP_INDEX_URL or PIP_FIND_LINKS in {} if PyPI cannot be reached there"
 
@@ -47,6 +46,10 @@ class FarResult(NamedTuple):
     hint: str = ""
     is_running: bool = False
     """True if the worker may go on without the connection."""
+    is_slurm: bool = False
+    """True if the worker is a job of Slurm, or with `cancels` several jobs."""
+    job: str = ""
+    """The id of the job, or ''."""
 
     @property
     def has_failed(self) -> bool:
@@ -81,8 +84,8 @@ class _Connection:
         self.executor = executor
         self.slot = slot
         self.wheel = wheel
-        self.lines = _Lines()
-        self.messages = _Lines()
+        self.lines = OutputLines()
+        self.messages = OutputLines()
         self.reports: dict[str, str] = {}
 
 
@@ -167,7 +170,7 @@ class Launcher(PipedObserver):
 
     def _on_message(self, connection: _Connection, line: str) -> None:
         """Receive a report of the script, or a line of another program at one of the ends."""
-        report = re.fullmatch(_REPORT, line)
+        report = re.fullmatch(REPORT, line)
         if report is None:
             self._observer.on_message(connection.executor.name, line)
             return
@@ -187,7 +190,7 @@ class Launcher(PipedObserver):
         for line in key.messages.rest():
             self._on_message(key, line)
         if self._work.bootstraps and key.reports.get("missing") == "" and not key.wheel[0]:
-            self._connect(_Connection(key.executor, key.slot, _make_wheel()))
+            self._connect(_Connection(key.executor, key.slot, load_wheel()))
         else:
             self._add_result(key, status)
         self._observer.on_end(key.executor.name)
@@ -218,7 +221,7 @@ def _result_of(connection: _Connection, status: int) -> FarResult:
         )
     if "missing" in reports:
         return result._replace(
-            error=f"git hub-session is not installed on '{name}'", hint=_MISSING_HINT
+            error=f"git hub-session is not installed on '{name}'", hint=MISSING_HINT
         )
     if reports.get("failed") == "bootstrap":
         hint = _BOOTSTRAP_HINT.format(executor_key(name, "setup"))
@@ -233,30 +236,8 @@ def _result_of(connection: _Connection, status: int) -> FarResult:
     return result._replace(error=f"'{name}' failed with exit status {status}")
 
 
-def _make_wheel() -> tuple[str, bytes]:
+def load_wheel() -> tuple[str, bytes]:
+    """Return the file name and the content of the wheel of this program."""
     from git_hub_session.executors.wheel import WHEEL_NAME, make_wheel
 
     return WHEEL_NAME, make_wheel()
-
-
-class _Lines:
-    """Splits output into lines. A line that is too long is cut."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def add(self, data: bytes) -> list[str]:
-        """Return the complete lines, without control characters."""
-        *lines, rest = (self._rest + data).split(b"\n")
-        self._rest = rest[: _MAX_LINE + 1]
-        return [_show_line(line) for line in lines]
-
-    def rest(self) -> list[str]:
-        """Return the last line if it has no end."""
-        rest, self._rest = self._rest, b""
-        return [_show_line(rest)] if rest else []
-
-
-def _show_line(line: bytes) -> str:
-    text = decode_terminal_line(line[:_MAX_LINE])
-    return f"{text}..." if len(line) > _MAX_LINE else text

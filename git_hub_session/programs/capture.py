@@ -17,14 +17,28 @@ class CapturedRun(NamedTuple):
 
 
 def run_captured(
-    arguments: Sequence[str], directory: str, environ: Mapping[str, str], stdin: bytes
+    arguments: Sequence[str],
+    directory: str,
+    environ: Mapping[str, str],
+    stdin: bytes,
+    timeout: float | None = None,
 ) -> CapturedRun:
     """Run a program in a directory, wait for its end, and return its output.
 
     Raises:
+        TimeoutError: the program has not ended after `timeout` seconds. It was killed.
         OSError: the program cannot be started.
     """
-    completed = subprocess.run(
-        arguments, cwd=directory, env=environ, input=stdin, capture_output=True, check=False
-    )
+    try:
+        completed = subprocess.run(
+            arguments,
+            cwd=directory,
+            env=environ,
+            input=stdin,
+            capture_output=True,
+            check=False,
+            timeout=timeout,
+        )
+    except subprocess.TimeoutExpired:
+        raise TimeoutError from None
     return CapturedRun(completed.returncode, completed.stdout, completed.stderr)

@@ -12,7 +12,7 @@ PREFIX = "hubsession."
 PROJECT_FILE = ".hubsession"
 """The file with the defaults of a project, at the top of the main worktree."""
 
-EXECUTOR_KEYS = ("command", "path", "setup", "slots", "remote")
+EXECUTOR_KEYS = ("command", "path", "setup", "slots", "remote", "options")
 """The variables of an executor. Only the user's own configuration may set them."""
 
 TEXT, COMMAND, NUMBER, SIZE, BOOLEAN = "text", "command", "number", "size", "boolean"

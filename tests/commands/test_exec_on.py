@@ -315,7 +315,9 @@ def test_json(first: Hub, served: ServedRepository) -> None:
     worker = {"executor": "box", "worker": 1, "exit_code": 0, "attached": False}
     assert answer == {
         "session_id": "s1",
-        "workers": [{**worker, "running": False, "cancelled": 0, "error": None, "hint": None}],
+        "workers": [
+            {**worker, "running": False, "cancelled": 0, "error": None, "hint": None, "job": None}
+        ],
         "agents": [
             {
                 "agent": n,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.cli.agent_options import AGENTS, with_agent_command
+from git_hub_session.cli.agent_options import AGENTS, ONLY, with_agent_command
 from git_hub_session.cli.command_line import command_line
 from git_hub_session.commands._exec.on_view import OnView
 from git_hub_session.commands._executors.options import CANCEL
@@ -38,8 +38,10 @@ def run_elsewhere(
     else:
         args = with_agent_command(call.context, args, _CALL)
         call.publish_session()
-        line = command_line("work", work_options, args, arguments=[call.sid], command=args.command)
-        results = call.run_workers(line)
+        words = {"arguments": [call.sid], "command": args.command}
+        line = command_line("work", work_options, args, **words)
+        job_options = [option for option in work_options if option is not ONLY]
+        results = call.run_workers(line, command_line("work", job_options, args, **words))
     error = call.fetch_session()
     project = call.context.project
     session = project.store.read(call.sid)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+from signal import SIGINT
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.commands._executors.display import FarDisplay
 from git_hub_session.commands._executors.host_repository import choose_host_repository
 from git_hub_session.commands._executors.options import BOOTSTRAP, ON
+from git_hub_session.commands._executors.results import cancel_lines
 from git_hub_session.commands._share.arguments import read_shared_refs
-from git_hub_session.errors import HubError
-from git_hub_session.executors.executor import parse_executors, read_user_settings
+from git_hub_session.errors import HubError, UsageError
+from git_hub_session.executors.executor import SLURM, parse_executors, read_user_settings
 from git_hub_session.executors.far_script import FarWork
 from git_hub_session.executors.launcher import Launcher
 from git_hub_session.settings.table import CLAIM_TIMEOUT, SHARED_REFS
@@ -21,11 +23,15 @@ from git_hub_session.sharing.push import PushOptions, push_sessions
 from git_hub_session.sharing.remote import Remote
 from git_hub_session.system.temporary import temporary_directory
 from git_hub_session.util.shell import quote_word
+from git_hub_session.worker.candidates import has_ended
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from git_hub_session.cli.context import Context
     from git_hub_session.cli.options import Arguments
     from git_hub_session.executors.launcher import FarResult
+    from git_hub_session.executors.slurm_launcher import SlurmLauncher
     from git_hub_session.git.ref_names import SessionId
     from git_hub_session.session.project import Project
 
@@ -37,11 +43,19 @@ _WEB_PASSWORD = r"(?<=^https://)[^/@]*@|(?<=^http://)[^/@]*@"
 class ExecutorCall:
     """The workers of one session on the executors that an option names."""
 
-    def __init__(self, context: Context, sid: SessionId, args: Arguments, command: str) -> None:
+    def __init__(
+        self,
+        context: Context,
+        sid: SessionId,
+        args: Arguments,
+        command: str,
+        agents: Sequence[int] = (),
+    ) -> None:
         """Read the executors and choose the remote.
 
         Args:
             command: the name of the command that has the option, such as "exec".
+            agents: the agents that get a job of Slurm, or () if the command cannot use Slurm.
 
         Raises:
             UsageError, NoSuchExecutor: the option is not valid.
@@ -53,8 +67,12 @@ class ExecutorCall:
         self._names = args.value(ON.name) or ""
         self._command = command
         self._bootstraps = args.is_set(BOOTSTRAP.name)
+        self._agents = agents
         self._settings = read_user_settings(project)
         self._executors = parse_executors(self._names, self._settings)
+        self._uses_slurm = self._executors[0].is_slurm
+        if self._uses_slurm and not agents:
+            raise UsageError(f"'{command}' cannot use the executor '{SLURM}'")
         self._host_repository = choose_host_repository(self._executors, project)
         if self._host_repository is not None:
             self._executors = [self._host_repository.executor]
@@ -80,20 +98,21 @@ class ExecutorCall:
         if pushed.error is not None:
             raise pushed.error
 
-    def run_workers(self, line: str) -> list[FarResult]:
+    def run_workers(self, line: str, job_line: str = "") -> list[FarResult]:
         """Run workers. A signal ends the connections, but not the workers.
 
         Args:
             line: the command line of the workers, from `git hub-session` on.
+            job_line: the command line of a job of Slurm, without the agent.
         """
-        work = self._far_work(line)
+        work = self._far_work(job_line if self._uses_slurm else line)
         display = FarDisplay(self.context)
         try:
             with temporary_directory() as sockets:
                 return self._launcher(work, sockets).run(display)
         except BaseException as error:
             display.elapsed.clear()
-            if not isinstance(error, Exception):  # a signal
+            if not isinstance(error, Exception) and not self._cancel_on_demand(error):  # a signal
                 self._print_hints(line)
             raise
         finally:
@@ -125,17 +144,43 @@ class ExecutorCall:
         words = line.removeprefix("git hub-session ").partition(" ")[2]
         return f"git hub-session {self._command} --on {quote_word(self._names)} {words}"
 
+    def _cancel_on_demand(self, error: BaseException) -> bool:
+        """Ask after ^C whether to cancel the jobs of Slurm. Return True if they are cancelled."""
+        reporter = self.context.reporter
+        if not self._uses_slurm or error.args != (SIGINT,) or not reporter.ask("cancel the jobs?"):
+            return False
+        for text in cancel_lines(self.cancel_workers()):
+            reporter.note(text)
+        return True
+
     def _print_hints(self, line: str) -> None:
         names = quote_word(self._names)
         cancel = f"git hub-session {self._command} --on {names} --cancel {self.sid}"
         reporter = self.context.reporter
-        reporter.note("the workers go on, unless their executor ends them")
+        worker = (
+            "jobs go on" if self._uses_slurm else "workers go on, unless their executor ends them"
+        )
+        reporter.note(f"the {worker}")
         hints = [f"show them with: {self.show_command(line)}", f"end them with: {cancel}"]
         reporter.print_hints(hints)
 
-    def _launcher(self, work: FarWork, sockets: str) -> Launcher:
+    def _launcher(self, work: FarWork, sockets: str) -> Launcher | SlurmLauncher:
         environ = self.context.project.environ
+        if self._uses_slurm:
+            from git_hub_session.executors.slurm_launcher import JobsPlace, SlurmLauncher
+
+            paths = self.context.project.paths
+            place = JobsPlace(paths.main_worktree or paths.common_dir, paths.common_dir, environ)
+            return SlurmLauncher(self._executors[0], work, place, self._agents, self._find_ended)
         return Launcher(self._executors, work, sockets, self._settings.values, environ)
+
+    def _find_ended(self) -> list[int]:
+        """Fetch the session, and return the agents whose command has ended."""
+        error = self.fetch_session()
+        if error is not None:
+            self.context.reporter.note(f"warning: {error.message}")
+        session = self.context.project.store.read(self.sid)
+        return [agent for agent in self._agents if has_ended(session, agent)]
 
     def _far_work(self, line: str) -> FarWork:
         context = self.context

@@ -32,7 +32,8 @@ def cancel_lines(results: Sequence[FarResult]) -> Iterator[str]:
     """Yield the number of workers that --cancel has ended on each executor."""
     for each in results:
         if not each.error:
-            yield f"Ended {count_noun(each.cancelled, 'worker')} on {each.executor}"
+            noun = "job" if each.is_slurm else "worker"
+            yield f"Ended {count_noun(each.cancelled, noun)} on {each.executor}"
 
 
 def result_fields(result: FarResult) -> dict[str, Any]:
@@ -46,4 +47,5 @@ def result_fields(result: FarResult) -> dict[str, Any]:
         "cancelled": result.cancelled,
         "error": result.error or None,
         "hint": result.hint or None,
+        "job": result.job or None,
     }

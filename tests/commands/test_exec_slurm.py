@@ -1,0 +1,266 @@
+"""git hub-session exec --on slurm: a job of a real Slurm for each agent."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.clones import connect
+from tests.support.hints import find_hint, type_hint, types
+from tests.support.hub import Hub, Result
+from tests.support.remotes import ServedRepository, serve
+from tests.support.slurm import Slurm, run_slurm
+from tests.support.workers import finish, published_attempts, start_command
+
+pytestmark = pytest.mark.slow
+COMMIT = 'echo "${HUB_AGENT#agent-} $(uname -n)" >work && git add work && git commit -qm work'
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[ServedRepository]:
+    """Return the remote of the clone."""
+    with serve("file", tmp_path / "server") as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
+    """Return a cluster with two nodes that see all files of this machine."""
+    with run_slurm(tmp_path_factory.mktemp("slurm") / "cluster", nodes=2) as slurm:
+        yield slurm
+
+
+@pytest.fixture
+def slurm(cluster: Slurm) -> Iterator[Slurm]:
+    """Return the cluster. It has no jobs before and after the test."""
+    yield cluster
+    for job in cluster.queue():
+        cluster.run("scancel", job)
+    cluster.wait_for(lambda: not cluster.queue())
+
+
+@pytest.fixture
+def login(hub: Hub, served: ServedRepository, slurm: Slurm) -> Hub:
+    """Return a clone on the login node, with a session that is not published."""
+    prepare(hub, served, slurm)
+    return hub
+
+
+def prepare(hub: Hub, served: ServedRepository, slurm: Slurm) -> None:
+    """Create a session, and let the clone use the cluster."""
+    connect(hub, served.url)
+    hub.environ["SLURM_CONF"] = slurm.environ["SLURM_CONF"]
+    created = hub.run("init", "-q", "--id", "s1", "--task", "Make it fast", "--agents", "2")
+    assert created == Result(0, "s1\n")
+
+
+def start(hub: Hub, *words: str) -> subprocess.Popen[str]:
+    """Start `git hub-session exec`."""
+    return start_command(hub, "exec", *words)
+
+
+def execute(hub: Hub, *words: str) -> Result:
+    """Run `git hub-session exec` to its end."""
+    return finish(start(hub, *words))
+
+
+def define(hub: Hub, **variables: str) -> None:
+    """Set variables of the executor in the user's own configuration."""
+    for variable, value in variables.items():
+        hub.git("config", "--global", f"hubsession.executor.slurm.{variable}", value)
+
+
+def jobs(hub: Hub) -> dict[str, str]:
+    """Return the recorded jobs by agent."""
+    path = hub.top / ".git" / "hub-session-jobs" / "s1" / "jobs.json"
+    return {str(name): str(job) for name, job in json.loads(path.read_text())["jobs"].items()}
+
+
+def claims(served: ServedRepository) -> list[str]:
+    """Return the claims on the remote."""
+    return [*served.refs("refs/hub/claims/")]
+
+
+def content(served: ServedRepository, attempt: str) -> list[str]:
+    """Return the words that COMMIT has committed."""
+    return served.git("show", f"refs/heads/hub/s1/{attempt}:work").split()
+
+
+def check_done(hub: Hub, served: ServedRepository) -> None:
+    """Check that the work of both agents is on the remote and in this clone."""
+    assert sorted(published_attempts(served)) == ["agent-1/attempt-1", "agent-2/attempt-1"]
+    assert [content(served, f"agent-{n}/attempt-1")[0] for n in (1, 2)] == ["1", "2"]
+    assert claims(served) == []
+    ours = {f"refs/heads/hub/s1/{name}": oid for name, oid in published_attempts(served).items()}
+    assert hub.refs("refs/heads/hub/s1") == ours
+    agents = hub.state()["agents"]
+    assert [agents[name]["status"] for name in ("agent-1", "agent-2")] == ["done", "done"]
+
+
+def test_each_agent_gets_a_job_in_this_clone(
+    login: Hub, served: ServedRepository, slurm: Slurm
+) -> None:
+    result = execute(login, "--on", "slurm", "s1", "--", "sh", "-c", f"echo it\\'s; {COMMIT}")
+    assert result.code == 0, result
+    lines = result.out.splitlines()
+    assert sorted(lines[:-3]) == sorted(
+        f"slurm: {line}"
+        for n in (1, 2)
+        for line in (f"working on agent-{n}", f"agent-{n} | it's", f"agent-{n}: done")
+    )
+    check_done(login, served)
+    number = jobs(login)["1"].partition("_")[0]
+    assert jobs(login) == {"1": f"{number}_1", "2": f"{number}_2"}
+    assert result.err.splitlines()[0] == f"slurm: submitted job {number} (2 agents)"
+    assert {content(served, f"agent-{n}/attempt-1")[1] for n in (1, 2)} <= set(slurm.nodes)
+    assert "[hub/s1/agent-1/attempt-1]" in login.git("worktree", "list")
+    again = execute(login, "--on", "slurm", "s1", "--", "false")
+    assert (again.code, again.err) == (0, "")
+    assert len(again.out.splitlines()) == 3
+
+
+def test_the_number_of_jobs_that_run_at_one_time(
+    login: Hub, served: ServedRepository, tmp_path: Path
+) -> None:
+    """A command fails if the other one is running."""
+    script = f"mkdir {tmp_path}/busy && {COMMIT} && sleep 1; rmdir {tmp_path}/busy"
+    result = execute(login, "--on", "slurm*1", "s1", "--", "sh", "-c", script)
+    assert result.code == 0, result
+    check_done(login, served)
+
+
+def test_only_some_agents(login: Hub, served: ServedRepository) -> None:
+    result = execute(login, "--on", "slurm", "--only", "2", "s1", "--", "sh", "-c", COMMIT)
+    assert result.code == 0, result
+    assert [*jobs(login)] == ["2"]
+    assert [*published_attempts(served)] == ["agent-2/attempt-1"]
+
+
+def test_the_settings_of_the_executor(login: Hub, served: ServedRepository, tmp_path: Path) -> None:
+    path = tmp_path / "a clone's place" / "project"
+    define(
+        login,
+        path=str(path),
+        setup="export FAR='it is set up'",
+        options="--time=5 --comment='two words'",
+        slots="1",
+    )
+    script = 'echo "$FAR"; scontrol show job $SLURM_JOB_ID'
+    result = execute(login, "--on", "slurm", "s1", "--", "sh", "-c", f"{script}; {COMMIT}")
+    assert result.code == 0, result
+    check_done(login, served)
+    for agent in ("agent-1", "agent-2"):
+        assert f"slurm: {agent} | it is set up" in result.out.splitlines()
+        assert f"slurm: {agent} |    Comment=two words " in result.out.splitlines()
+    assert "TimeLimit=00:05:00" in result.out
+    assert "ArrayTaskThrottle=1" in result.out
+    assert (path / ".git" / "hub-session-workers" / "created").exists()
+    assert len(login.git("worktree", "list").splitlines()) == 1
+
+
+def test_the_repository_cannot_set_options(login: Hub, tmp_path: Path) -> None:
+    for variable in ("command", "setup", "path", "remote", "options"):
+        login.git("config", f"hubsession.executor.slurm.{variable}", f"touch {tmp_path}/ran; false")
+    result = execute(login, "--on", "slurm", "--only", "1", "s1", "--", "true")
+    assert result.code == 0, result
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_failed_command(login: Hub, served: ServedRepository) -> None:
+    script = f'{COMMIT}; test "$HUB_AGENT" = agent-1'
+    result = execute(login, "--on", "slurm", "s1", "--", "sh", "-c", script)
+    assert result.code == 1
+    assert "error" not in result.err
+    assert [line.split()[1] for line in result.out.splitlines()[-2:]] == ["done", "failed"]
+    assert len(published_attempts(served)) == 2
+
+
+def test_json(login: Hub, served: ServedRepository) -> None:
+    result = execute(login, "--on", "slurm", "--format=json", "s1", "--", "true")
+    assert result.code == 0, result
+    answer = json.loads(result.out)
+    common = {"attached": False, "running": False, "cancelled": 0, "error": None, "hint": None}
+    assert sorted(answer["workers"], key=lambda worker: int(worker["worker"])) == [
+        {"executor": "slurm", "worker": n, "exit_code": 0, "job": jobs(login)[str(n)], **common}
+        for n in (1, 2)
+    ]
+
+
+def test_a_partition_that_is_missing(login: Hub, served: ServedRepository) -> None:
+    define(login, options="--partition=nowhere")
+    result = execute(login, "--on", "slurm", "s1", "--", "true")
+    message = (
+        "fatal: sbatch failed: Batch job submission failed: Invalid partition name specified\n"
+    )
+    assert result == Result(128, "", message)
+    assert claims(served) == []
+
+
+def test_an_option_with_an_open_quote(login: Hub) -> None:
+    define(login, options="--comment='x")
+    result = execute(login, "--on", "slurm", "s1", "--", "true")
+    message = "fatal: bad value for hubsession.executor.slurm.options: a quote is not closed\n"
+    assert result == Result(128, "", message)
+
+
+def test_a_machine_without_slurm(hub: Hub, served: ServedRepository, tmp_path: Path) -> None:
+    connect(hub, served.url)
+    hub.run("init", "-q", "--id", "s1", "--task", "Make it fast", "--agents", "2")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("git", "git-hub-session", "sh", "env", "python3"):
+        path = shutil.which(name, path=hub.environ["PATH"])
+        assert path
+        (programs / name).symlink_to(path)
+    hub.environ["PATH"] = str(programs)
+    result = execute(hub, "--on", "slurm", "s1", "--", "true")
+    message = "fatal: cannot run 'sbatch': No such file or directory\n"
+    assert result == Result(128, "", message)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("slurm*0", "not a number of workers: 'slurm*0'"),
+        ("slurm,ssh:far", "'slurm' and other executors exclude each other"),
+    ],
+)
+def test_wrong_options(hub: Hub, served: ServedRepository, value: str, message: str) -> None:
+    connect(hub, served.url)
+    hub.run("init", "-q", "--id", "s1", "--task", "Make it fast", "--agents", "2")
+    result = execute(hub, "--on", value, "s1", "--", "true")
+    assert (result.code, result.out) == (129, "")
+    assert message in result.err
+
+
+def test_a_command_replaces_the_executor(hub: Hub, served: ServedRepository) -> None:
+    """A user can have an executor with this name."""
+    connect(hub, served.url)
+    hub.run("init", "-q", "--id", "s1", "--task", "Make it fast", "--agents", "2")
+    define(hub, command="env FAR=x")
+    result = execute(hub, "--on", "slurm", "s1", "--", "sh", "-c", COMMIT)
+    assert (result.code, result.err) == (0, "")
+    check_done(hub, served)
+
+
+@types("scontrol release {}")
+def test_a_job_that_is_held(login: Hub, served: ServedRepository, slurm: Slurm) -> None:
+    define(login, options="--hold")
+    words = ("--on", "slurm", "--only", "1", "s1", "--", "sh", "-c", COMMIT)
+    result = execute(login, *words)
+    assert result.code == 1
+    [job] = jobs(login).values()
+    assert result.err.splitlines()[-2:] == [
+        f"error: Slurm holds job {job}: JobHeldUser",
+        f"hint: scontrol release {job}",
+    ]
+    type_hint(login, find_hint(result, "scontrol release {}"))
+    result = execute(login, *words)
+    assert result.code == 0, result
+    assert [*jobs(login).values()] == [job]
+    assert [*published_attempts(served)] == ["agent-1/attempt-1"]

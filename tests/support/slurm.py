@@ -1,0 +1,195 @@
+"""A real Slurm on this machine: munged, slurmctld and a slurmd for each node, all of this user."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.support.remotes import free_port
+
+_PATIENCE = 120.0  # seconds
+_KILL_WAIT = 20  # seconds between SIGTERM and SIGKILL for a job
+_PROGRAMS = ("munged", "slurmctld", "slurmd")
+_SYSTEM_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+
+
+class Slurm:
+    """A cluster. Each node has a host name of its own if this user is root."""
+
+    def __init__(self, directory: Path, nodes: int) -> None:
+        self.directory = directory
+        self.environ = {**os.environ, "PATH": _SYSTEM_PATH, "SLURM_CONF": f"{directory}/slurm.conf"}
+        self.nodes = [f"node{n}" for n in range(1, nodes + 1)]
+        if os.geteuid() != 0:
+            self.nodes = [socket.gethostname().partition(".")[0]]
+
+    def run(self, *words: str, patience: float = _PATIENCE) -> str:
+        """Run a program of Slurm, and return its output."""
+        done = subprocess.run(
+            words, env=self.environ, capture_output=True, text=True, timeout=patience
+        )
+        assert done.returncode == 0, (words, done.stderr)
+        return done.stdout.strip()
+
+    def queue(self) -> list[str]:
+        """Return the ids of the jobs that wait or run."""
+        return self.run("squeue", "-h", "-r", "-o", "%i").split()
+
+    def states(self) -> dict[str, str]:
+        """Return the states of the jobs that wait or run."""
+        return dict(line.split() for line in self.run("squeue", "-hro", "%i %T").splitlines())
+
+    def wait_for(self, condition: Callable[[], object]) -> None:
+        """Wait until a condition is true."""
+        deadline = time.monotonic() + _PATIENCE
+        while not condition():
+            assert time.monotonic() < deadline, self.logs()
+            time.sleep(0.05)
+
+    def logs(self) -> str:
+        """Return the ends of the logs of the daemons."""
+        return "\n".join(
+            f"{log}:\n{log.read_text()[-2000:]}" for log in self.directory.glob("*.log")
+        )
+
+    def start(self) -> None:
+        """Start the daemons, and wait until the nodes are idle."""
+        self._write_configuration()
+        munge = [f"--socket={self.directory}/munge.sock", f"--key-file={self.directory}/munge.key"]
+        munge += [
+            f"--{name}-file={self.directory}/munged.{name}" for name in ("pid", "log", "seed")
+        ]
+        self.run("munged", "--force", "--num-threads=2", *munge)
+        self.start_controller()
+        for node in self.nodes:
+            self.start_node(node)
+        self.wait_for(lambda: self._node_states() == {"idle"})
+
+    def _node_states(self) -> set[str]:
+        done = subprocess.run(
+            ["sinfo", "-h", "-N", "-o", "%T"], env=self.environ, capture_output=True, text=True
+        )
+        return set(done.stdout.split())
+
+    def start_controller(self) -> None:
+        """Start slurmctld."""
+        self.run("slurmctld", "-f", self.environ["SLURM_CONF"])
+
+    def kill_controller(self) -> None:
+        """End slurmctld without a warning."""
+        self._kill("slurmctld", signal.SIGKILL)
+
+    def start_node(self, node: str, setup: str = ":") -> None:
+        """Start the slurmd of a node.
+
+        Args:
+            setup: a shell command that runs first, in a mount namespace of the node.
+        """
+        command = f"slurmd -f {self.environ['SLURM_CONF']}"
+        if os.geteuid() == 0:
+            script = f"hostname {node} && {setup} && exec {command}"
+            self.run("unshare", "--uts", "--mount", "sh", "-c", script)
+        else:
+            self.run(*command.split())
+
+    def stop_node(self, node: str) -> None:
+        """End the slurmd of a node. Its jobs go on."""
+        self._kill(f"slurmd-{node}", signal.SIGKILL)
+
+    def _kill(self, name: str, number: int) -> None:
+        file = self.directory / f"{name}.pid"
+        with suppress(OSError, ValueError):
+            pid = int(file.read_text())
+            os.kill(pid, number)
+            self.wait_for(lambda: not _is_running(pid))
+        file.unlink(missing_ok=True)
+
+    def stop(self) -> None:
+        """End all jobs and daemons."""
+        with suppress(AssertionError, subprocess.TimeoutExpired):
+            self.run("scancel", "--signal=KILL", "--full", "-u", str(os.getuid()), patience=10)
+            self.run("scancel", "-u", str(os.getuid()), patience=10)
+            self.wait_for(lambda: not self.queue())
+        for node in self.nodes:
+            self._kill(f"slurmd-{node}", signal.SIGTERM)
+        for name in ("slurmctld", "munged"):
+            self._kill(name, signal.SIGKILL)
+
+    def _write_configuration(self) -> None:
+        top = self.directory
+        (top / "munge.key").write_bytes(os.urandom(1024))
+        (top / "munge.key").chmod(0o400)
+        user = subprocess.run(["id", "-un"], capture_output=True, text=True).stdout.strip()
+        settings = {
+            "ClusterName": "test",
+            "SlurmctldHost": f"{socket.gethostname().partition('.')[0]}(127.0.0.1)",
+            "AuthType": "auth/munge",
+            # A job that is requeued may start again after the lifetime of its credential.
+            "AuthInfo": f"socket={top}/munge.sock,cred_expire=5",
+            "CryptoType": "crypto/munge",
+            "SlurmUser": user,
+            "SlurmdUser": user,
+            "StateSaveLocation": f"{top}/state",
+            "SlurmdSpoolDir": f"{top}/spool-%n",
+            "SlurmctldPidFile": f"{top}/slurmctld.pid",
+            "SlurmdPidFile": f"{top}/slurmd-%n.pid",
+            "SlurmctldPort": free_port(),
+            "SlurmctldLogFile": f"{top}/slurmctld.log",
+            "SlurmdLogFile": f"{top}/slurmd-%n.log",
+            "ProctrackType": "proctrack/linuxproc",
+            "TaskPlugin": "task/none",
+            "SwitchType": "switch/none",
+            "MpiDefault": "none",
+            "JobAcctGatherType": "jobacct_gather/none",
+            "SelectType": "select/cons_tres",
+            "SelectTypeParameters": "CR_Core",
+            "ReturnToService": 2,
+            "KillWait": _KILL_WAIT,
+            "SchedulerParameters": "sched_interval=1,batch_sched_delay=0,sched_min_interval=0",
+        }
+        lines = [f"{name}={value}" for name, value in settings.items()]
+        cpus = os.cpu_count()
+        for node in self.nodes:
+            address = f"NodeName={node} NodeHostname={node} NodeAddr=127.0.0.1 Port={free_port()}"
+            lines.append(f"{address} CPUs={cpus} RealMemory=500 State=UNKNOWN")
+        lines.append(f"PartitionName=p Nodes={','.join(self.nodes)} Default=YES State=UP")
+        (top / "slurm.conf").write_text("".join(f"{line}\n" for line in lines))
+
+
+def _is_running(pid: int) -> bool:
+    """Return True if a process has not ended. A container may not reap a process that has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (OSError, IndexError):
+        return False
+
+
+@contextmanager
+def run_slurm(directory: Path, nodes: int = 1) -> Iterator[Slurm]:
+    """Run a cluster while the block runs. Skip the test if this machine has no Slurm."""
+    for program in _PROGRAMS:
+        if shutil.which(program, path=_SYSTEM_PATH) is None:
+            pytest.skip(f"{program} is not installed")
+    (directory / "state").mkdir(parents=True)
+    directory.chmod(0o755)
+    slurm = Slurm(directory, nodes)
+    try:
+        slurm.start()
+        yield slurm
+    finally:
+        slurm.stop()
+
+
+def use_slurm(environ: dict[str, str], slurm: Slurm) -> Mapping[str, str]:
+    """Let commands with these variables use the cluster."""
+    environ["SLURM_CONF"] = slurm.environ["SLURM_CONF"]
+    return environ
