@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cache
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import GitFailed, HookRefused, HubError
@@ -76,18 +77,18 @@ class ArchiveContext:
         sid: SessionId,
         session: Session | None,
         repo: GitRepo,
-        is_parent: Callable[[AgentBranch], bool],
+        find_parents: Callable[[], Collection[AgentBranch]],
     ) -> None:
         """Create the context.
 
         Args:
             session: the session, or None if it cannot be read: each branch then gets a tag.
-            is_parent: return True if another session starts from the attempt.
+            find_parents: return the attempts from which other sessions start. Called at most once.
         """
         self.sid = sid
         self.session = session
         self.repo = repo
-        self.is_parent = is_parent
+        self.find_parents = cache(find_parents)
         self._bases: dict[str, tuple[str, str]] = {}
 
     def is_in_base(self, agent: AgentBranch, oid: str) -> bool:
@@ -104,7 +105,7 @@ class ArchiveContext:
             return True
         if not repo.is_ancestor(base, oid):
             return False
-        return session.merge is not None or not self.is_parent(agent)
+        return session.merge is not None or agent not in self.find_parents()
 
     def _find_bases(self, session: Session, agent: AgentBranch) -> tuple[str, str]:
         """Return the start of the attempt, and the base branch. Most attempts have the same start."""

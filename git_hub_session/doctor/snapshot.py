@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
@@ -28,6 +28,7 @@ from git_hub_session.git.worktrees import (
     worktree_git_dir,
     worktree_names,
 )
+from git_hub_session.lineage.parent import parent_attempts
 from git_hub_session.session.model import Session
 from git_hub_session.session.read import UnreadableSession
 from git_hub_session.session.state import FINISHED
@@ -78,14 +79,13 @@ class HubSnapshot(NamedTuple):
     """The files of the sessions' refs and of their locks, relative to the common dir."""
     read_processes: Callable[[], procfs.ProcessList]
     """Return the running processes. They are read at the first call."""
+    find_parents: Callable[[], Collection[AgentBranch]]
+    """Return the attempts from which other sessions start. They are found at the first call."""
 
     def worktrees_of(self, sid: SessionId) -> list[Worktree]:
         """Return the worktrees of a session."""
-        return [
-            worktree
-            for worktree in self.worktrees
-            if self.session_by_git_dir.get(worktree.git_dir) == sid
-        ]
+        owners = self.session_by_git_dir
+        return [worktree for worktree in self.worktrees if owners.get(worktree.git_dir) == sid]
 
     def find_worktree(self, session: str, git_dir: str) -> Worktree:
         """Return the worktree of the session that has this git dir. Raise HubError if it is gone."""
@@ -156,6 +156,7 @@ def take_snapshot(project: Project) -> HubSnapshot:
             project.paths.common_dir, (ALL_BRANCHES, ALL_TAGS, ALL_ARCHIVES, ALL_RESCUES)
         ),
         read_processes=cache(procfs.processes),
+        find_parents=cache(lambda: parent_attempts(sessions.values())),
     )
 
 

@@ -6,20 +6,24 @@ the line of descent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.errors import HubError
-from git_hub_session.git.ref_names import SessionId, agent_name, is_object_id, is_session_id
+from git_hub_session.git.ref_names import (
+    AgentBranch,
+    SessionId,
+    agent_name,
+    is_object_id,
+    is_session_id,
+)
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.read import UnreadableSession
 from git_hub_session.util.json_values import as_count, as_mapping, as_text
 
 if TYPE_CHECKING:
-    from git_hub_session.git.ref_names import AgentBranch
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
-    from git_hub_session.session.store import Store
 
 _KEY = "parent"
 _MAX_ANCESTORS = 1000
@@ -92,14 +96,13 @@ def find_ancestors(
     return line[::-1]
 
 
-def is_parent(branch: AgentBranch, store: Store) -> bool:
-    """Return True if the agents of another session start from the attempt."""
-
-    def starts_there(session: Session | UnreadableSession) -> bool:
-        parent = None if isinstance(session, UnreadableSession) else read_parent(session)
-        return parent is not None and parent[:3] == branch
-
-    return any(store.map_sessions(starts_there))
+def parent_attempts(sessions: Iterable[Session | UnreadableSession]) -> frozenset[AgentBranch]:
+    """Return the attempts from which the agents of other sessions start."""
+    parents = [
+        None if isinstance(session, UnreadableSession) else read_parent(session)
+        for session in sessions
+    ]
+    return frozenset(AgentBranch(*parent[:3]) for parent in parents if parent)
 
 
 def merged_ancestors(
