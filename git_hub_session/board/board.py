@@ -64,10 +64,8 @@ class Board:
         """Return all channels, those of the index first, or raise NoHub or Damaged."""
         try:
             with self._open_board() as board:
-                return [
-                    summarize_channel(board, name)
-                    for name in channel_names(board, self._read_index(board))
-                ]
+                names = channel_names(board, self._read_index(board))
+                return [summarize_channel(board, name) for name in names]
         except FileNotFoundError:
             return [Channel(name) for name in CHANNELS]
 
@@ -241,7 +239,11 @@ class Board:
         """
         parse_new_channel(name)
         if dry_run:
-            check_is_new(name, [channel.name for channel in self.channels()])
+            try:
+                with self._open_board() as board:
+                    check_is_new(name, channel_names(board, self._read_index(board)))
+            except FileNotFoundError:
+                check_is_new(name, [*CHANNELS])
             return
         try:
             with self._lock_board() as board:
