@@ -16,6 +16,8 @@ from git_hub_session.errors import HubError, UsageError
 from git_hub_session.executors.executor import SLURM, parse_executors, read_user_settings
 from git_hub_session.executors.far_script import FarWork
 from git_hub_session.executors.launcher import Launcher
+from git_hub_session.git.ref_names import agent_name
+from git_hub_session.session.runs import has_command_ended
 from git_hub_session.settings.table import CLAIM_TIMEOUT, SHARED_REFS
 from git_hub_session.sharing.choose_remote import choose_remote
 from git_hub_session.sharing.fetch import fetch_sessions
@@ -23,7 +25,6 @@ from git_hub_session.sharing.push import PushOptions, push_sessions
 from git_hub_session.sharing.remote import Remote
 from git_hub_session.system.temporary import temporary_directory
 from git_hub_session.util.shell import quote_word
-from git_hub_session.worker.candidates import has_ended
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -180,7 +181,7 @@ class ExecutorCall:
         if error is not None:
             self.context.reporter.note(f"warning: {error.message}")
         session = self.context.project.store.read(self.sid)
-        return [agent for agent in self._agents if has_ended(session, agent)]
+        return [agent for agent in self._agents if has_command_ended(session, agent_name(agent))]
 
     def _far_work(self, line: str) -> FarWork:
         context = self.context
