@@ -16,7 +16,7 @@ from tests.support.clones import (
     merge_different_winners,
     shared_files,
 )
-from tests.support.hints import find_hint, type_hint, types
+from tests.support.hints import find_hint, hints, type_hint, types
 from tests.support.hub import Hub, Result
 from tests.support.interrupt import DIE, LONG, run_with_injected_code
 
@@ -24,6 +24,7 @@ Step = Callable[[Hub, random.Random], object]
 
 _SEEDS = range(100) if LONG else range(2)
 _STEPS = 20
+_NEXT = ("--max", "1", "s1", "--")
 
 
 def _commit(hub: Hub, choice: random.Random) -> None:
@@ -59,9 +60,15 @@ def _record_result(hub: Hub, choice: random.Random) -> None:
 
 
 def _kill(hub: Hub, choice: random.Random) -> None:
-    """Kill push or fetch before one of its changes."""
-    command = choice.choice(["push", "fetch"])
-    run_with_injected_code(hub, command, "s1", code=DIE, nth=choice.randrange(1, 16))
+    """Kill push, fetch or a worker before one of its changes."""
+    command = choice.choice([("push", "s1"), ("fetch", "s1"), ("work", *_NEXT, "true")])
+    run_with_injected_code(hub, *command, code=DIE, nth=choice.randrange(1, 16))
+
+
+def _work(hub: Hub, choice: random.Random) -> None:
+    """Claim an agent, and publish a commit in its next attempt. Take over the claim of a kill."""
+    text = str(choice.random())
+    hub.run("work", *_NEXT, "git", "commit", "-q", "--allow-empty", "-m", text)
 
 
 def _advance(hub: Hub, choice: random.Random) -> None:
@@ -77,6 +84,7 @@ STEPS: tuple[Step, ...] = (
     lambda hub, _: hub.run("push", "s1"),
     lambda hub, _: hub.run("push", "s1"),
     lambda hub, _: hub.run("fetch", "s1"),
+    _work,
     lambda hub, _: hub.run("spawn", "s1"),
     lambda hub, _: hub.run("cleanup", "s1"),
     lambda hub, _: hub.run("archive", "s1"),
@@ -99,6 +107,19 @@ def _clones(hub: Hub, count: int) -> list[Hub]:
     return [first, *others]
 
 
+def _push_merged(hub: Hub) -> Result:
+    """Push the session. Follow the hints to merge a branch to which both sides have added."""
+    pushed = hub.run("push", "s1")
+    for _ in range(_STEPS):
+        commands = [line for line in hints(pushed) if " merge " in line]
+        if not commands:
+            break
+        for command in commands:
+            assert hub.call("sh", "-c", command).code == 0, command
+        pushed = hub.run("push", "s1")
+    return pushed
+
+
 @pytest.mark.parametrize("seed", _SEEDS)
 def test_random_steps_end_in_one_state(hub: Hub, seed: int, tmp_path: Path) -> None:
     choice = random.Random(seed)
@@ -118,7 +139,7 @@ def test_random_steps_end_in_one_state(hub: Hub, seed: int, tmp_path: Path) -> N
         posts |= {path.read_bytes() for path in clone.top.glob(".agenthub/board/*/*.md")}
     for clone in [*clones, *clones]:  # the first round collects, the second one distributes
         clone.run("fetch", "s1")
-        pushed = clone.run("push", "s1")
+        pushed = _push_merged(clone)
         assert pushed.code == 0, (seed, pushed)
     first = shared_files(clones[0])
     for clone in clones:

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +21,7 @@ import pytest
 KINDS = ("file", "git", "http", "ssh")
 _PATIENCE = 60.0  # seconds
 _SSHD = "/usr/sbin/sshd"
+_LOOPBACK = "127.0.0.1"
 
 
 class ServedRepository:
@@ -59,16 +60,20 @@ class ServedRepository:
 
 
 @contextmanager
-def serve(kind: str, directory: Path) -> Iterator[ServedRepository]:
+def serve(kind: str, directory: Path, address: str = _LOOPBACK) -> Iterator[ServedRepository]:
     """Create a bare repository below an absolute directory, and serve it while the block runs.
 
     Skip the test if this machine cannot serve the kind of remote.
+
+    Args:
+        address: the address of `git daemon`.
     """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "shared.git"
     environ = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull}
     subprocess.run(["git", "init", "-q", "--bare", "-b", "main", path], env=environ, check=True)
-    with _SERVERS[kind](directory, path) as served:
+    server = partial(_serve_git, address=address) if kind == "git" else _SERVERS[kind]
+    with server(directory, path) as served:
         yield served
 
 
@@ -89,10 +94,10 @@ def free_port() -> int:
     return port
 
 
-def _wait_for_port(port: int) -> None:
+def _wait_for_port(port: int, address: str) -> None:
     deadline = time.monotonic() + _PATIENCE
     while True:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+        with suppress(OSError), socket.create_connection((address, port), _PATIENCE):
             return
         assert time.monotonic() < deadline, f"no server on port {port}"
         time.sleep(0.01)
@@ -101,9 +106,10 @@ def _wait_for_port(port: int) -> None:
 class _Server:
     """A server in a process group of its own."""
 
-    def __init__(self, command: list[str], port: int) -> None:
+    def __init__(self, command: list[str], port: int, address: str = _LOOPBACK) -> None:
         self._command = command
         self._port = port
+        self._address = address
         self.start()
 
     def start(self) -> None:
@@ -115,7 +121,7 @@ class _Server:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        _wait_for_port(self._port)
+        _wait_for_port(self._port, self._address)
 
     def stop(self) -> None:
         """End the server with its connections."""
@@ -136,12 +142,12 @@ def _below(pid: int) -> list[int]:
 
 
 @contextmanager
-def _serve_git(directory: Path, path: Path) -> Iterator[ServedRepository]:
+def _serve_git(directory: Path, path: Path, address: str = _LOOPBACK) -> Iterator[ServedRepository]:
     port = free_port()
-    options = ["--listen=127.0.0.1", f"--port={port}", "--reuseaddr", f"--base-path={directory}"]
+    options = [f"--listen={address}", f"--port={port}", "--reuseaddr", f"--base-path={directory}"]
     command = ["git", "daemon", *options, "--export-all", "--enable=receive-pack"]
-    server = _Server(command, port)
-    served = ServedRepository(path, f"git://127.0.0.1:{port}/{path.name}", {})
+    server = _Server(command, port, address)
+    served = ServedRepository(path, f"git://{address}:{port}/{path.name}", {})
     served.stop, served.start = server.stop, server.start
     try:
         yield served
@@ -248,7 +254,12 @@ class SshHost:
 
 
 @contextmanager
-def run_sshd(keys: Path, variables: Mapping[str, str]) -> Iterator[SshHost]:
+def run_sshd(
+    keys: Path,
+    variables: Mapping[str, str],
+    address: str = _LOOPBACK,
+    prefix: Sequence[str] = (),
+) -> Iterator[SshHost]:
     """Run sshd as the calling user (sshd_config(5)). Only its own key is accepted.
 
     Skip the test if this machine has no sshd.
@@ -256,6 +267,8 @@ def run_sshd(keys: Path, variables: Mapping[str, str]) -> Iterator[SshHost]:
     Args:
         keys: a new directory for the keys and the configuration.
         variables: the environment of the programs on the host.
+        address: the address of the host.
+        prefix: the command that runs sshd on the host.
     """
     if not os.access(_SSHD, os.X_OK):
         pytest.skip("sshd is not installed")
@@ -268,20 +281,21 @@ def run_sshd(keys: Path, variables: Mapping[str, str]) -> Iterator[SshHost]:
         )
     shutil.copy(keys / "id.pub", keys / "authorized_keys")
     port = free_port()
-    _write_ssh_files(keys, port, variables)
-    server = _Server([_SSHD, "-f", str(keys / "sshd_config"), "-D"], port)
+    _write_ssh_files(keys, (address, port), variables)
+    server = _Server([*prefix, _SSHD, "-f", str(keys / "sshd_config"), "-D"], port, address)
     try:
         yield SshHost(f"ssh -F {keys / 'ssh_config'}", server)
     finally:
         server.stop()
 
 
-def _write_ssh_files(keys: Path, port: int, variables: Mapping[str, str]) -> None:
+def _write_ssh_files(keys: Path, place: tuple[str, int], variables: Mapping[str, str]) -> None:
+    address, port = place
     login = subprocess.run(["id", "-un"], capture_output=True, text=True).stdout.strip()
     host_key = " ".join((keys / "host_key.pub").read_text().split()[:2])
     server = f"""\
 Port {port}
-ListenAddress 127.0.0.1
+ListenAddress {address}
 HostKey {keys}/host_key
 PidFile {keys}/sshd.pid
 AuthorizedKeysFile {keys}/authorized_keys
@@ -293,7 +307,7 @@ PermitRootLogin prohibit-password
 """
     client = f"""\
 Host far
-  HostName 127.0.0.1
+  HostName {address}
   Port {port}
   User {login}
   IdentityFile {keys}/id
@@ -308,7 +322,7 @@ Host far
         server += f"SetEnv {' '.join(f'{name}={value}' for name, value in variables.items())}\n"
     (keys / "sshd_config").write_text(server)
     (keys / "ssh_config").write_text(client)
-    (keys / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_key}\n")
+    (keys / "known_hosts").write_text(f"[{address}]:{port} {host_key}\n")
 
 
 _SERVERS = {"file": _serve_file, "git": _serve_git, "http": _serve_http, "ssh": _serve_ssh}

@@ -11,14 +11,17 @@ _PATIENCE = 240.0  # seconds
 _ATTEMPTS = "refs/heads/hub/s1/"
 
 
-def start_command(hub: Hub, *words: str, settings: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+def start_command(
+    hub: Hub, *words: str, settings: tuple[str, ...] = (), prefix: tuple[str, ...] = ()
+) -> subprocess.Popen[str]:
     """Start `git hub-session` in a process group of its own.
 
     Args:
+        prefix: the command that starts git, such as ("ip", "netns", "exec", "far").
         settings: the options of git, such as ("-c", "hubsession.remote=x").
     """
     return subprocess.Popen(
-        ["git", *settings, "hub-session", *words],
+        [*prefix, "git", *settings, "hub-session", *words],
         cwd=hub.top,
         env=dict(hub.environ),
         stdin=subprocess.DEVNULL,
