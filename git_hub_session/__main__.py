@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import signal
 
-from git_hub_session._finder import install_finder
 from git_hub_session._typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,10 +21,19 @@ def command() -> NoReturn:
     # Until `main` installs its handlers, Ctrl-C ends the process without a traceback, as in git.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    install_finder()
+    _install_finder()
     from git_hub_session.main import run_and_exit
 
     run_and_exit()
+
+
+def _install_finder() -> None:
+    """Find the modules of the package faster, if this Python has the functions for that."""
+    try:
+        from git_hub_session._finder import install_finder
+    except ImportError:  # the finder uses functions of CPython that are not public
+        return
+    install_finder()
 
 
 if __name__ == "__main__":

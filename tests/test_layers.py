@@ -119,6 +119,7 @@ PURE_IMPORTS = {
 
 # Every import inside a function: a command must not wait for a module that it does not use.
 LATE_IMPORTS = {
+    ("__main__", "_finder"),
     ("__main__", "main"),
     ("cli.context", "events.send"),
     ("cli.context", "settings.table"),

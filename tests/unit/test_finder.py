@@ -80,6 +80,21 @@ def test_other_names_are_left_to_python(name: str, path: list[str] | None) -> No
     assert _Finder().find_spec(name, path) is None
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "sys.modules['_frozen_importlib_external'] = None",
+        "sys.modules['_imp'] = None",
+    ],
+)
+def test_a_python_without_the_private_functions(copy: Path, change: str) -> None:
+    lines = f"{RUN[3]}{change}\n{START}"
+    command = [*RUN[:3], lines, str(copy), "--version"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("git-hub-session version ")
+
+
 def test_the_program_installs_the_finder(copy: Path) -> None:
     command = [*RUN[:3], RUN[3] + PROBE, str(copy), "--version"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
