@@ -15,7 +15,7 @@ from git_hub_session.cli.view import error_lines
 from git_hub_session.errors import HubError
 from git_hub_session.git.config import is_false
 from git_hub_session.system.io import write_all
-from git_hub_session.util.text import display_width, escape_control
+from git_hub_session.util.text import display_width, escape_control, wrap_line
 
 if TYPE_CHECKING:
     from git_hub_session.cli.paging.full_screen import FullScreen
@@ -62,8 +62,9 @@ def write_view(view: View, output: OutputOptions, *, is_last: bool = True) -> No
     answer: str | bytes
     messages = _join_lines(_without_unwanted_hints(view.diagnostics, output))
     if output.format == "text":
-        text = view.lines(current_style(output), quiet=output.quiet)
-        answer = _join_lines(text.out)
+        style = current_style(output)
+        text = view.lines(style, quiet=output.quiet)
+        answer = _join_lines(_wrapped_lines(text.out, style) if view.wraps else text.out)
         next_lines = _next_lines(view, output) if is_last else []
         messages += _join_lines(_without_unwanted_hints([*text.err, *next_lines], output))
     else:
@@ -76,6 +77,12 @@ def write_view(view: View, output: OutputOptions, *, is_last: bool = True) -> No
             raise
     finally:
         _write_stderr(messages)
+
+
+def _wrapped_lines(lines: Sequence[str], style: TerminalStyle) -> list[str]:
+    if style.columns is None:
+        return [*lines]
+    return [part for line in lines for part in wrap_line(line, style.columns)]
 
 
 def write_machine_format(view: View, output: OutputOptions) -> None:

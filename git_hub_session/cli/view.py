@@ -91,6 +91,9 @@ Record = list[tuple[str, str]]
 class View(ABC):
     """The result of a command. A subclass has at least `document` and `lines`."""
 
+    wraps = True
+    """True if a line that is longer than the terminal is broken between words."""
+
     @property
     def exit_code(self) -> int:
         """0, or 1 if the answer is no, something was kept, or something is broken."""

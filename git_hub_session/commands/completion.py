@@ -56,6 +56,8 @@ def _complete(words: Sequence[str], context: Context) -> Completion:
 class WordsView(View):
     """The words that complete a command line, each with a description after a tab."""
 
+    wraps = False
+
     def __init__(self, completion: Completion) -> None:
         self.completion = completion
 

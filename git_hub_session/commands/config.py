@@ -77,6 +77,8 @@ class SettingRow(NamedTuple):
 class ConfigView(View):
     """The values of settings, with their defaults and origins."""
 
+    wraps = False
+
     def __init__(
         self, rows: Sequence[SettingRow], warnings: Sequence[str], *, is_one: bool
     ) -> None:

@@ -233,6 +233,8 @@ def _write(path: str, text: str) -> None:
 class DemoView(View):
     """The end of the demo. Everything was printed before."""
 
+    wraps = False
+
     @property
     def changed(self) -> bool:
         return True

@@ -55,6 +55,8 @@ def _parse_session(context: Context, text: str | None, *, fixing: bool) -> Sessi
 class DoctorView(View):
     """The findings, and the results of their fixes."""
 
+    wraps = False
+
     def __init__(self, result: DoctorResult, cwd: str, *, fixing: bool) -> None:
         self.result = result
         self.cwd = cwd

@@ -78,6 +78,8 @@ def _find_agent(context: Context) -> tuple[SessionId | None, AgentBranch | None]
 class PluginView(View):
     """The directory of the plugin, which ships with the package."""
 
+    wraps = False
+
     def document(self) -> dict[str, Any]:
         return {"plugin": _PLUGIN}
 
@@ -87,6 +89,8 @@ class PluginView(View):
 
 class AgentsSectionView(View):
     """The section for AGENTS.md: the text of a skill of the plugin."""
+
+    wraps = False
 
     def __init__(self) -> None:
         with open(_AGENT_SKILL, encoding="utf-8") as file:
@@ -101,6 +105,8 @@ class AgentsSectionView(View):
 
 class GuideView(View):
     """The guide, with the names of a session and an agent, or with placeholders."""
+
+    wraps = False
 
     def __init__(self, session: Session | None, branch: AgentBranch | None) -> None:
         self.session = session

@@ -200,6 +200,8 @@ def _parent_id(session: Session) -> str | None:
 class ListView(View):
     """The selected sessions."""
 
+    wraps = False
+
     def __init__(
         self,
         sessions: tuple[SessionRow, ...],

@@ -32,6 +32,8 @@ def run(context: Context, args: Arguments) -> PathView:
 class PathView(View):
     """The absolute path of an agent's worktree, and the full ref of its branch."""
 
+    wraps = False
+
     def __init__(
         self, session: SessionId, path: str, branch: str, off_branch: OffBranchWork | None
     ) -> None:

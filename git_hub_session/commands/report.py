@@ -101,6 +101,8 @@ def _write_report(
 class ReportView(View):
     """A report, or the name of the file with it."""
 
+    wraps = False
+
     def __init__(
         self, output: list[str], diagnostics: Sequence[str], *, is_written: bool = False
     ) -> None:

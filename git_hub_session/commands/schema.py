@@ -30,6 +30,8 @@ def run(context: Context, args: Arguments) -> SchemaView | SchemaListView:
 class SchemaView(View):
     """The schema of one answer."""
 
+    wraps = False
+
     def __init__(self, schema: dict[str, Any]) -> None:
         self.schema = schema
 

@@ -120,11 +120,25 @@ def wrap_words(text: str, columns: int) -> list[str]:
     """Return the lines of `text`, broken between words. A wider word keeps a line of its own."""
     lines: list[str] = []
     for word in text.split(" "):
-        if lines and display_width(f"{lines[-1]} {word}") <= columns:
+        if lines and display_width(remove_colors(f"{lines[-1]} {word}")) <= columns:
             lines[-1] = f"{lines[-1]} {word}"
         else:
             lines.append(word)
     return lines
+
+
+def wrap_line(line: str, columns: int) -> list[str]:
+    """Return the lines of a line that is too long, the later ones indented more than the first.
+
+    A line with a command stays whole, so that the user can copy the command.
+    """
+    plain = remove_colors(line)
+    if "git " in plain or display_width(plain) <= columns:
+        return [line]
+    text = line.lstrip(" ")
+    indent = " " * (len(line) - len(text))
+    first, *others = wrap_words(text, columns - len(indent) - 4)
+    return [f"{indent}{first}", *(f"{indent}    {other}" for other in others)]
 
 
 def pad(text: str, columns: int) -> str:

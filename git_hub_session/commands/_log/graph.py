@@ -48,6 +48,8 @@ def read_graph(sid: SessionId, context: Context) -> GraphView:
 class GraphView(View):
     """The lines of `git log --graph`, with colors."""
 
+    wraps = False
+
     def __init__(self, graph: list[str]) -> None:
         self.graph = graph
 

@@ -35,6 +35,8 @@ def read_script(shell: str | None, scripts: Mapping[str, str]) -> ScriptView:
 class ScriptView(View):
     """The script for a shell."""
 
+    wraps = False
+
     def __init__(self, shell: str, script: str) -> None:
         self.shell = shell
         self.script = script

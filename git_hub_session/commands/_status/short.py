@@ -57,6 +57,8 @@ def _count_finished(session: Session, project: Project) -> int:
 class ShortStatusView(View):
     """The line of a session. It is empty if there is no unfinished session."""
 
+    wraps = False
+
     def __init__(self, status: ShortStatus | None) -> None:
         self.status = status
 

@@ -19,6 +19,7 @@ from git_hub_session.util.text import (
     quote_ansi_c,
     remove_colors,
     truncate,
+    wrap_line,
     wrap_words,
 )
 
@@ -127,6 +128,21 @@ def test_wrap_words() -> None:
     assert wrap_words("one two, three", 8) == ["one two,", "three"]
     assert wrap_words("a longer-word b", 5) == ["a", "longer-word", "b"]
     assert wrap_words("漢字 漢字", 8) == ["漢字", "漢字"]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("  one two", ["  one two"]),
+        ("  one two three", ["  one", "      two", "      three"]),
+        ("  \x1b[31mone\x1b[m two", ["  \x1b[31mone\x1b[m two"]),
+        ("fix: git hub-session doctor", ["fix: git hub-session doctor"]),
+        ("a longer-word", ["a", "    longer-word"]),
+    ],
+)
+def test_wrap_line(line: str, expected: list[str]) -> None:
+    """The later lines are indented more. A command stays whole."""
+    assert wrap_line(line, 9) == expected
 
 
 def test_count_noun() -> None:
