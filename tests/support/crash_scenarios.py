@@ -365,13 +365,13 @@ class ScenarioRunner:
         git_locks = [path for path in leftovers if _GIT_LOCK.fullmatch(path)]
         for path in git_locks:
             (self.hub.top.parent / path).unlink()
-        if any(
-            path.startswith(_BOARD) for path in leftovers
-        ):  # the next post removes temporary files
-            assert self.call("board", "post", "-q", "results", "-m", "next") == Result(0)
-            leftovers = [
-                path for path in leftovers if not path.startswith(_BOARD) or self._exists(path)
-            ]
+        board = [path for path in leftovers if path.startswith(_BOARD)]
+        # The next post removes the temporary files of its channel and of the board.
+        for channel in {path.removeprefix(_BOARD).partition("/")[0] for path in board}:
+            is_channel = (self.hub.top.parent / _BOARD / channel).is_dir()
+            name = channel if is_channel else "results"
+            assert self.call("board", "post", "-q", name, "-m", "next") == Result(0)
+        leftovers = [path for path in leftovers if path not in board or self._exists(path)]
         assert ([path for path in leftovers if path not in git_locks], outcome) == (
             [],
             self.expected_outcome,
