@@ -26,7 +26,7 @@ from git_hub_session.session.attempts import attempts_by_agent
 from git_hub_session.sharing.claims import ClaimLost, Claims, HeldClaim
 from git_hub_session.sharing.fetch import fetch_sessions
 from git_hub_session.sharing.push import PushOptions, push_sessions
-from git_hub_session.sharing.remote import Remote, RemoteFailed, refused_reasons
+from git_hub_session.sharing.remote import Remote, refused_reasons
 from git_hub_session.util.numbers import MAX_COUNT
 from git_hub_session.worker.candidates import find_candidates
 from git_hub_session.worker.fenced_remote import FencedRemote
@@ -332,14 +332,14 @@ class _Renewer(RunObserver):
         return rest if pause is None else min(rest, pause)
 
     def _renew(self) -> None:
-        """Renew the claim. Without a connection, the command goes on."""
+        """Renew the claim. The command goes on without a connection, and if git cannot write."""
         tip = self._project.repo.tip(self._branch.ref)
         try:
             answer = self._fenced.push([f"{tip}:{self._branch.ref}"] if tip else [])
         except ClaimLost as error:
             self.is_lost = True
             self._observer.note(f"warning: {error.message}")
-        except RemoteFailed as error:
+        except HubError as error:
             self._observer.note(f"warning: {error.message}")
         else:
             if answer.refused:

@@ -382,6 +382,25 @@ def test_a_late_push_keeps_the_work_of_the_next_worker(
     assert [clone.state()["agents"]["agent-1"]["attempt"] for clone in (first, second)] == [2, 2]
 
 
+@pytest.mark.slow
+def test_a_claim_that_git_cannot_renew(first: Hub, served: ServedRepository) -> None:
+    """git cannot write objects for a while, as on a full disk. The command goes on."""
+    objects = first.top / ".git" / "objects"
+    away, go = objects.with_name("away"), first.top.parent / "go"
+    wait = f"mv {objects} {away}; until test -e {go}; do sleep 0.05; done; mv {away} {objects}"
+    words = ("--only", "1", "s1", "--", "sh", "-c", f"{wait}; {COMMIT}")
+    worker = start(first, *words, settings=SHORT)
+    assert worker.stderr is not None
+    for line in worker.stderr:
+        if line == "warning: 'git hash-object' failed (exit 128)\n":
+            break
+    go.touch()
+    result = finish(worker)
+    assert (result.code, result.out) == (0, "agent-1: done\n"), result
+    assert content(served, "agent-1/attempt-1") == "1 1"
+    assert claims(served) == []
+
+
 @pytest.mark.parametrize("command", ["push", "work"])
 def test_a_result_that_was_not_published(
     first: Hub, second: Hub, served: ServedRepository, command: str
