@@ -25,6 +25,7 @@ from git_hub_session.system.parallel import cpu_count, parallel_map
 from git_hub_session.system.stored_files import StoredFiles
 from git_hub_session.system.temporary import temporary_directory
 from git_hub_session.system.tree import directory_id
+from git_hub_session.temporary.holdout import store_holdout
 from git_hub_session.temporary.worktrees import (
     eval_worktree_path,
     remove_command,
@@ -88,7 +89,7 @@ class EvalWorktrees:
             self._guarded = self._store_guarded_files()
         if self._fixed_paths.holdout.paths and requests:
             with temporary_directory() as scratch:
-                self._holdout = self._fixed_paths.holdout.store(scratch)
+                self._holdout = store_holdout(self._fixed_paths.holdout, scratch)
 
         def create(request: WorktreeRequest) -> EvalWorktree | tuple[str, str]:
             # Return the error. If a worker raises, the parent process repeats all items of the worker.

@@ -12,13 +12,13 @@ from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Damaged, Refused, UsageError
 from git_hub_session.session.agents import base_now
 from git_hub_session.session.guarded import (
+    Holdout,
     describe_guarded,
     find_missing_guard,
     missing_guard_error,
     parse_guards,
 )
 from git_hub_session.settings.table import GUARD
-from git_hub_session.temporary.holdout import Holdout
 from git_hub_session.util.paths import normalize_relative
 
 if TYPE_CHECKING:

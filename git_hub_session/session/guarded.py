@@ -1,17 +1,20 @@
-"""Guarded paths as text: read those of options, and describe those that changed."""
+"""Guarded paths as text, and the directory of the holdout files."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
 
-from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import NoSuchPath, UsageError
+from git_hub_session.settings.table import HOLDOUT
 from git_hub_session.system.tree import path_and_parents
 from git_hub_session.util.paths import normalize_relative
 
 if TYPE_CHECKING:
     from git_hub_session.git.repository import GitRepo
+    from git_hub_session.session.model import Session
+    from git_hub_session.session.project import Project
 
 
 def parse_guards(texts: Iterable[str]) -> tuple[str, ...]:
@@ -47,3 +50,21 @@ def describe_guarded(paths: Sequence[str]) -> str:
     """Return the remark about guarded paths that an agent changed, or ''."""
     names = ", ".join(f"'{path}'" for path in paths)
     return f"changed guarded path{'' if len(paths) == 1 else 's'} {names}" if paths else ""
+
+
+class Holdout(NamedTuple):
+    """The directory with the holdout files, and their paths."""
+
+    directory: str = ""
+    """An absolute path, or '' without holdout files."""
+    paths: tuple[bytes, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The paths as text."""
+        return tuple(os.fsdecode(path) for path in self.paths)
+
+
+def holdout_directory(session: Session, project: Project) -> str:
+    """Return the directory of the session or the setting, or ''."""
+    return session.config.holdout or project.settings.value(HOLDOUT)

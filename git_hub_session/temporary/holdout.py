@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import NoSuchPath, Refused
-from git_hub_session.settings.table import HOLDOUT
+from git_hub_session.session.guarded import Holdout, holdout_directory
 from git_hub_session.system.stored_files import StoredFiles
 from git_hub_session.util.paths import is_inside
 from git_hub_session.worktree.setup import find_included_files
@@ -24,31 +24,19 @@ _MAX_FILES = 10_000
 _GIT = b".git"
 
 
-class Holdout(NamedTuple):
-    """The directory with the holdout files, and their paths."""
+def store_holdout(holdout: Holdout, scratch: str) -> StoredFiles:
+    """Return copies of the files. Raise Refused if a file cannot be read.
 
-    directory: str = ""
-    """An absolute path, or '' without holdout files."""
-    paths: tuple[bytes, ...] = ()
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The paths as text."""
-        return tuple(os.fsdecode(path) for path in self.paths)
-
-    def store(self, scratch: str) -> StoredFiles:
-        """Return copies of the files. Raise Refused if a file cannot be read.
-
-        Args:
-            scratch: a directory on the file system for the copies.
-        """
-        stored = StoredFiles.create_in(scratch)
-        try:
-            stored.add(self.directory, self.paths)
-        except OSError as error:
-            stored.close()
-            raise Refused(f"cannot read '{self.directory}': {error.strerror}") from None
-        return stored
+    Args:
+        scratch: a directory on the file system for the copies.
+    """
+    stored = StoredFiles.create_in(scratch)
+    try:
+        stored.add(holdout.directory, holdout.paths)
+    except OSError as error:
+        stored.close()
+        raise Refused(f"cannot read '{holdout.directory}': {error.strerror}") from None
+    return stored
 
 
 def choose_holdout(session: Session, project: Project, given: str | None) -> Holdout:
@@ -67,11 +55,6 @@ def choose_holdout(session: Session, project: Project, given: str | None) -> Hol
         return Holdout()
     top = project.paths.main_worktree or project.paths.common_dir
     return read_holdout(os.path.join(top, os.path.expanduser(directory)), project)
-
-
-def holdout_directory(session: Session, project: Project) -> str:
-    """Return the directory of the session or the setting, or ''."""
-    return session.config.holdout or project.settings.value(HOLDOUT)
 
 
 def read_holdout(directory: str, project: Project) -> Holdout:

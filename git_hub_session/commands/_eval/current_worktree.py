@@ -24,8 +24,7 @@ from git_hub_session.evaluation.current_worktree import (
     measure_worktree,
 )
 from git_hub_session.git.ref_names import agent_name
-from git_hub_session.session.guarded import describe_guarded
-from git_hub_session.temporary.holdout import holdout_directory
+from git_hub_session.session.guarded import describe_guarded, holdout_directory
 from git_hub_session.util.numbers import difference
 from git_hub_session.util.text import decode_terminal_line, describe_pass, escape_control
 

@@ -285,7 +285,11 @@ def test_import_without_certificates_keeps_the_environment(hub: Hub) -> None:
         ("ssl", "SSLContext"),
         ("tarfile", "TarInfo"),
         ("dataclasses", "field"),
-        ("urllib.parse", "urlsplit"),
+        ("pathlib", "PurePath"),
+        ("queue", "Empty"),
+        ("threading", "Lock"),
+        ("typing", "NamedTuple"),
+        ("weakref", "WeakSet"),
     ],
 )
 def test_stubs_replace_modules_during_the_import(hub: Hub, module: str, name: str) -> None:
@@ -314,10 +318,30 @@ def test_only_the_enums_of_pygit2_are_plain_integers(hub: Hub) -> None:
     assert result == Result(0, "{'pygit2.enums'}\nTrue\n5 3\n")
 
 
-def test_path_as_uri_works_after_the_import(hub: Hub) -> None:
-    """pathlib must not keep a function of the stub of urllib.parse."""
-    program = "import git_hub_session.git.repository, pathlib; print(pathlib.Path('/a b').as_uri())"
-    assert hub.call(PYTHON, "-c", program, cwd=CHECKOUT) == Result(0, "file:///a%20b\n")
+def test_only_pygit2_keeps_the_stubs(hub: Hub) -> None:
+    """A module of Python that is first imported by pygit2 must not keep a stub."""
+    program = (
+        "from git_hub_session.git import libgit2; import sys\n"
+        "for name, module in list(sys.modules.items()):\n"
+        "    if not name.startswith(('pygit2', 'git_hub_session')):\n"
+        "        for key, value in list(vars(module).items()):\n"
+        "            where = getattr(value, '__module__', '')\n"
+        "            if isinstance(value, libgit2._LazyModuleStub) or where == libgit2.__name__:\n"
+        "                print(name, key)\n"
+    )
+    assert hub.call(PYTHON, "-c", program, cwd=CHECKOUT) == Result(0, "")
+
+
+def test_pygit2_uses_real_modules_when_it_needs_them(hub: Hub) -> None:
+    program = (
+        "from git_hub_session.git import libgit2; import pygit2.filter, pygit2.repository\n"
+        "print(pygit2.filter.weakref.WeakSet.__module__, 'typing' in libgit2.sys.modules)\n"
+        "print(repr(pygit2.repository.Path('a', 'b').parent))\n"
+        "import pathlib, typing\n"
+        "print(pathlib.Path('/a b').as_uri(), typing.Optional[int])\n"
+    )
+    expected = "_weakrefset False\nPosixPath('a')\nfile:///a%20b typing.Optional[int]\n"
+    assert hub.call(PYTHON, "-c", program, cwd=CHECKOUT) == Result(0, expected)
 
 
 def test_modules_that_are_already_loaded_are_kept(hub: Hub) -> None:
