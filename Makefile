@@ -20,7 +20,7 @@ TARGET_SQ = $(subst ','\'',$(DESTDIR)$(prefix))
 COMPLETIONS := bash.sh:bash-completion/completions/git-hub-session \
 	zsh.zsh:zsh/site-functions/_git-hub-session fish.fish:fish/vendor_conf.d/git-hub-session.fish
 
-.PHONY: all demo test long fuzz soak lint check format pictures bench dist deb install uninstall clean
+.PHONY: all demo test oldest long fuzz soak lint check format pictures bench dist deb install uninstall clean
 
 all: check
 
@@ -50,6 +50,13 @@ demo: $(READY)
 # `make check` runs all tests.
 test: $(READY)
 	$(BIN)/python -m pytest -n 3 -m 'not slow' tests/unit tests/commands tests/test_*.py
+
+# The same tests with the oldest pygit2 that the package accepts. Its wheels need Python 3.11.
+OLDEST := build/oldest
+oldest:
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/$(PIP) install --requirement requirements-dev.txt --editable . 'pygit2==1.11.*'
+	$(OLDEST)/bin/python -m pytest -n 3 -m 'not slow' tests/unit tests/commands
 
 # The tests that are too slow for every day: a kill at each system call, twenty rounds of each race.
 long: $(READY)

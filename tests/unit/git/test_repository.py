@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,10 @@ from git_hub_session.git.repository import (
     GitRepo,
 )
 from tests.support.hub import CHECKOUT, PYTHON, Hub, Result
+
+_NEEDS_ENUMS = pytest.mark.skipif(
+    find_spec("pygit2.enums") is None, reason="pygit2 before 1.14 has no enums"
+)
 
 
 def open_repository(hub: Hub) -> GitRepo:
@@ -305,6 +310,7 @@ def test_stubs_replace_modules_during_the_import(hub: Hub, module: str, name: st
     assert result == Result(0, "False\nTrue\n")
 
 
+@_NEEDS_ENUMS
 def test_only_the_enums_of_pygit2_are_plain_integers(hub: Hub) -> None:
     """Another module that is first imported by pygit2 must have real enums."""
     program = (
@@ -344,6 +350,7 @@ def test_pygit2_uses_real_modules_when_it_needs_them(hub: Hub) -> None:
     assert hub.call(PYTHON, "-c", program, cwd=CHECKOUT) == Result(0, expected)
 
 
+@_NEEDS_ENUMS
 def test_modules_that_are_already_loaded_are_kept(hub: Hub) -> None:
     program = (
         "import dataclasses, ssl, sys, tarfile\n"

@@ -113,3 +113,20 @@ def test_a_difference_is_found() -> None:
     ):
         [found] = find_differences("path", changed)
         assert difference in found
+
+
+_TIMES = ("at", "created", "renewal_seen", "time", "timestamp", "updated")
+_KINDS = {"ISO 8601": "string", "seconds since the epoch": "integer"}
+
+
+def test_each_time_is_a_text_or_a_number() -> None:
+    """The description names the kind. The man page names the keys of each kind."""
+    found = set()
+    for name in NAMES:
+        for place, schema in objects(name, read_schema(name)):
+            for key, described in schema.get("properties", {}).items():
+                if key in _TIMES and place not in FILES:
+                    [kind] = [kind for kind in _KINDS if kind in described["description"]]
+                    assert _KINDS[kind] in described["type"], (place, key)
+                    found.add(key)
+    assert sorted(found) == [*_TIMES]
