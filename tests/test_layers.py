@@ -147,6 +147,8 @@ LATE_IMPORTS = {
     ("commands.list", "lineage.parent"),
     ("commands.list", "session.create"),
     ("commands._status.guarded", "evaluation.guard"),
+    ("commands._status.jobs", "executors.slurm"),
+    ("commands._status.jobs", "executors.slurm_record"),
     ("commands._status.view", "lineage.parent"),
     ("commands.status", "commands._status.short"),
     ("commands.status", "commands._status.view"),

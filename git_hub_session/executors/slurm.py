@@ -51,6 +51,11 @@ class QueuedJob(NamedTuple):
     reason: str
 
     @property
+    def shown_reason(self) -> str:
+        """The reason why the job waits, or ''."""
+        return "" if self.reason == "None" else self.reason
+
+    @property
     def is_active(self) -> bool:
         """True if the job waits, runs or ends."""
         return self.state in (*_WAITING, *_STARTED, *_ENDING)

@@ -31,7 +31,8 @@ class JobsPlace(NamedTuple):
 
     here: str
     """The main worktree, or the git dir of a bare repository."""
-    common_dir: str
+    records: str
+    """The directory with the records of the jobs of all sessions."""
     environ: Mapping[str, str]
 
 
@@ -66,7 +67,7 @@ class SlurmLauncher:
             LockHeld: another process submits jobs for the session.
         """
         follower = JobFollower(self._work.sid, self._place.environ, observer, self._find_ended)
-        record = JobRecord(self._place.common_dir, self._work.sid)
+        record = JobRecord(self._place.records, self._work.sid)
         try:
             ended = self._find_ended()
             left = [agent for agent in self._agents if agent not in ended]
@@ -130,7 +131,7 @@ class SlurmLauncher:
     def cancel(self, observer: FarObserver) -> list[FarResult]:
         """Cancel the jobs of the session, and wait for their ends. Raise SlurmFailed."""
         sid, environ = self._work.sid, self._place.environ
-        record = JobRecord(self._place.common_dir, sid)
+        record = JobRecord(self._place.records, sid)
         try:
             jobs = [*self._active_jobs(record, ()).values()]
         finally:

@@ -16,7 +16,6 @@ from git_hub_session.system.json_file import encode_json, read_json
 from git_hub_session.util.json_values import as_mapping
 from git_hub_session.util.numbers import parse_int
 
-_DIRECTORY = "hub-session-jobs"
 _JOBS = "jobs.json"
 _ID = "id"
 _MAX_AGENT = 999
@@ -24,10 +23,14 @@ _MAX_ID = 100  # bytes
 _LOCK_TIMEOUT = 60.0  # seconds: another process may be waiting for Slurm
 
 
-def read_jobs(common_dir: str, sid: str) -> dict[int, Job]:
-    """Return the jobs of a session by agent. A record that is not valid counts as missing."""
+def read_jobs(place: str, sid: str) -> dict[int, Job]:
+    """Return the jobs of a session by agent. A record that is not valid counts as missing.
+
+    Args:
+        place: the directory with the records of all sessions.
+    """
     try:
-        with SafeDirectory(f"{common_dir}/{_DIRECTORY}/{sid}") as directory:
+        with SafeDirectory(f"{place}/{sid}") as directory:
             return _read_jobs(directory)
     except (OSError, Damaged):
         return {}
@@ -45,18 +48,22 @@ def _read_jobs(directory: SafeDirectory) -> dict[int, Job]:
 class JobRecord:
     """The record of the jobs of a session. Only one process can have it open."""
 
-    def __init__(self, common_dir: str, sid: str) -> None:
+    def __init__(self, place: str, sid: str) -> None:
         """Open the record, and create it if it is missing.
+
+        Args:
+            place: the directory with the records of all sessions.
 
         Raises:
             HubError: the record cannot be written.
             LockHeld: another process has it open.
         """
+        parent, name = os.path.split(place)
         try:
-            with SafeDirectory(common_dir) as parent, parent.ensure_child(_DIRECTORY) as all_jobs:
-                self._directory = all_jobs.ensure_child(sid)
+            with SafeDirectory(parent) as git_dir, git_dir.ensure_child(name) as records:
+                self._directory = records.ensure_child(sid)
         except OSError as error:
-            raise write_error(f"{common_dir}/{_DIRECTORY}", error) from None
+            raise write_error(place, error) from None
         self.path = self._directory.path
         try:
             self._directory.lock(wait=_LOCK_TIMEOUT)

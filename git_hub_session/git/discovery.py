@@ -61,6 +61,11 @@ class RepositoryPaths(NamedTuple):
     """
 
     @property
+    def jobs(self) -> str:
+        """The directory for the records of jobs of Slurm. It may be missing."""
+        return f"{self.common_dir}/hub-session-jobs"
+
+    @property
     def is_inside_git_dir(self) -> bool:
         """True if the current directory is in the git dir. A clone can contain an imitated git dir."""
         return len(self.owners) == 1

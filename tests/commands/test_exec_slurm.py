@@ -14,7 +14,7 @@ from tests.support.clones import connect
 from tests.support.hints import find_hint, type_hint, types
 from tests.support.hub import Hub, Result
 from tests.support.remotes import ServedRepository, serve
-from tests.support.slurm import Slurm, run_slurm
+from tests.support.slurm import Slurm, install_squeue, record_job, run_slurm
 from tests.support.workers import finish, published_attempts, start_command
 
 pytestmark = pytest.mark.slow
@@ -264,3 +264,66 @@ def test_a_job_that_is_held(login: Hub, served: ServedRepository, slurm: Slurm) 
     assert result.code == 0, result
     assert [*jobs(login).values()] == [job]
     assert [*published_attempts(served)] == ["agent-1/attempt-1"]
+
+
+def test_status_shows_the_queue(
+    login: Hub, served: ServedRepository, slurm: Slurm, tmp_path: Path
+) -> None:
+    """A job that waits, the same job while it runs, and no job after its end."""
+    define(login, options="--hold")
+    assert execute(login, "--on", "slurm", "--only", "1", "s1", "--", "sleep", "600").code == 1
+    [job] = jobs(login).values()
+    status = login.run("status", "s1")
+    held = f"  Job: agent-1 is pending in Slurm (job {job}, JobHeldUser)"
+    assert held in status.out.splitlines()
+    slurm.run("scontrol", "release", job)
+    slurm.wait_for(lambda: slurm.states() == {job: "RUNNING"} and claims(served))
+    [row] = [line for line in login.run("status", "s1").out.splitlines() if "  Job:" in line]
+    nodes = slurm.run("squeue", "-h", "-o", "%N")
+    assert row == f"  Job: agent-1 is running in Slurm (job {job}, {nodes})"
+    answer = json.loads(login.run("status", "s1", "--format=json").out)
+    assert answer["jobs"] == [
+        {
+            "job_agent": 1,
+            "job": job,
+            "cluster": None,
+            "job_state": "running",
+            "reason": None,
+            "nodes": nodes,
+        }
+    ]
+    assert answer["jobs_error"] is None
+    slurm.run("scancel", job)
+    slurm.wait_for(lambda: not slurm.queue())
+    result = login.run("status", "s1")
+    assert result.code == 0
+    assert "Job" not in result.out
+    assert claims(served) == []
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("exec sleep 600", "squeue does not answer"),
+        (r"printf 'squeue: error: \033]0;no\n' >&2; exit 1", r"squeue failed: \x1b]0;no"),
+    ],
+)
+def test_status_without_an_answer(hub: Hub, tmp_path: Path, script: str, message: str) -> None:
+    hub.run("init", "-q", "--id", "s1", "--task", "Make it fast", "--agents", "2")
+    record_job(hub, "s1", "7_1")
+    install_squeue(hub, tmp_path / "programs", script)
+    result = hub.run("status", "s1")
+    assert result.code == 0
+    line = f"  Jobs: cannot read the queue of Slurm: {message}"
+    assert line in result.out.splitlines()
+
+
+@pytest.mark.parametrize("text", ["7_1 -A", "--help", "7", "", "7_1;a b", "1" * 5000])
+def test_a_hostile_record(hub: Hub, tmp_path: Path, text: str) -> None:
+    """An agent can write there."""
+    hub.run("init", "-q", "--id", "s1", "--task", "Make it fast", "--agents", "2")
+    record_job(hub, "s1", text)
+    install_squeue(hub, tmp_path / "programs", f"touch {tmp_path}/ran")
+    result = hub.run("status", "s1")
+    assert (result.code, result.err) == (0, "")
+    assert not (tmp_path / "ran").exists()

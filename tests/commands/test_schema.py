@@ -22,6 +22,7 @@ from tests.support.clones import (
 )
 from tests.support.hints import find_hint, type_hint, types
 from tests.support.hub import Hub
+from tests.support.slurm import install_squeue, record_job
 
 MEASURE = ("--eval", "cat ms", "--metric", "ms", "--direction", "lower")
 
@@ -200,6 +201,9 @@ def _share_session(reader: Reader) -> None:
         clone.read("push", "s6")
     write_claim(other.hub, "refs/hub/claims/s6/agent-1")
     assert other.read("status", "s6")["merges"]
+    record_job(other.hub, "s6", "7_1")
+    install_squeue(other.hub, other.hub.top.parent / "squeue", "echo '7_1|RUNNING|0|n1|None|'")
+    assert other.read("status", "s6")["jobs"]
     assert reader.read("fetch", "s6")["sessions"][0]["merges"]
     other.hub.git("config", "--global", "hubsession.executor.box.command", "env")
     assert other.read("exec", "--on", "box", "s5", "--", "true")["workers"]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from tests.support.hub import Hub
 from tests.support.remotes import free_port
 
 _PATIENCE = 120.0  # seconds
@@ -189,7 +191,17 @@ def run_slurm(directory: Path, nodes: int = 1) -> Iterator[Slurm]:
         slurm.stop()
 
 
-def use_slurm(environ: dict[str, str], slurm: Slurm) -> Mapping[str, str]:
-    """Let commands with these variables use the cluster."""
-    environ["SLURM_CONF"] = slurm.environ["SLURM_CONF"]
-    return environ
+def install_squeue(hub: Hub, directory: Path, script: str) -> None:
+    """Put another squeue in front of the PATH."""
+    directory.mkdir()
+    program = directory / "squeue"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    hub.environ["PATH"] = f"{directory}:{hub.environ['PATH']}"
+
+
+def record_job(hub: Hub, sid: str, text: str) -> None:
+    """Write the record of a job for agent-1 by hand."""
+    directory = hub.top / ".git" / "hub-session-jobs" / sid
+    directory.mkdir(parents=True)
+    (directory / "jobs.json").write_text(json.dumps({"jobs": {"1": text}}))

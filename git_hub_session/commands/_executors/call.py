@@ -171,7 +171,7 @@ class ExecutorCall:
             from git_hub_session.executors.slurm_launcher import JobsPlace, SlurmLauncher
 
             paths = self.context.project.paths
-            place = JobsPlace(paths.main_worktree or paths.common_dir, paths.common_dir, environ)
+            place = JobsPlace(paths.main_worktree or paths.common_dir, paths.jobs, environ)
             return SlurmLauncher(self._executors[0], work, place, self._agents, self._find_ended)
         return Launcher(self._executors, work, sockets, self._settings.values, environ)
 

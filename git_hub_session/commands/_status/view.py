@@ -29,6 +29,7 @@ from git_hub_session.commands._share.conflict import (
 )
 from git_hub_session.commands._status.claims import claim_fields, claim_lines
 from git_hub_session.commands._status.guarded import with_guarded_paths
+from git_hub_session.commands._status.jobs import SessionJobs, read_session_jobs
 from git_hub_session.git.ref_names import short_name
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.history import session_conflict
@@ -64,8 +65,8 @@ def read_status(sid: SessionId, project: Project) -> StatusView:
     posts, error = read_recent_posts(session, project.store, _MAX_POSTS)
     view = StatusView(status, agents, posts, project.cwd, project.now())
     view.board_error = error
-    view.unpushed = unpushed_remotes(sid, project)
-    view.claims = known_claims(sid, project)
+    view.unpushed, view.claims = unpushed_remotes(sid, project), known_claims(sid, project)
+    view.jobs = read_session_jobs(session, project)
     return view
 
 
@@ -102,7 +103,7 @@ class StatusView(View):
         self.unpushed: Sequence[str] = ()
         """The remotes that do not have the present state."""
         self.claims: Mapping[int, KnownClaim] = {}
-        """The claims by agent, as last fetched."""
+        self.jobs = SessionJobs()
 
     @property
     def diagnostics(self) -> list[str]:
@@ -124,7 +125,8 @@ class StatusView(View):
             "conflict": self.conflict is not None,
             "unpushed": list(self.unpushed),
             **conflict_fields(self.conflict),
-            "claims": [claim_fields(agent, self.claims[agent]) for agent in self.claims],
+            "claims": [claim_fields(*claim) for claim in self.claims.items()],
+            **self.jobs.document(),
         }
 
     def _agent_fields(self) -> list[dict[str, Any]]:
@@ -144,6 +146,7 @@ class StatusView(View):
             *(make_record(post_fields(post)) for post in self.posts),
             *map(make_record, self._agent_fields()),
             *(make_record(claim_fields(*claim)) for claim in self.claims.items()),
+            *map(make_record, self.jobs.fields()),
         ]
 
     def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
@@ -164,7 +167,7 @@ class StatusView(View):
         out.append(f"  Created: {_format_moment(session.created, self.now)}")
         out.append(f"  Updated: {_format_moment(session.updated, self.now)}")
         out += [unpushed_line(remote, session.id) for remote in self.unpushed]
-        out += claim_lines(self.claims, self.now)
+        out += claim_lines(self.claims, self.now) + self.jobs.lines()
         # An agent of a finished session without a result has nothing to report.
         if session.state not in FINISHED or any(agent.has_progress for agent in self.agents):
             out += agent_lines(self.agents, self.evaluation, style, cwd=self.cwd, now=self.now)
