@@ -56,7 +56,9 @@ def choose_winner(
         Refused: no agent was measured, or the winner has no branch.
         OutdatedEvaluation: another attempt of the agent counts, and `unmeasured` is not set.
     """
-    result = _requested_result(session, options) if options.agent else _best_result(session)
+    result = (
+        _requested_result(session, options) if options.agent else _best_result(session, options)
+    )
     agent = result.agent if result else options.agent
     winner = _find_attempt(session, agent, repo, options)
     if not options.attempt or result is None or result.attempt == winner.attempt:
@@ -240,7 +242,7 @@ def _requested_result(session: Session, options: MergeOptions) -> AgentResult | 
     return next((result for result in session.results if result.agent == options.agent), None)
 
 
-def _best_result(session: Session) -> AgentResult:
+def _best_result(session: Session, options: MergeOptions) -> AgentResult:
     """Return the first result of the ranking, or the first one that is better than the baseline.
 
     In a tie, a result that is not better can be before a result that is better. If a person or a
@@ -248,7 +250,7 @@ def _best_result(session: Session) -> AgentResult:
     """
     measured = [result for result in session.ranking if not result.reason]
     if not measured:
-        raise _no_result(session)
+        raise _no_result(session, options)
     evaluation = last_evaluation(session)
     if evaluation.verdict is not None:
         return measured[0]
@@ -256,7 +258,7 @@ def _best_result(session: Session) -> AgentResult:
     return (better or measured)[0]
 
 
-def _no_result(session: Session) -> Refused:
+def _no_result(session: Session, options: MergeOptions) -> Refused:
     """Return the error that no agent was measured. If an agent conflicts, the hint resolves it."""
     sid = session.id
     has_failed = any(result.passed is False for result in session.ranking)
@@ -270,7 +272,7 @@ def _no_result(session: Session) -> Refused:
         then = f"resolve and commit the conflicts there, then: git hub-session eval {sid}"
         problem = f"{problem}: {agent_name(first.agent)} {first.reason}"
         return NotRanked(problem, hint="\n".join([*commands, then]))
-    return NotRanked(problem, hint=f"git hub-session merge {sid} --agent <agent>")
+    return NotRanked(problem, hint=f"{merge_command(sid, options)} --agent <agent>")
 
 
 def _find_attempt(

@@ -518,7 +518,7 @@ def test_no_agent_could_be_measured(hub: Hub) -> None:
         1,
         "",
         "error: no agent of session 's1' could be measured\n"
-        "hint: git hub-session merge s1 --agent <agent>\n",
+        "hint: git hub-session merge --yes s1 --agent <agent>\n",
     )
     assert hub.run("merge", "--yes", "--agent=7", "s1") == Result(
         128,
@@ -536,7 +536,7 @@ def test_no_agent_is_ranked(hub: Hub) -> None:
     for state in ("running", "evaluating"):
         hub.run("update", "s1", "--state", state)
     assert hub.run("merge", "--yes", "s1").err == (
-        "error: no agent of session 's1' is ranked\nhint: git hub-session merge s1 --agent <agent>\n"
+        "error: no agent of session 's1' is ranked\nhint: git hub-session merge --yes s1 --agent <agent>\n"
     )
 
 

@@ -64,7 +64,7 @@ def test_no_agent_passes(hub: Hub) -> None:
         1,
         "",
         "error: no agent of session 's1' passed the evaluation\n"
-        "hint: git hub-session merge s1 --agent <agent>\n",
+        "hint: git hub-session merge --yes s1 --agent <agent>\n",
     )
     warned = hub.run("merge", "-n", "--agent=2", "s1")
     assert warned.err == f"warning: agent-2 failed the evaluation: {reason}\n"

@@ -78,8 +78,10 @@ def run_with_hints(
     is_replacement = command[2] == arguments[0] or command[-1].startswith(
         (f"git hub-session {arguments[0]} ", "git hub-session update ")
     )
-    if is_replacement and (followed.code == 0 or command[0] != "sh"):
+    if is_replacement and followed.code == 0:
         return followed
+    if is_replacement and command[0] != "sh":
+        return run_with_hints(hub, *command[2:], allowed_errors=allowed_errors - 1, counts=counts)
     if followed.code:
         match = re.match(r"git hub-session (.*)", command[-1])
         assert match, f"the command of a hint fails: {command}: {followed}"
