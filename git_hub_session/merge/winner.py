@@ -264,9 +264,8 @@ def _no_result(session: Session, options: MergeOptions) -> Refused:
     has_failed = any(result.passed is False for result in session.ranking)
     problem = "passed the evaluation" if has_failed else "could be measured"
     problem = f"no agent of session '{sid}' {problem if session.ranking else 'is ranked'}"
-    conflicts = [each for each in session.ranking if each.reason.startswith(CONFLICTS)]
-    if conflicts:
-        first = conflicts[0]
+    conflicts = (each for each in session.ranking if each.reason.startswith(CONFLICTS))
+    if first := next(conflicts, None):
         attempt = AgentBranch(sid, first.agent, first.attempt)
         commands = resolve_commands("merge", attempt, session.config.base_branch)
         then = f"resolve and commit the conflicts there, then: git hub-session eval {sid}"
