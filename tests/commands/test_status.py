@@ -580,7 +580,7 @@ def test_width_of_the_terminal(hub: Hub) -> None:
         "    hub/s1/scratch                0       0      0  +0/-0",
         "      30 minutes ago: base",
     ]
-    assert terminal_lines(hub, 40, "status", "s1")[15:] == [
+    assert terminal_lines(hub, 40, "status", "s1")[19:] == [
         "    BRANCH",
         "      AHEAD  BEHIND  FILES  +/-",
         "  * hub/s1/agent-1/attempt-1",
