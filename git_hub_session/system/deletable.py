@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
@@ -100,11 +100,11 @@ def find_undeletable(top: str, tree: DirectoryTree) -> tuple[Undeletable, ...]:
 
 def find_unwritable(*directories: str) -> tuple[Undeletable, ...]:
     """Return those of the directories in which nothing can be created, renamed or deleted."""
-    causes = {path: _find_cause(path) for path in directories}
+    causes = _find_causes(directories)
     return tuple(
-        Undeletable(path, UNWRITABLE if cause == FOREIGN else cause)
-        for path, cause in causes.items()
-        if cause
+        Undeletable(path, UNWRITABLE if causes[path] == FOREIGN else causes[path])
+        for path in dict.fromkeys(directories)
+        if path in causes
     )
 
 
@@ -118,15 +118,19 @@ def find_unwritable_below(top: str) -> tuple[Undeletable, ...]:
 
 
 def _find_protected(*files: bytes) -> tuple[Undeletable, ...]:
-    """Return the immutable and the append-only ones of some regular files."""
-    causes = ((path, _protection(path)) for path in files)
+    """Return the immutable and the append-only ones of some files."""
+    read = _attribute_reader()
+    suspects = read(files) if read else [(path, None) for path in files]
+    causes = ((path, _protection(path, attributes)) for path, attributes in suspects)
     return tuple(Undeletable(os.fsdecode(path), cause) for path, cause in causes if cause)
 
 
-def _protection(path: bytes) -> str:
-    """Return IMMUTABLE or APPEND_ONLY if an attribute prevents the deletion of a file, or ''."""
-    read = _attribute_reader()
-    attributes = read(path) if read else None
+def _protection(path: bytes, attributes: int | None) -> str:
+    """Return IMMUTABLE or APPEND_ONLY if an attribute prevents the deletion of a file, or ''.
+
+    Args:
+        attributes: the attributes of the file, or None if they are unknown.
+    """
     if attributes is not None:
         append_only = APPEND_ONLY if attributes & _ATTR_APPEND else ""
         return IMMUTABLE if attributes & _ATTR_IMMUTABLE else append_only
@@ -136,31 +140,49 @@ def _protection(path: bytes) -> str:
 
 
 @cache
-def _attribute_reader() -> Callable[[bytes], int | None] | None:
-    """Return a function that returns the attributes of a file as statx(2) does, or None.
+def _attribute_reader() -> Callable[[Sequence[bytes]], list[tuple[bytes, int | None]]] | None:
+    """Return a function that reads the attributes of files as statx(2) does, or None.
 
-    The result of the function is None if the attributes are unknown. Python has no such function, and
-    most commands do not need the module for it.
+    It returns the files that have one of the two attributes, and those whose attributes are unknown,
+    with None. Python has no such function, and most commands do not need the module for it.
     """
     import ctypes
 
     statx = getattr(ctypes.CDLL(None), "statx", None)
     if statx is None:
         return None
-    result = (ctypes.c_uint64 * _STATX_SIZE)()
+    buffer = (ctypes.c_uint64 * _STATX_SIZE)()
+    result = memoryview(buffer).cast("B").cast("Q")
 
-    def read(path: bytes) -> int | None:
-        failed = statx(_AT_FDCWD, path, _AT_SYMLINK_NOFOLLOW, 0, result)
-        is_known = not failed and result[_ATTRIBUTES_MASK] & _ATTR_APPEND
-        return result[_ATTRIBUTES] if is_known else None
+    def read(paths: Sequence[bytes]) -> list[tuple[bytes, int | None]]:
+        # A cleanup reads the attributes of each file of each worktree.
+        suspects: list[tuple[bytes, int | None]] = []
+        for path in paths:
+            failed = statx(_AT_FDCWD, path, _AT_SYMLINK_NOFOLLOW, 0, buffer)
+            if failed or not result[_ATTRIBUTES_MASK] & _ATTR_APPEND:
+                suspects.append((path, None))
+            elif result[_ATTRIBUTES] & (_ATTR_IMMUTABLE | _ATTR_APPEND):
+                suspects.append((path, result[_ATTRIBUTES]))
+        return suspects
 
     return read
 
 
-def _find_cause(directory: str) -> str:
-    """Return the cause that nothing in the directory can be deleted, or ''."""
-    if _is_accessible(directory, os.W_OK | os.X_OK):
-        return APPEND_ONLY if _protection(os.fsencode(directory)) == APPEND_ONLY else ""
+def _find_causes(directories: Sequence[str]) -> dict[str, str]:
+    """Return the cause for each of the directories in which nothing can be deleted."""
+    causes = {}
+    accessible = []
+    for directory in directories:
+        if _is_accessible(directory, os.W_OK | os.X_OK):
+            accessible.append(os.fsencode(directory))
+        elif cause := _find_refusal(directory):
+            causes[directory] = cause
+    protected = _find_protected(*accessible)
+    return causes | {each.path: each.cause for each in protected if each.cause == APPEND_ONLY}
+
+
+def _find_refusal(directory: str) -> str:
+    """Return the cause that the user has no write access to a directory, or ''."""
     try:
         is_read_only = os.statvfs(directory).f_flag & os.ST_RDONLY
         uid, status = os.geteuid(), os.stat(directory)
@@ -180,9 +202,10 @@ def _find_cause(directory: str) -> str:
 
 def _undeletable_directories(top: str, tree: DirectoryTree) -> Iterator[Undeletable]:
     occupied = {path.rpartition(b"/")[0] for path in (*tree.files, *tree.directories)}
-    for directory in (b"", *sorted(tree.directories)):
-        path = os.path.join(top, os.fsdecode(directory)) if directory else top
-        cause = _find_cause(path)
+    paths = {path: f"{top}/{os.fsdecode(path)}" for path in sorted(tree.directories)}
+    causes = _find_causes([top, *paths.values()])
+    for directory, path in {b"": top, **paths}.items():
+        cause = causes.get(path, "")
         if not cause and directory in occupied and _protects_foreign_files(path, directory, tree):
             cause = FOREIGN
         # The removal makes a directory of the user writable. An empty directory of another user
@@ -196,12 +219,13 @@ def _undeletable_directories(top: str, tree: DirectoryTree) -> Iterator[Undeleta
 def _protects_foreign_files(path: str, directory: bytes, tree: DirectoryTree) -> bool:
     """Return True if a sticky bit protects files of other users in the directory."""
     uid = os.geteuid()
+    if not uid:  # the sticky bit does not stop root
+        return False
     try:
         status = os.lstat(path)
     except OSError:
         return False
-    # The sticky bit does not stop root.
-    if not uid or status.st_uid == uid or not status.st_mode & stat.S_ISVTX:
+    if status.st_uid == uid or not status.st_mode & stat.S_ISVTX:
         return False
     return any(
         file_status.st_uid != uid
