@@ -74,6 +74,10 @@ def run_with_hints(
     assert command, f"no hint has a command: {arguments}: {result}"
     counts["hints"] += 1
     followed = hub.call(*command)
+    if command[-1].endswith(" status") and "git rebase --" in followed.out:
+        # git status advises to continue or to abort the rebase.
+        abort = f"{command[-1].removesuffix('status')}rebase --abort"
+        assert hub.call("sh", "-c", abort).code == 0
     # The hint is the same command with an option, or records that the user has done the work.
     is_replacement = command[2] == arguments[0] or command[-1].startswith(
         (f"git hub-session {arguments[0]} ", "git hub-session update ")
