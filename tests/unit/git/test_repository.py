@@ -22,7 +22,7 @@ from git_hub_session.git.repository import (
 from tests.support.hub import CHECKOUT, PYTHON, Hub, Result
 
 _NEEDS_ENUMS = pytest.mark.skipif(
-    find_spec("pygit2.enums") is None, reason="pygit2 before 1.14 has no enums"
+    find_spec("pygit2.enums") is None, reason="pygit2 before 1.14 lacks modules"
 )
 
 
@@ -338,6 +338,7 @@ def test_only_pygit2_keeps_the_stubs(hub: Hub) -> None:
     assert hub.call(PYTHON, "-c", program, cwd=CHECKOUT) == Result(0, "")
 
 
+@_NEEDS_ENUMS
 def test_pygit2_uses_real_modules_when_it_needs_them(hub: Hub) -> None:
     program = (
         "from git_hub_session.git import libgit2; import pygit2.filter, pygit2.repository\n"
