@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Sequence
 from functools import partial
 from time import sleep
@@ -21,7 +20,13 @@ from git_hub_session.session.state import AgentStatus
 from git_hub_session.system import procfs
 from git_hub_session.system.directory import LOCK_TIMEOUT
 from git_hub_session.system.supervision.leftovers import describe_leftovers
-from git_hub_session.system.tasks import TIMED_OUT, TaskCallbacks, TaskResult
+from git_hub_session.system.tasks import (
+    INTERRUPTED,
+    TERMINATED,
+    TIMED_OUT,
+    TaskCallbacks,
+    TaskResult,
+)
 from git_hub_session.util.clock import format_iso, format_span
 from git_hub_session.worktree.reattach import left_branch_reason
 from git_hub_session.worktree.repair_commands import unregister_command
@@ -34,7 +39,6 @@ if TYPE_CHECKING:
     from git_hub_session.system.tasks import Task
 
 _STATUS_LOCK_TIMEOUT = 0.5  # seconds to wait for the session lock while commands run
-_TERMINATED = 128 + signal.SIGTERM
 _SIGNAL_PAUSE = 1.0  # seconds to wait for a signal to this process after one to a command
 
 
@@ -207,13 +211,18 @@ class RunMonitor:
         return procfs.pids_with_environment(run_environment(self._run, agent))
 
     def _on_end(self, index: int, result: TaskResult) -> None:
+        self._logs[index].close()
         # A batch system ends all processes of a job at the same time. Then the command is
         # interrupted, and has not failed: the signal to this process raises an exception here.
-        if result.status == _TERMINATED and not result.stop_reason:
-            sleep(_SIGNAL_PAUSE)
-        self._logs[index].close()
-        agent_run = self.agent_runs[index]._replace(result=result, tries=self._tries[index])
-        self._record_end(index, agent_run)
+        try:
+            if result.status == TERMINATED and not result.stop_reason:
+                sleep(_SIGNAL_PAUSE)
+        except BaseException:
+            result = result._replace(stop_reason=INTERRUPTED)
+            raise
+        finally:
+            tries = self._tries[index]
+            self._record_end(index, self.agent_runs[index]._replace(result=result, tries=tries))
         self._observer.on_end(self.agent_runs[index])
 
     def _commit_changes(self, *, always: bool) -> None:

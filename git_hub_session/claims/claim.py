@@ -27,6 +27,10 @@ class Holder(NamedTuple):
     boot_id: str
     """The id of this start of the system, or '' if the system has none."""
     pid: int
+    job: str = ""
+    """The cluster and the id of the job of Slurm that runs the process, or ''."""
+    restart: int = 0
+    """The number of times that Slurm has started the job again."""
 
 
 class Claim(NamedTuple):
@@ -68,8 +72,11 @@ class SeenClaim(NamedTuple):
 
 def encode_claim(claim: Claim) -> bytes:
     """Return the content of the file claim.json."""
+    holder = claim.holder._asdict()
+    if not claim.holder.job:
+        del holder["job"], holder["restart"]
     values = {"at": claim.at, "generation": claim.generation, "nonce": claim.nonce}
-    return encode_json({**claim.holder._asdict(), **values})
+    return encode_json({**holder, **values})
 
 
 def parse_claim(data: bytes) -> Claim | None:
@@ -85,7 +92,8 @@ def parse_claim(data: bytes) -> Claim | None:
     if not all(numbers) or any(len(text) > _MAX_TEXT for text in texts):
         return None
     host, user, boot_id, at, nonce = texts
-    return Claim(Holder(host, user, boot_id, numbers[0]), at, numbers[1], nonce)
+    job, restart = as_text(values.get("job"))[:_MAX_TEXT], as_count(values.get("restart"))
+    return Claim(Holder(host, user, boot_id, numbers[0], job, restart), at, numbers[1], nonce)
 
 
 class ClaimObserver:

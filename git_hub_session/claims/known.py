@@ -21,6 +21,7 @@ from git_hub_session.git.ref_names import agent_number, claim_prefixes, is_objec
 from git_hub_session.git.refs import refs_below
 from git_hub_session.git.repository import CannotReadRepository
 from git_hub_session.system.procfs import is_alive
+from git_hub_session.util.numbers import MAX_COUNT, parse_int
 
 if TYPE_CHECKING:
     from git_hub_session.git.ref_names import SessionId
@@ -123,7 +124,21 @@ def _change_time(common_dir: str, ref: str) -> float | None:
 
 def this_holder(project: Project) -> Holder:
     """Return this process as the holder of a claim."""
-    return Holder(os.uname().nodename, project.identity, _read_boot_id(), os.getpid())
+    environ = project.environ
+    number = environ.get("SLURM_JOB_ID", "")
+    job = f"{environ.get('SLURM_CLUSTER_NAME', '')}/{number}" if number else ""
+    restart = parse_int(environ.get("SLURM_RESTART_COUNT", ""), MAX_COUNT) or 0
+    host = os.uname().nodename
+    return Holder(host, project.identity, _read_boot_id(), os.getpid(), job, restart)
+
+
+def is_restarted(claim: Claim | None, here: Holder) -> bool:
+    """Return True if this process is in the job of the holder, and Slurm has restarted the job.
+
+    Slurm has ended all processes of the job before, on any host.
+    """
+    holder = claim.holder if claim else None
+    return bool(holder and holder.job and holder.job == here.job and holder.restart < here.restart)
 
 
 def has_ended(claim: Claim | None, here: Holder) -> bool:

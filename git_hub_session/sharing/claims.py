@@ -13,7 +13,13 @@ from contextlib import suppress
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.claims.claim import CLAIM_FILE, Claim, SeenClaim, encode_claim
-from git_hub_session.claims.known import has_ended, held_claims, read_claims, this_holder
+from git_hub_session.claims.known import (
+    has_ended,
+    held_claims,
+    is_restarted,
+    read_claims,
+    this_holder,
+)
 from git_hub_session.errors import HubError, Refused
 from git_hub_session.git.ref_names import (
     agent_name,
@@ -175,8 +181,11 @@ class Claims:
     def is_abandoned(self, agent: int, seen: SeenClaim) -> bool:
         """Return True if a worker of this clone has held the claim and has ended.
 
-        The claim of another clone can only become stale.
+        The claim of another clone can only become stale, unless Slurm has restarted the job of its
+        worker.
         """
+        if is_restarted(seen.claim, self._holder):
+            return True
         is_own = self._project.repo.tip(self._own_ref(agent)) == seen.oid
         return is_own and has_ended(seen.claim, self._holder)
 

@@ -19,6 +19,7 @@ from git_hub_session.system.supervision.leftovers import Leftovers
 from git_hub_session.system.supervision.supervisor import Command, Supervision
 from git_hub_session.system.tasks import (
     INTERRUPTED,
+    TERMINATED,
     TIMED_OUT,
     DelayedTask,
     Task,
@@ -331,5 +332,8 @@ class _ProcessPool:
         seconds = now - task.start
         sys.audit("git_hub_session.end", task.command, status, seconds)
         exit_status = status if status >= 0 else 128 - status
+        # A batch system sends the signal to this process and to the command at the same time.
+        if self._is_closing and exit_status == TERMINATED and not task.stop_reason:
+            task.stop_reason = INTERRUPTED
         result = TaskResult(exit_status, seconds, task.stop_reason, task.left, remaining)
         self._end_task(task.index, result)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from signal import SIGTERM
 
 from git_hub_session._typing import NamedTuple
 
 TIMED_OUT = "timed out"
 INTERRUPTED = "interrupted"
+TERMINATED = 128 + SIGTERM
+"""The exit status of a command that SIGTERM has ended."""
 
 
 class Task(NamedTuple):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 
 from tests.support.clones import connect
 from tests.support.hints import find_hint, type_hint, types
-from tests.support.hub import Hub, Result
+from tests.support.hub import Hub, Result, wait_for
 from tests.support.remotes import ServedRepository, serve
 from tests.support.slurm import Slurm, install_squeue, record_job, run_slurm
 from tests.support.workers import finish, published_attempts, start_command
@@ -327,3 +329,91 @@ def test_a_hostile_record(hub: Hub, tmp_path: Path, text: str) -> None:
     result = hub.run("status", "s1")
     assert (result.code, result.err) == (0, "")
     assert not (tmp_path / "ran").exists()
+
+
+def start_and_wait(hub: Hub, slurm: Slurm, script: str) -> tuple[subprocess.Popen[str], str]:
+    """Start a job for agent-1. Return the process of `exec` and the job when its command runs."""
+    words = ("--on", "slurm", "--only", "1", "s1", "--", "sh", "-c", script)
+    process = start(hub, *words)
+    log = hub.top / ".git" / "hub-session-jobs" / "s1" / "agent-1.log"
+    wait_for(lambda: log.exists() and "| started" in log.read_text(), process)
+    return process, jobs(hub)["1"]
+
+
+FIRST_WAITS = (
+    f"test -e work && echo second >>work && git commit -qam 2 && exit; {COMMIT}; echo started"
+)
+"""The first run of this command waits, and the second one continues its worktree."""
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_requeued_job_continues_its_attempt(
+    login: Hub, served: ServedRepository, slurm: Slurm, is_killed: bool
+) -> None:
+    """The worker gets SIGTERM, or it is killed and its job starts again on the other node."""
+    process, job = start_and_wait(login, slurm, f"{FIRST_WAITS}; sleep 600")
+    node = slurm.run("squeue", "-h", "-o", "%N")
+    if is_killed:
+        claim = json.loads(served.git("show", "refs/hub/claims/s1/agent-1:claim.json"))
+        os.kill(claim["pid"], signal.SIGSTOP)  # it does not release its claim
+        slurm.run("scontrol", "requeue", job)
+        slurm.run("scontrol", "update", f"JobId={job}", f"ExcNodeList={node}")
+    else:
+        slurm.run("scontrol", "requeue", job)
+    result = finish(process)
+    assert result.code == 0, result
+    assert [*published_attempts(served)] == ["agent-1/attempt-1"]
+    assert content(served, "agent-1/attempt-1") == ["1", node, "second"]
+    assert claims(served) == []
+    assert jobs(login) == {"1": job}
+    if is_killed and len(slurm.nodes) > 1:
+        assert "a worker on" not in result.err
+
+
+@pytest.mark.parametrize("words", [("exec", "--on", "slurm", "--cancel", "s1"), ()])
+def test_cancel(login: Hub, served: ServedRepository, slurm: Slurm, words: tuple[str, ...]) -> None:
+    """The worker publishes the commits and releases its claim, also if the user types scancel."""
+    process, job = start_and_wait(login, slurm, f"{COMMIT}; echo started; sleep 600")
+    if words:
+        ended = finish(start_command(login, *words))
+        assert ended == Result(0, "Ended 1 job on slurm\n")
+    else:
+        slurm.run("scancel", job)
+    result = finish(process)
+    assert result.code == 1
+    assert result.err.splitlines()[-1] == f"error: job {job} ended before its worker: cancelled"
+    assert result.out.splitlines()[-1].split()[:3] == ["agent-1", "interrupted", "1"]
+    assert slurm.queue() == []
+    assert [*published_attempts(served)] == ["agent-1/attempt-1"]
+    assert claims(served) == []
+
+
+def test_a_time_limit(login: Hub, served: ServedRepository, slurm: Slurm) -> None:
+    """Slurm looks at the limits only now and then, so send the signal of the limit by hand."""
+    define(login, options="--time=1")
+    process, job = start_and_wait(login, slurm, f"{COMMIT}; echo started; sleep 600")
+    slurm.run("scancel", "--signal=TERM", "--batch", job)
+    assert finish(process).code == 1
+    assert [*published_attempts(served)] == ["agent-1/attempt-1"]
+    assert claims(served) == []
+
+
+def test_the_jobs_go_on_without_exec(login: Hub, served: ServedRepository, slurm: Slurm) -> None:
+    process, job = start_and_wait(login, slurm, f"{COMMIT}; echo started; sleep 2; echo later")
+    os.killpg(process.pid, signal.SIGINT)
+    result = finish(process)
+    assert result.code in (-signal.SIGINT, 130)
+    hints = result.err.splitlines()[-3:]
+    assert hints[0] == "the jobs go on"
+    assert hints[2] == "hint: end them with: git hub-session exec --on slurm --cancel s1"
+    again = execute(login, "--on", "slurm", "--only", "1", "s1", "--", "false")
+    assert again.code == 0, again
+    assert jobs(login) == {"1": job}
+    assert [*published_attempts(served)] == ["agent-1/attempt-1"]
+
+
+def test_srun_as_a_prefix(login: Hub, served: ServedRepository) -> None:
+    login.git("config", "--global", "hubsession.executor.node.command", "srun -n1 --quiet")
+    result = execute(login, "--on", "node*2", "s1", "--", "sh", "-c", COMMIT)
+    assert (result.code, result.err) == (0, "")
+    check_done(login, served)
