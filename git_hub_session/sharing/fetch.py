@@ -197,7 +197,7 @@ def _fetch_session(
             _record_rescues(sid, refs, project)
             if theirs.archives:
                 refs += _create_tags(sid, project)
-            track_record(sid, record, project, remote)
+            track_records({sid: record}, project, remote)
         elif theirs.archives:
             refs += _preview_tags(sid, shared.record, refs, project)
     except RefusedRecord as error:
@@ -340,8 +340,14 @@ def _record_rescues(sid: SessionId, refs: Iterable[FetchedRef], project: Project
         project.store.update(sid, lambda session: with_rescues(session, rescues, at=at))
 
 
-def track_record(sid: SessionId, commit: str, project: Project, remote: Remote) -> None:
-    """Remember the record of a remote that has a name."""
+def track_records(commits: Mapping[SessionId, str], project: Project, remote: Remote) -> None:
+    """Remember the records of a remote that has a name."""
     if remote.name in remote_names(project):
-        ref = tracked_record(sid, remote.name)
-        project.git.update_refs(_REASON, [update_command(ref, commit, "")])
+        targets = {tracked_record(sid, remote.name): oid for sid, oid in commits.items()}
+        commands = [
+            update_command(ref, oid, "")
+            for ref, oid in targets.items()
+            if project.repo.tip(ref) != oid
+        ]
+        if commands:
+            project.git.update_refs(_REASON, commands)

@@ -6,11 +6,12 @@ other order, it would take the old values of the session for newer changes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.board.shared_posts import add_post_files, read_post_files
-from git_hub_session.errors import Damaged
+from git_hub_session.errors import Damaged, GitFailed, HubError
 from git_hub_session.session.agents import running_agents
 from git_hub_session.session.approvals import ensure_id
 from git_hub_session.session.config_file import MAX_CONFIG_BYTES, render_config
@@ -30,10 +31,12 @@ from git_hub_session.sharing.record import (
     original_name,
 )
 from git_hub_session.sharing.record_commit import (
-    adopt_record,
+    NewCommit,
+    adopt_records,
     find_record_commit,
+    plan_record,
     read_record,
-    write_record,
+    write_commits,
 )
 from git_hub_session.sharing.refused_record import RefusedRecord
 from git_hub_session.sharing.session_record import (
@@ -55,6 +58,10 @@ if TYPE_CHECKING:
 CLONE_FILE = "hub-session-clone"
 """The file of the common dir with the random id of this clone."""
 _NO_CLONE = "0" * 32
+_GROUP = 500
+"""The number of sessions whose records one git process writes."""
+_TRIES = 3
+"""The number of tries for a session whose record another process changes at the same time."""
 _PENDING = (AgentStatus.SPAWNING, AgentStatus.RESTORING)
 
 
@@ -70,30 +77,95 @@ class SharedState(NamedTuple):
     """True if the session in this clone has changed."""
 
 
+class _Plan(NamedTuple):
+    """A session that was merged, and the change of the ref of its record."""
+
+    state: SharedState
+    new: NewCommit | None = None
+    """The commit to write, or None."""
+    adopted: tuple[SessionId, str, str] | None = None
+    """The session, the commit of a remote and the commit before, or None."""
+
+
 def share_session(
     sid: SessionId, project: Project, incoming: str = "", *, dry_run: bool = False
 ) -> SharedState:
-    """Merge the session, its last known record and a record of a remote. Write what differs.
+    """Merge one session as share_sessions() does. Raise its error."""
+    result = share_sessions({sid: incoming}, project, dry_run=dry_run)[sid]
+    if isinstance(result, HubError):
+        raise result
+    return result
+
+
+def share_sessions(
+    incoming: Mapping[SessionId, str], project: Project, *, dry_run: bool = False
+) -> dict[SessionId, SharedState | HubError]:
+    """Merge sessions, their last known records and records of a remote. Write what differs.
+
+    One git process writes the records of many sessions, after the locks of the sessions. If another
+    process moves the ref of a record in the meantime, merge the session again.
 
     Args:
-        incoming: the commit of the record of a remote, or ''.
+        incoming: the commit of the record of a remote, or '', by the session.
         dry_run: write nothing.
 
-    Raises:
-        InvalidRecord, OtherSession: nothing was changed. RefusedRecord: because of `incoming`.
+    Returns:
+        The result of each session, or its error:
+        InvalidRecord, OtherSession: nothing was changed. RefusedRecord: because of the remote.
         NoSuchSession: the session is missing, and there is no record of a remote.
     """
+    results: dict[SessionId, SharedState | HubError] = {}
+    sids = list(incoming)
+    for start in range(0, len(sids), _GROUP):
+        group = {sid: incoming[sid] for sid in sids[start : start + _GROUP]}
+        results |= _share_group(group, project, dry_run=dry_run)
+        for sid in group:
+            for _ in range(_TRIES):
+                if isinstance(results[sid], GitFailed):
+                    results |= _share_group({sid: incoming[sid]}, project, dry_run=dry_run)
+    return results
+
+
+def _share_group(
+    incoming: Mapping[SessionId, str], project: Project, *, dry_run: bool
+) -> dict[SessionId, SharedState | HubError]:
+    """Merge sessions. A session whose record cannot be written gets the error GitFailed."""
+    results: dict[SessionId, SharedState | HubError] = {}
+    plans: dict[SessionId, _Plan] = {}
+    for sid, commit in incoming.items():
+        try:
+            plan = _merge_session(sid, project, commit, dry_run=dry_run)
+        except HubError as error:
+            results[sid] = error
+        else:
+            results[sid] = plan.state
+            plans[sid] = plan
+    written = {sid: plan.new for sid, plan in plans.items() if plan.new is not None}
+    adopted = {sid: plan.adopted for sid, plan in plans.items() if plan.adopted is not None}
+    try:
+        commits = write_commits([*written.values()], project)
+        for sid, commit in zip(written, commits, strict=True):
+            results[sid] = plans[sid].state._replace(commit=commit)
+    except GitFailed as error:
+        results |= dict.fromkeys(written, error)
+    try:
+        adopt_records([*adopted.values()], project)
+    except GitFailed as error:
+        results |= dict.fromkeys(adopted, error)
+    return results
+
+
+def _merge_session(sid: SessionId, project: Project, incoming: str, *, dry_run: bool) -> _Plan:
     received = _read_received(incoming, sid, project) if incoming else None
     is_new = not project.store.has_session(sid)
     if received is not None and is_new:
         _check_received(None, received)
         if dry_run:
-            return SharedState(received, "", is_new=True, is_changed=True)
+            return _Plan(SharedState(received, "", is_new=True, is_changed=True))
         _create_session(sid, received, project)
     with project.store.lock_session(sid) as locked:
-        return _share_locked(sid, project, locked, (incoming, received), dry_run=dry_run)._replace(
-            is_new=is_new
-        )
+        plan = _merge_locked(sid, project, locked, (incoming, received), dry_run=dry_run)
+    return plan._replace(state=plan.state._replace(is_new=is_new))
 
 
 def _read_received(commit: str, sid: SessionId, project: Project) -> Record:
@@ -123,14 +195,14 @@ def _create_session(sid: SessionId, record: Record, project: Project) -> None:
         pass  # another process has created it in the meantime
 
 
-def _share_locked(
+def _merge_locked(
     sid: SessionId,
     project: Project,
     locked: LockedSession,
     remote: tuple[str, Record | None],
     *,
     dry_run: bool,
-) -> SharedState:
+) -> _Plan:
     incoming, received = remote
     commit = find_record_commit(sid, project)
     known = read_record(commit, sid, project) if commit else None
@@ -141,16 +213,17 @@ def _share_locked(
         _check_received(own, received)
     merged = own if received is None else merge_records(own, received)
     is_changed = merged != own and _write_parts(parts, merged, project, locked, dry_run=dry_run)
+    state = SharedState(merged, "", is_changed=is_changed)
     if merged == received:
-        if incoming != commit and not dry_run:
-            adopt_record(sid, incoming, commit, project)
-        return SharedState(merged, incoming, is_changed=is_changed)
+        is_adopted = incoming != commit and not dry_run
+        adopted = (sid, incoming, commit) if is_adopted else None
+        return _Plan(state._replace(commit=incoming), adopted=adopted)
     if merged == known:
-        return SharedState(merged, commit, is_changed=is_changed)
-    if not dry_run:
-        parents = _without_ancestors(commit, incoming, project)
-        commit = write_record(merged, sid, parents, project)
-    return SharedState(merged, "" if dry_run else commit, is_changed=is_changed)
+        return _Plan(state._replace(commit=commit))
+    if dry_run:
+        return _Plan(state)
+    parents = _without_ancestors(commit, incoming, project)
+    return _Plan(state, new=plan_record(merged, sid, parents))
 
 
 def read_own_record(sid: SessionId, project: Project) -> Record:

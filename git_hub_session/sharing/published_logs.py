@@ -10,7 +10,7 @@ from git_hub_session.git.ref_names import ALL_LOGS
 from git_hub_session.session.approvals import ensure_id
 from git_hub_session.session.runs import read_logs
 from git_hub_session.sharing.local_record import CLONE_FILE
-from git_hub_session.sharing.record_commit import write_commit
+from git_hub_session.sharing.record_commit import NewCommit, write_commits
 
 if TYPE_CHECKING:
     from git_hub_session.git.ref_names import SessionId
@@ -38,4 +38,5 @@ def write_logs(sid: SessionId, project: Project, *, dry_run: bool) -> dict[str, 
     if dry_run:
         return {ref: ""}
     message = f"hub-session: logs of {sid}\n"
-    return {ref: write_commit(ref, logs, [last] if last else [], message, project)}
+    [commit] = write_commits([NewCommit(ref, logs, [last] if last else [], message)], project)
+    return {ref: commit}

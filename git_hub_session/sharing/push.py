@@ -25,11 +25,11 @@ from git_hub_session.git.ref_names import (
 )
 from git_hub_session.git.worktrees import linked_worktrees
 from git_hub_session.sharing.claims import release_left_claims
-from git_hub_session.sharing.fetch import NotShared, fetch_sessions, track_record
-from git_hub_session.sharing.local_record import SharedState, share_session
+from git_hub_session.sharing.fetch import NotShared, fetch_sessions, track_records
+from git_hub_session.sharing.local_record import SharedState, share_sessions
 from git_hub_session.sharing.published_logs import write_logs
-from git_hub_session.sharing.remote import CREATED, UNCHANGED, refused_reasons
-from git_hub_session.sharing.session_refs import read_session_refs, with_free_numbers
+from git_hub_session.sharing.remote import CREATED, REFUSED, UNCHANGED, refused_reasons
+from git_hub_session.sharing.session_refs import read_refs_by_session, with_free_numbers
 from git_hub_session.util.shell import quote_word
 from git_hub_session.util.text import quote_list
 
@@ -168,26 +168,41 @@ class _Push:
         self._theirs = self._remote.list_refs(REFS)
 
     def _make_drafts(self, sids: Sequence[SessionId]) -> list[_Draft]:
+        """Write the records of sessions, and return the refs to push for each of them."""
+        project = self._project
+        expected = {sid: self._expected_record(sid) for sid in sids}
+        incoming = {
+            sid: oid if oid and project.repo.has_commit(oid) else ""
+            for sid, oid in expected.items()
+        }
+        shared = share_sessions(incoming, project, dry_run=self._options.dry_run)
+        refs = read_refs_by_session(sids, project.git)
         drafts = []
-        for sid in sids:
+        for sid, state in shared.items():
             try:
-                drafts.append(self._make_draft(sid))
+                if isinstance(state, HubError):
+                    raise state
+                drafts.append(self._make_draft(sid, state, refs[sid], expected[sid]))
             except HubError as error:
                 self._refuse(sid, error)
         return drafts
 
-    def _make_draft(self, sid: SessionId) -> _Draft:
-        """Write the record of a session, and return the refs to push.
+    def _expected_record(self, sid: SessionId) -> str:
+        """Return the commit of the remote's record that was merged here, or ''.
 
-        Expect that the remote still has the record that was merged here, and no archive. Another
-        clone can publish a record between a fetch and a push.
+        Another clone can publish a record between a fetch and a push.
+        """
+        known = self._project.repo.tip(tracked_record(sid, self._remote.name))
+        return self._merged.get(sid, known)
+
+    def _make_draft(
+        self, sid: SessionId, state: SharedState, refs: SessionRefs, expected: str
+    ) -> _Draft:
+        """Return the refs to push for a session.
+
+        Expect that the remote still has the record that was merged here, and no archive.
         """
         project, shared = self._project, self._options.shared
-        known = project.repo.tip(tracked_record(sid, self._remote.name))
-        expected = self._merged.get(sid, known)
-        incoming = expected if expected and project.repo.has_commit(expected) else ""
-        state = share_session(sid, project, incoming, dry_run=self._options.dry_run)
-        refs = read_session_refs(sid, project.git)
         present = self._theirs or {}
         record = shared_name(record_ref(sid), shared)
         added = self._numbered_refs(sid, refs, present)
@@ -224,8 +239,7 @@ class _Push:
         leases = {ref: oid for draft in drafts for ref, oid in draft.leases.items()}
         answer = self._remote.push(refspecs, leases=leases)
         if not answer.refused:
-            for draft in drafts:
-                self._finish(draft, answer)
+            self._finish(drafts, answer)
             return
         refused = {draft.sid: _refusals(draft, answer) for draft in drafts}
         if len(drafts) > 1 and all(refused.values()):
@@ -241,11 +255,17 @@ class _Push:
             if answers:
                 self._refuse(sid, _refused_error(sid, answers, self._remote))
 
-    def _finish(self, draft: _Draft, answer: PushAnswer) -> None:
-        track_record(draft.sid, draft.shared.commit, self._project, self._remote)
-        answers = [answer.of(ref) for ref in draft.targets]
-        changes = tuple((each.ref, each.flag) for each in answers if each.flag != UNCHANGED)
-        self.results[draft.sid] = PushedSession(draft.sid, draft.shared, changes)
+    def _finish(self, drafts: Sequence[_Draft], answer: PushAnswer) -> None:
+        commits = {draft.sid: draft.shared.commit for draft in drafts}
+        track_records(commits, self._project, self._remote)
+        flags = {each.ref: each.flag for each in answer.refs}
+        for draft in drafts:
+            changes = tuple(
+                (ref, flag)
+                for ref in draft.targets
+                if (flag := flags.get(ref, REFUSED)) != UNCHANGED
+            )
+            self.results[draft.sid] = PushedSession(draft.sid, draft.shared, changes)
 
 
 def _split_batches(drafts: Iterable[_Draft]) -> Iterator[list[_Draft]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.git.ref_names import record_ref, update_command
 from git_hub_session.git.repository import CannotReadRepository
 from git_hub_session.sharing.record import (
@@ -48,46 +48,50 @@ def read_record(commit: str, sid: SessionId, project: Project) -> Record:
     return parse_record(files, sid)
 
 
-def write_record(record: Record, sid: SessionId, parents: Sequence[str], project: Project) -> str:
-    """Write a commit with the record, and move the ref of the record to it.
+class NewCommit(NamedTuple):
+    """A commit that is not written yet, and the ref that it moves."""
 
-    One git process writes all objects. It moves the ref only if the new commit contains the old one.
-    Return the object id of the commit.
+    ref: str
+    files: Mapping[str, bytes]
+    parents: Sequence[str]
+    message: str
+
+
+def plan_record(record: Record, sid: SessionId, parents: Sequence[str]) -> NewCommit:
+    """Return the commit with a record. Raise InvalidRecord if the session is too large to share.
 
     Args:
         parents: the commits that the record was made from.
-
-    Raises:
-        InvalidRecord: the session is too large to share.
-        GitFailed: git failed. The ref is unchanged.
     """
     files = record_files(record)
     if len(files) > MAX_RECORD_FILES or sum(map(len, files.values())) > MAX_RECORD_BYTES:
         raise InvalidRecord(f"session '{sid}' is too large to share")
     message = f"hub-session: share {sid} ({record.state})\n"
-    return write_commit(record_ref(sid), files, parents, message, project)
+    return NewCommit(record_ref(sid), files, parents, message)
 
 
-def write_commit(
-    ref: str, files: Mapping[str, bytes], parents: Sequence[str], message: str, project: Project
-) -> str:
-    """Write a commit with files, and move a ref to it if it contains the old commit of the ref."""
-    seconds = int(project.now())
-    lines = [
-        "feature done",
-        f"commit {ref}",
-        "mark :1",
-        f"committer {project.identity} {seconds} +0000",
-    ]
-    stream = [_line(*lines), _data(message.encode())]
-    words = ["from", *["merge"] * (len(parents) - 1)] if parents else []
-    stream.append(_line(*(f"{word} {parent}" for word, parent in zip(words, parents, strict=True))))
-    stream.append(_line("deleteall"))
-    stream += _file_commands(files)
-    stream.append(_line("get-mark :1", "done"))
+def write_commits(commits: Sequence[NewCommit], project: Project) -> list[str]:
+    """Write commits, and move their refs. Return the object ids of the commits.
+
+    One git process writes all objects. It moves a ref only if the new commit contains the old one.
+
+    Raises:
+        GitFailed: git failed, or a ref has another commit. Other refs may have moved.
+    """
+    head = f"{project.identity} {int(project.now())} +0000"
+    stream = [_line("feature done")]
+    for number, commit in enumerate(commits, 1):
+        lines = [f"commit {commit.ref}", f"mark :{number}", f"committer {head}"]
+        stream += [_line(*lines), _data(commit.message.encode())]
+        words = ["from", *["merge"] * (len(commit.parents) - 1)] if commit.parents else []
+        pairs = zip(words, commit.parents, strict=True)
+        stream += [_line(*(f"{word} {parent}" for word, parent in pairs)), _line("deleteall")]
+        stream += _file_commands(commit.files)
+        stream.append(_line(f"get-mark :{number}"))
+    stream.append(_line("done"))
     git = project.git.at(project.paths.common_dir)
-    output = git.run(["fast-import", "--quiet"], stdin=b"".join(stream))
-    return output.decode().strip()
+    output = git.run(["fast-import", "--quiet"], stdin=b"".join(stream)) if commits else b""
+    return output.decode().split()
 
 
 def _file_commands(files: Mapping[str, bytes]) -> list[bytes]:
@@ -106,7 +110,14 @@ def _data(data: bytes) -> bytes:
     return b"data %d\n%s\n" % (len(data), data)
 
 
-def adopt_record(sid: SessionId, new: str, old: str, project: Project) -> None:
-    """Move the ref of the record to a commit of a remote. `old` is its commit before, or ''."""
-    zero = "0" * len(new)
-    project.git.update_refs(_REASON, [update_command(record_ref(sid), new, old or zero)])
+def adopt_records(changes: Sequence[tuple[SessionId, str, str]], project: Project) -> None:
+    """Move the refs of records to commits of a remote: all of them, or none and raise GitFailed.
+
+    Args:
+        changes: the session, the new commit and the commit before, or ''.
+    """
+    if changes:
+        commands = [
+            update_command(record_ref(sid), new, old or "0" * len(new)) for sid, new, old in changes
+        ]
+        project.git.update_refs(_REASON, commands)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.git.ref_names import (
+    ALL_ARCHIVES,
+    ALL_BRANCHES,
+    ALL_RESCUES,
     AgentBranch,
     branch_prefix,
     parse_agent_branch,
@@ -21,6 +24,9 @@ from git_hub_session.util.numbers import MAX_COUNT
 if TYPE_CHECKING:
     from git_hub_session.git.command import Git
     from git_hub_session.git.ref_names import SessionId
+
+
+_MANY = 20  # sessions
 
 
 class SessionRefs(NamedTuple):
@@ -40,8 +46,36 @@ def list_refs(git: Git, *prefixes: str) -> dict[str, str]:
 
 def read_session_refs(sid: SessionId, git: Git) -> SessionRefs:
     """Return the refs of a session in this clone."""
-    prefixes = branch_prefix(sid), shared_archive_prefix(sid), rescue_prefix(sid)
-    return sort_refs(sid, list_refs(git, *prefixes))
+    return read_refs_by_session([sid], git)[sid]
+
+
+def read_refs_by_session(sids: Sequence[SessionId], git: Git) -> dict[SessionId, SessionRefs]:
+    """Return the refs of sessions in this clone. One git process lists them."""
+    prefixes = [
+        prefix
+        for sid in sids
+        for prefix in (branch_prefix(sid), shared_archive_prefix(sid), rescue_prefix(sid))
+    ]
+    if len(sids) > _MANY:  # the length of a command line is limited
+        prefixes = [ALL_BRANCHES, ALL_ARCHIVES, ALL_RESCUES]
+    return group_refs(sids, list_refs(git, *prefixes) if sids else {})
+
+
+def group_refs(sids: Sequence[SessionId], refs: Mapping[str, str]) -> dict[SessionId, SessionRefs]:
+    """Return the valid refs of each session by their kinds."""
+    groups: dict[SessionId, dict[str, str]] = {sid: {} for sid in sids}
+    for ref, oid in refs.items():
+        sid = _find_session(ref)
+        if sid in groups:
+            groups[sid][ref] = oid
+    return {sid: sort_refs(sid, group) for sid, group in groups.items()}
+
+
+def _find_session(ref: str) -> SessionId | None:
+    """Return the session to which a branch, an archive or a rescue ref belongs."""
+    archived = parse_archive_ref(ref)
+    branch = archived.branch if archived is not None else parse_agent_branch(ref)
+    return branch.session if branch is not None else session_of_rescue(ref)
 
 
 def sort_refs(sid: SessionId, refs: Mapping[str, str]) -> SessionRefs:
