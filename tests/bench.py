@@ -31,6 +31,7 @@ from typing import NamedTuple
 import pexpect
 
 from git_hub_session.ranking.ranking import Score, rank_scores
+from tests.support.remotes import has_sshd, run_sshd
 
 PYTHON = sys.executable
 OURS = str(Path(sys.executable).parent / "git-hub-session")
@@ -57,10 +58,12 @@ class Sizes(NamedTuple):
     """The worktrees with uncommitted changes."""
     branches: int
     """The branches of a session without worktrees."""
+    far: int
+    """The agents on which a worker on another host works."""
 
 
-FULL = Sizes((3, 1_000, 10_000), 8, 100, 400, 41, 3, 20_000, 100, 200, 1_000)
-QUICK = Sizes((3, 50), 2, 3, 10, 3, 1, 100, 2, 12, 20)
+FULL = Sizes((3, 1_000, 10_000), 8, 100, 400, 41, 3, 20_000, 100, 200, 1_000, 20)
+QUICK = Sizes((3, 50), 2, 3, 10, 3, 1, 100, 2, 12, 20, 2)
 
 
 class Cost(NamedTuple):
@@ -247,6 +250,7 @@ class Bench:
             self.archive,
             self.push,
             self.fetch,
+            self.exec_on,
             self.evaluate,
             self.rank,
             self.merge,
@@ -585,6 +589,44 @@ class Bench:
         count = self.sizes.sessions[-1]
         work = f"`fetch` of one of {count} sessions, {10 * count} refs"
         return _timed(work, "`git fetch` of one branch", 4.0, ours, theirs)
+
+    def exec_on(self) -> Row:
+        """Measure a worker that ssh starts, against the same work here, one clone and 0.3 s."""
+        agents = self.sizes.far
+        work, against = f"`exec --on` of {agents} agents, ssh", "`push`, `work`, a clone and 0.3 s"
+        if not has_sshd():
+            return Row(work, against, 1.0, 0, None, None)
+        template, top, home = self.top / "far-template", self.top / "far", self.top / "far-home"
+        template.mkdir()
+        repository = self.repository("far-template/project", 100)
+        self.run(
+            [OURS, "init", "-q", "--id", SID, "--task", "x", "--agents", str(agents)], repository
+        )
+        self.git("clone", "-q", "--bare", str(repository), "../remote.git", cwd=repository)
+        self.git("remote", "add", "origin", "../remote.git", cwd=repository)
+        home.mkdir()
+        shutil.copy(self.top / "home" / ".gitconfig", home)
+
+        def prepare() -> None:
+            for path in (top, home / ".cache"):
+                shutil.rmtree(path, ignore_errors=True)
+            shutil.copytree(template, top, symlinks=True)
+
+        path = f"{Path(OURS).parent}:{self.environ['PATH']}"
+        clone = "git clone -q ../remote.git ../clone && sleep 0.3"
+        local = f"'{OURS}' push -q origin {SID} && '{OURS}' work -q {SID} -- true && {clone}"
+        with run_sshd(self.top / "far-keys", {"HOME": str(home), "PATH": path}) as host:
+            self.environ["GIT_SSH_COMMAND"] = host.command
+            ours, theirs = self.pairs(
+                [OURS, "exec", "-q", "--on", "ssh:far", SID, "--", "true"],
+                ["sh", "-c", local],
+                top / "project",
+                self.sizes.cleanups,
+                prepare,
+                is_new=True,
+            )
+            del self.environ["GIT_SSH_COMMAND"]
+        return _timed(work, against, 1.0, ours, theirs)
 
     def evaluate(self) -> Row:
         """Measure the time that `eval` adds to a shell loop that makes the same worktrees."""

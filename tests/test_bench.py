@@ -31,6 +31,7 @@ WORK = [
     "`archive`, 3 branches, worktrees of 10 files",
     "`push` of one of 50 sessions, 500 refs",
     "`fetch` of one of 50 sessions, 500 refs",
+    "`exec --on` of 2 agents, ssh",
     "`eval`, 2 agents, time added for each agent",
     "the ranking of 16 agents with 40 values each, in one process",
     "`merge` of a winner, 100 files",

@@ -244,6 +244,11 @@ def _serve_ssh(directory: Path, path: Path) -> Iterator[ServedRepository]:
         yield served
 
 
+def has_sshd() -> bool:
+    """Return True if this machine can run sshd."""
+    return os.access(_SSHD, os.X_OK)
+
+
 class SshHost:
     """A host `far` on the loopback interface."""
 
@@ -270,7 +275,7 @@ def run_sshd(
         address: the address of the host.
         prefix: the command that runs sshd on the host.
     """
-    if not os.access(_SSHD, os.X_OK):
+    if not has_sshd():
         pytest.skip("sshd is not installed")
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
