@@ -17,7 +17,8 @@ from git_hub_session.cli.view import (
 from git_hub_session.commands._share.arguments import parse_remote
 from git_hub_session.commands._share.conflict import conflict_fields, conflict_warnings
 from git_hub_session.git.ref_names import short_name
-from git_hub_session.sharing.fetch import DIVERGED, IN_USE, KEPT, fetch_sessions
+from git_hub_session.sharing.fetch import fetch_sessions
+from git_hub_session.sharing.move_refs import DIVERGED, IN_USE, KEPT
 from git_hub_session.util.text import escape_control
 
 if TYPE_CHECKING:
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
     from git_hub_session._typing import Any
     from git_hub_session.cli.context import Context
-    from git_hub_session.sharing.fetch import FetchedRef, FetchedSession
+    from git_hub_session.sharing.fetch import FetchedSession
+    from git_hub_session.sharing.move_refs import FetchedRef
 
 USAGE = Usage(
     ("fetch [<options>] [<remote>] [<id>...]",), (DRY_RUN, QUIET, *FORMAT), max_arguments=None

@@ -6,7 +6,7 @@ created or fast-forwarded, and the record is merged. A branch that a worktree us
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.cleanup.archive_context import make_archive_context, read_archive_context
@@ -21,7 +21,6 @@ from git_hub_session.git.ref_names import (
     archive_prefixes,
     branch_of_rescue,
     branch_prefix,
-    create_command,
     is_session_id,
     parse_agent_branch,
     record_ref,
@@ -42,20 +41,20 @@ from git_hub_session.sharing.fetched_claims import (
     store_claims,
 )
 from git_hub_session.sharing.incoming_refs import incoming_refs
-from git_hub_session.sharing.local_record import SharedState, share_session
+from git_hub_session.sharing.local_record import SharedState, share_sessions
+from git_hub_session.sharing.move_refs import (
+    CREATED,
+    FetchedRef,
+    apply_refs,
+    move_refs,
+    plan_refs,
+)
 from git_hub_session.sharing.refused_record import RefusedRecord, with_hint
 from git_hub_session.sharing.remote import Remote
 from git_hub_session.sharing.session_record import with_record
-from git_hub_session.sharing.session_refs import (
-    SessionRefs,
-    list_refs,
-    read_session_refs,
-    sort_refs,
-    with_free_numbers,
-)
+from git_hub_session.sharing.session_refs import SessionRefs, group_refs, list_refs
 from git_hub_session.util.clock import format_iso
 from git_hub_session.util.shell import quote_word
-from git_hub_session.worktree.branches_in_use import branches_in_use
 
 if TYPE_CHECKING:
     from git_hub_session.cleanup.archive_branches import ArchiveContext
@@ -64,29 +63,12 @@ if TYPE_CHECKING:
 
 _REASON = "hub-session fetch"
 _MISSING = "couldn't find remote ref"
-CREATED, UPDATED, KEPT = "created", "updated", "kept"
-IN_USE, DIVERGED, ARCHIVED = "in-use", "diverged", "archived"
-"""The reasons to keep a branch at its commit."""
 
 
 class NotShared(Refused):
     """The remote has no record of the session."""
 
     code = "not-shared"
-
-
-class FetchedRef(NamedTuple):
-    """A ref of a remote, and what was done with it."""
-
-    ref: str
-    action: str
-    """CREATED, UPDATED or KEPT."""
-    oid: str
-    """The object id on the remote."""
-    old: str = ""
-    """The object id of the ref here, or ''."""
-    reason: str = ""
-    """The reason to keep the ref: IN_USE, DIVERGED or ARCHIVED, or ''."""
 
 
 class FetchedSession(NamedTuple):
@@ -124,11 +106,7 @@ def fetch_sessions(
         if not dry_run:
             store_claims(claimed, received, project)
             forget_lost_claims(held, project)
-        in_use = branches_in_use(project.paths)
-        return [
-            _fetch_session(sid, received, project, (remote, shared), in_use, dry_run=dry_run)
-            for sid in wanted
-        ]
+        return _fetch_all(wanted, received, project, (remote, shared), dry_run=dry_run)
 
 
 def _changed_sessions(project: Project, refs: Mapping[str, str], shared: str) -> list[SessionId]:
@@ -169,121 +147,92 @@ def _is_contained(oid: str, tip: str, project: Project) -> bool:
     return bool(tip) and project.repo.is_ancestor(tip, oid)
 
 
-def _fetch_session(
-    sid: SessionId,
+def _fetch_all(
+    sids: Sequence[SessionId],
     received: Mapping[str, str],
     project: Project,
     source: tuple[Remote, str],
-    in_use: set[str],
     *,
     dry_run: bool,
-) -> FetchedSession:
-    """Take over the refs of one session, then merge its record. Return an error as a value."""
-    remote = source[0]
-    record = received.get(record_ref(sid), "")
-    if not record:
-        hint = f"git hub-session push {quote_word(remote.label)} {sid}"
-        is_here = project.store.has_session(sid)
-        error = NotShared(f"'{remote.label}' has no session '{sid}'", hint=hint if is_here else "")
-        return FetchedSession(sid, None, error=error)
-    try:
-        theirs = sort_refs(sid, received)
-        refs = list(_plan_refs(sid, theirs, project, in_use))
-        # Check the record before any ref is created: a hostile record leaves no trace.
-        shared = share_session(sid, project, record, dry_run=True)
-        if not dry_run:
-            refs = _move_refs(sid, theirs, refs, project)
-            shared = share_session(sid, project, record)
-            _record_rescues(sid, refs, project)
-            if theirs.archives:
-                refs += _create_tags(sid, project)
-            track_records({sid: record}, project, remote)
-        elif theirs.archives:
-            refs += _preview_tags(sid, shared.record, refs, project)
-    except RefusedRecord as error:
-        return FetchedSession(sid, None, error=with_hint(error, sid, *source))
-    except HubError as error:
-        return FetchedSession(sid, None, error=error)
-    return FetchedSession(sid, shared, tuple(refs), record=record)
-
-
-def _plan_refs(
-    sid: SessionId, theirs: SessionRefs, project: Project, in_use: set[str]
-) -> Iterator[FetchedRef]:
-    ours = read_session_refs(sid, project.git)
-    commits = {ref: oid for ref, oid in theirs.archives.items() if project.repo.has_commit(oid)}
-    theirs = theirs._replace(archives=commits)  # a remote may archive a blob
-    archives = {**theirs.archives, **ours.archives}
-    for ref, oid in theirs.branches.items():
-        if project.repo.has_commit(oid) and oid != ours.branches.get(ref):
-            old = ours.branches.get(ref, "")
-            is_archived = not old and _is_archived(ref, oid, archives, project)
-            planned = _plan_branch(ref, oid, old, project, is_in_use=ref in in_use)
-            if planned is not None and not is_archived:
-                yield planned
-    for new, present in ((theirs.archives, ours.archives), (theirs.rescues, ours.rescues)):
-        for ref, oid in with_free_numbers(new, present).items():
-            yield FetchedRef(ref, CREATED, oid)
-
-
-def _is_archived(ref: str, oid: str, archives: Mapping[str, str], project: Project) -> bool:
-    """Return True if an archive of the attempt has all commits of a branch on the remote."""
-    branch = parse_agent_branch(ref)
-    tips = [
-        tip for name, tip in archives.items() if branch and name.startswith(branch.archive_prefix)
+) -> list[FetchedSession]:
+    """Take over the refs of sessions, then merge their records. Return errors as values."""
+    records = {sid: received.get(record_ref(sid), "") for sid in sids}
+    errors: dict[SessionId, HubError] = {
+        sid: _missing_error(sid, project, source[0]) for sid in sids if not records[sid]
+    }
+    # Check the records before any ref is created: a hostile record leaves no trace.
+    shared = _share_records(records, errors, project, source, dry_run=True)
+    theirs = {sid: refs for sid, refs in group_refs(sids, received).items() if sid in shared}
+    refs = plan_refs(theirs, project)
+    if not dry_run:
+        refs, failed = move_refs(theirs, refs, project)
+        errors |= failed
+        shared = _share_records(records, errors, project, source, dry_run=False)
+        track_records({sid: records[sid] for sid in shared}, project, source[0])
+    for sid, state in shared.items():
+        try:
+            refs[sid] += _add_refs(sid, theirs[sid], refs[sid], (state, project), dry_run=dry_run)
+        except HubError as error:
+            errors[sid] = error
+    return [
+        FetchedSession(sid, None, error=errors[sid])
+        if sid in errors
+        else FetchedSession(sid, shared[sid], tuple(refs[sid]), record=records[sid])
+        for sid in sids
     ]
-    return any(project.repo.is_ancestor(tip, oid) for tip in tips)
 
 
-def _plan_branch(
-    ref: str, oid: str, old: str, project: Project, *, is_in_use: bool
-) -> FetchedRef | None:
-    """Return the change of a branch, or None if this clone has its commits already.
-
-    Args:
-        old: the tip of the branch here, or ''.
-    """
-    if not old:
-        if is_in_use:  # the HEAD of a worktree names the branch, which has no commit
-            return FetchedRef(ref, KEPT, oid, reason=IN_USE)
-        return FetchedRef(ref, CREATED, oid)
-    if project.repo.is_ancestor(old, oid):
-        return None
-    if not project.repo.is_ancestor(oid, old):
-        return FetchedRef(ref, KEPT, oid, old, DIVERGED)
-    if is_in_use:
-        return FetchedRef(ref, KEPT, oid, old, IN_USE)
-    return FetchedRef(ref, UPDATED, oid, old)
+def _share_records(
+    records: Mapping[SessionId, str],
+    errors: dict[SessionId, HubError],
+    project: Project,
+    source: tuple[Remote, str],
+    *,
+    dry_run: bool,
+) -> dict[SessionId, SharedState]:
+    """Merge the records of the sessions without an error, and add the new errors."""
+    incoming = {sid: oid for sid, oid in records.items() if sid not in errors}
+    results = share_sessions(incoming, project, dry_run=dry_run)
+    for sid, result in results.items():
+        if isinstance(result, RefusedRecord):
+            errors[sid] = with_hint(result, sid, *source)
+        elif isinstance(result, HubError):
+            errors[sid] = result
+    return {sid: each for sid, each in results.items() if isinstance(each, SharedState)}
 
 
-def _move_refs(
-    sid: SessionId, theirs: SessionRefs, refs: list[FetchedRef], project: Project
+def _missing_error(sid: SessionId, project: Project, remote: Remote) -> NotShared:
+    hint = f"git hub-session push {quote_word(remote.label)} {sid}"
+    is_here = project.store.has_session(sid)
+    return NotShared(f"'{remote.label}' has no session '{sid}'", hint=hint if is_here else "")
+
+
+def _add_refs(
+    sid: SessionId,
+    theirs: SessionRefs,
+    refs: Sequence[FetchedRef],
+    shared: tuple[SharedState, Project],
+    *,
+    dry_run: bool,
 ) -> list[FetchedRef]:
-    """Create and move the refs, and return them.
-
-    Plan the moves of branches again under the lock of the session: in the meantime another command
-    may have created a worktree for a branch.
-    """
-    has_updates = any(fetched.action == UPDATED for fetched in refs)
-    if not has_updates or not project.store.has_session(sid):
-        _apply_refs(refs, project)
-        return refs
-    with project.store.lock_session(sid):
-        refs = list(_plan_refs(sid, theirs, project, branches_in_use(project.paths)))
-        _apply_refs(refs, project)
-    return refs
+    """Record the rescue refs, and create the tags of archives. Return the tags."""
+    state, project = shared
+    if not dry_run:
+        _record_rescues(sid, refs, project)
+    if not theirs.archives:
+        return []
+    if dry_run:
+        return _preview_tags(sid, state.record, refs, project)
+    return _create_tags(sid, project)
 
 
-def _apply_refs(refs: Iterable[FetchedRef], project: Project) -> None:
-    """Create and move the refs in one transaction."""
-    commands = []
-    for fetched in refs:
-        if fetched.action == CREATED:
-            commands.append(create_command(fetched.ref, fetched.oid))
-        elif fetched.action == UPDATED:
-            commands.append(update_command(fetched.ref, fetched.oid, fetched.old))
-    if commands:
-        project.git.update_refs(_REASON, commands)
+def _record_rescues(sid: SessionId, refs: Iterable[FetchedRef], project: Project) -> None:
+    """Record the new rescue refs in state.json, so that `prune` and `doctor` know them."""
+    saved = [fetched.ref for fetched in refs if fetched.ref.startswith(rescue_prefix(sid))]
+    if saved:
+        rescues = group_by_agent(sid, [(branch_of_rescue(ref), [ref]) for ref in saved])
+        at = format_iso(project.now())
+        project.store.update(sid, lambda session: with_rescues(session, rescues, at=at))
 
 
 def _create_tags(sid: SessionId, project: Project) -> list[FetchedRef]:
@@ -294,7 +243,7 @@ def _create_tags(sid: SessionId, project: Project) -> list[FetchedRef]:
     try:
         with project.store.lock_session(sid):
             tags = _plan_tags(read_archive_context(sid, project), (), project)
-            _apply_refs(tags, project)
+            apply_refs(tags, project)
     except HubError:
         return []
     return tags
@@ -329,15 +278,6 @@ def _plan_tags(
     branches = {*list_refs(project.git, branch_prefix(sid)), *new}
     missing = missing_tags(context, refs, branches)
     return [FetchedRef(tag, CREATED, oid) for tag, oid in missing.values()]
-
-
-def _record_rescues(sid: SessionId, refs: Iterable[FetchedRef], project: Project) -> None:
-    """Record the new rescue refs in state.json, so that `prune` and `doctor` know them."""
-    saved = [fetched.ref for fetched in refs if fetched.ref.startswith(rescue_prefix(sid))]
-    if saved:
-        rescues = group_by_agent(sid, [(branch_of_rescue(ref), [ref]) for ref in saved])
-        at = format_iso(project.now())
-        project.store.update(sid, lambda session: with_rescues(session, rescues, at=at))
 
 
 def track_records(commits: Mapping[SessionId, str], project: Project, remote: Remote) -> None:
