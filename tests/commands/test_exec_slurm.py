@@ -417,3 +417,25 @@ def test_srun_as_a_prefix(login: Hub, served: ServedRepository) -> None:
     result = execute(login, "--on", "node*2", "s1", "--", "sh", "-c", COMMIT)
     assert (result.code, result.err) == (0, "")
     check_done(login, served)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can hide the clone from a node")
+def test_nodes_that_do_not_see_the_clone(
+    hub: Hub, served: ServedRepository, tmp_path: Path
+) -> None:
+    with run_slurm(tmp_path / "cluster") as slurm:
+        prepare(hub, served, slurm)
+        slurm.stop_node("node1")
+        slurm.start_node("node1", f"mount -t tmpfs none {hub.top}")
+        result = execute(hub, "--on", "slurm", "s1", "--", "sh", "-c", f"{COMMIT}; echo far")
+        assert result.code == 0, result
+        check_done(hub, served)
+        assert len(hub.git("worktree", "list").splitlines()) == 1
+        cache = Path(hub.environ["HOME"]) / ".cache" / "git-hub-session"
+        logs = [cache / "jobs" / f"{job}.log" for job in jobs(hub).values()]
+        assert ["| far" in log.read_text() for log in logs] == [True, True]
+        hub.run("init", "-q", "--id", "s2", "--task", "Make it small", "--agents", "1")
+        define(hub, setup="false")
+        failed = execute(hub, "--on", "slurm", "s2", "--", "true")
+        assert failed.code == 1
+        assert "see ~/.cache/git-hub-session/jobs/" in failed.err
