@@ -439,3 +439,48 @@ def test_nodes_that_do_not_see_the_clone(
         failed = execute(hub, "--on", "slurm", "s2", "--", "true")
         assert failed.code == 1
         assert "see ~/.cache/git-hub-session/jobs/" in failed.err
+
+
+def test_a_controller_that_is_away(
+    login: Hub, served: ServedRepository, slurm: Slurm, tmp_path: Path
+) -> None:
+    """The job ends in the meantime. Slurm may then start it again, or hold it."""
+    go = tmp_path / "go"
+    wait = f"until test -e {go}; do sleep 0.1; done"
+    process, _ = start_and_wait(login, slurm, f"{COMMIT}; echo started; {wait}")
+    slurm.kill_controller()
+    try:
+        status = login.run("status", "s1")
+        assert "  Jobs: cannot read the queue of Slurm: " in status.out
+        go.touch()
+        result = finish(process)
+        assert result.code == 0, result
+        assert [*published_attempts(served)] == ["agent-1/attempt-1"]
+    finally:
+        slurm.start_controller()
+        slurm.wait_for(
+            lambda: (
+                "UP"
+                in subprocess.getoutput(f"SLURM_CONF={slurm.environ['SLURM_CONF']} scontrol ping")
+            )
+        )
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a node its own host name")
+def test_cleanup_keeps_the_worktree_of_a_job_on_another_node(
+    login: Hub, served: ServedRepository, slurm: Slurm, tmp_path: Path
+) -> None:
+    """The login node cannot see whether the worker of a claim has ended."""
+    script = f"{COMMIT}; echo $$ >{tmp_path}/pid; echo started; sleep 600"
+    process, _ = start_and_wait(login, slurm, script)
+    result = login.run("cleanup", "s1")
+    assert (result.code, "kept" in result.out) == (1, True), result
+    claim = json.loads(served.git("show", "refs/hub/claims/s1/agent-1:claim.json"))
+    assert claim["host"] in slurm.nodes
+    os.kill(claim["pid"], signal.SIGKILL)
+    # Slurm ends only processes below that of the job with proctrack/linuxproc.
+    os.killpg(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+    assert finish(process).code == 1
+    result = login.run("cleanup", "s1")
+    assert f"a worker on {claim['host']}" in result.out or "claim" in result.out, result
+    assert "[hub/s1/agent-1/attempt-1]" in login.git("worktree", "list")
