@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import pexpect
 import pytest
 
 from tests.support.clones import connect
@@ -484,3 +485,23 @@ def test_cleanup_keeps_the_worktree_of_a_job_on_another_node(
     result = login.run("cleanup", "s1")
     assert f"a worker on {claim['host']}" in result.out or "claim" in result.out, result
     assert "[hub/s1/agent-1/attempt-1]" in login.git("worktree", "list")
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_the_question_after_an_interrupt(
+    login: Hub, served: ServedRepository, slurm: Slurm, answer: str
+) -> None:
+    script = f"{COMMIT}; echo started; sleep 600"
+    words = ["hub-session", "exec", "--on", "slurm", "--only", "1", "s1", "--", "sh", "-c", script]
+    terminal = pexpect.spawn(
+        "git", words, cwd=str(login.top), env={**login.environ}, encoding="utf-8", timeout=120
+    )
+    terminal.expect("started")
+    terminal.sendintr()
+    terminal.expect(r"cancel the jobs\? \[y/N\] ")
+    terminal.sendline(answer)
+    terminal.expect("Ended 1 job on slurm" if answer == "y" else "the jobs go on")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert bool(slurm.queue()) == (answer == "n")
+    assert bool(claims(served)) == (answer == "n")
