@@ -311,7 +311,8 @@ def test_signal_during_a_run(hub: Hub, gate: Gate, stopped_step: str, kind: str)
     hub.commit(hub.top, "file", "n: 0\n")
     agent, measure, waiting_processes = AGENT, "cat file", 1
     if stopped_step == "measures the baseline":
-        measure = f"{gate.shell_command}; cat file"
+        # A command that does not only read files is the benchmark: it would guard the name `file`.
+        measure = f"{gate.shell_command}; cat fil?"
     elif stopped_step == "creates worktrees":
         # HUB_AGENT is not set in the worktree in which `run` measures the baseline.
         hub.git(
