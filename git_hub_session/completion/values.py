@@ -66,8 +66,9 @@ def setting_candidates() -> list[Candidate]:
 
 
 def executor_candidates(entries: Iterable[ConfigEntry]) -> list[Candidate]:
-    """Return the executors that git's settings define, with their command prefixes."""
-    commands = {executor_of(each.name): each.value for each in entries if _is_command(each)}
+    """Return `slurm` and the executors that git's settings define, with their command prefixes."""
+    commands = {"slurm": "submit jobs to Slurm"}
+    commands |= {executor_of(each.name): each.value for each in entries if _is_command(each)}
     return [Candidate(name, commands[name]) for name in sorted(filter(None, commands))]
 
 

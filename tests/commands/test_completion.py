@@ -95,6 +95,8 @@ def test_executors(hub: Hub) -> None:
         hub.git("config", "--global", f"hubsession.executor.{name}.{variable}", "ssh far")
     result = hub.run("completion", "--words", "--", "exec", "--on", "gpu1,g")
     assert result == Result(0, "words\ngpu1,gpu1\tssh far\ngpu1,gpu2\tssh far\n")
+    result = hub.run("completion", "--words", "--", "exec", "--on", "s")
+    assert result == Result(0, "words\nslurm\tsubmit jobs to Slurm\n")
 
 
 def test_posts(hub: Hub) -> None:
