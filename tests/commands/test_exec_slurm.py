@@ -32,9 +32,9 @@ def served(tmp_path: Path) -> Iterator[ServedRepository]:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
+def cluster() -> Iterator[Slurm]:
     """Return a cluster with two nodes that see all files of this machine."""
-    with run_slurm(tmp_path_factory.mktemp("slurm") / "cluster", nodes=2) as slurm:
+    with run_slurm(nodes=2) as slurm:
         yield slurm
 
 
@@ -421,13 +421,9 @@ def test_srun_as_a_prefix(login: Hub, served: ServedRepository) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can hide the clone from a node")
-def test_nodes_that_do_not_see_the_clone(
-    hub: Hub, served: ServedRepository, tmp_path: Path
-) -> None:
-    with run_slurm(tmp_path / "cluster") as slurm:
+def test_nodes_that_do_not_see_the_clone(hub: Hub, served: ServedRepository) -> None:
+    with run_slurm(setup=f"mount -t tmpfs none {hub.top}") as slurm:
         prepare(hub, served, slurm)
-        slurm.stop_node("node1")
-        slurm.start_node("node1", f"mount -t tmpfs none {hub.top}")
         result = execute(hub, "--on", "slurm", "s1", "--", "sh", "-c", f"{COMMIT}; echo far")
         assert result.code == 0, result
         check_done(hub, served)

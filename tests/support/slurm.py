@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -63,8 +64,12 @@ class Slurm:
             f"{log}:\n{log.read_text()[-2000:]}" for log in self.directory.glob("*.log")
         )
 
-    def start(self) -> None:
-        """Start the daemons, and wait until the nodes are idle."""
+    def start(self, setup: str) -> None:
+        """Start the daemons, and wait until the nodes are idle.
+
+        Args:
+            setup: as for start_node().
+        """
         self._write_configuration()
         munge = [f"--socket={self.directory}/munge.sock", f"--key-file={self.directory}/munge.key"]
         munge += [
@@ -73,7 +78,7 @@ class Slurm:
         self.run("munged", "--force", "--num-threads=2", *munge)
         self.start_controller()
         for node in self.nodes:
-            self.start_node(node)
+            self.start_node(node, setup)
         self.wait_for(lambda: self._node_states() == {"idle"})
 
     def _node_states(self) -> set[str]:
@@ -90,7 +95,7 @@ class Slurm:
         """End slurmctld without a warning."""
         self._kill("slurmctld", signal.SIGKILL)
 
-    def start_node(self, node: str, setup: str = ":") -> None:
+    def start_node(self, node: str, setup: str) -> None:
         """Start the slurmd of a node.
 
         Args:
@@ -102,10 +107,6 @@ class Slurm:
             self.run("unshare", "--uts", "--mount", "sh", "-c", script)
         else:
             self.run(*command.split())
-
-    def stop_node(self, node: str) -> None:
-        """End the slurmd of a node. Its jobs go on."""
-        self._kill(f"slurmd-{node}", signal.SIGKILL)
 
     def _kill(self, name: str, number: int) -> None:
         file = self.directory / f"{name}.pid"
@@ -176,19 +177,26 @@ def _is_running(pid: int) -> bool:
 
 
 @contextmanager
-def run_slurm(directory: Path, nodes: int = 1) -> Iterator[Slurm]:
-    """Run a cluster while the block runs. Skip the test if this machine has no Slurm."""
+def run_slurm(nodes: int = 1, setup: str = ":") -> Iterator[Slurm]:
+    """Run a cluster while the block runs. Skip the test if this machine has no Slurm.
+
+    Args:
+        setup: a shell command that runs in a mount namespace of each node, if this user is root.
+    """
     for program in _PROGRAMS:
         if shutil.which(program, path=_SYSTEM_PATH) is None:
             pytest.skip(f"{program} is not installed")
-    (directory / "state").mkdir(parents=True)
-    directory.chmod(0o755)
-    slurm = Slurm(directory, nodes)
-    try:
-        slurm.start()
-        yield slurm
-    finally:
-        slurm.stop()
+    # The path of a socket has at most 107 characters, and slurmstepd adds about 40.
+    with TemporaryDirectory(prefix="hub-slurm-", dir="/tmp", ignore_cleanup_errors=True) as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        (directory / "state").mkdir()
+        slurm = Slurm(directory, nodes)
+        try:
+            slurm.start(setup)
+            yield slurm
+        finally:
+            slurm.stop()
 
 
 def install_squeue(hub: Hub, directory: Path, script: str) -> None:
