@@ -12,8 +12,10 @@ from git_hub_session.cli.view import (
     format_change,
     relative_path,
 )
+from git_hub_session.session.baseline import BY_RATIO
 from git_hub_session.session.runs import FAILED_WITH
 from git_hub_session.util.clock import format_elapsed
+from git_hub_session.util.machine import machine_fields
 from git_hub_session.util.numbers import format_values
 from git_hub_session.util.text import describe_pass, display_width, escape_control
 
@@ -48,8 +50,9 @@ def agent_lines(
         Column("LOG", logs),
     )
     text = escape_control(evaluation.verdict_text)
+    order = [f"    Ranked by {BY_RATIO}"] if evaluation.by_ratio else []
     verdict = [style.fit(f"    Verdict: {text}", 0)] if text else []
-    return ["", "  Agents:", *table_lines(columns, style, _INDENT), *place, *verdict]
+    return ["", "  Agents:", *table_lines(columns, style, _INDENT), *place, *order, *verdict]
 
 
 def _log_cells(
@@ -96,15 +99,23 @@ def _remarks_cell(agent: AgentProgress) -> str:
 def metric_cells(
     agents: Sequence[AgentProgress], evaluation: Evaluation, style: TerminalStyle
 ) -> list[str]:
-    """Return the metric of each agent with its change since the baseline, or pass or fail."""
-    values = [agent.result.metric if agent.result else None for agent in agents]
+    """Return the metric of each agent with its change since the baseline, or pass or fail.
+
+    Add the machine that measured the agent if that was another one.
+    """
+    results = [agent.result for agent in agents]
+    texts = format_values(*(result.metric if result else None for result in results))
     unit = f" {escape_control(evaluation.unit)}" if evaluation.unit else ""
     cells = []
-    for value, text in zip(values, format_values(*values), strict=True):
-        change = format_change(value, evaluation.baseline, style) if value is not None else ""
-        cells.append(f"{text}{unit}{change}" if text else "")
-    passed = [describe_pass(agent.result.passed if agent.result else None) for agent in agents]
-    return [cell or word for cell, word in zip(cells, passed, strict=True)]
+    for result, text in zip(results, texts, strict=True):
+        change = ""
+        if result is not None and result.metric is not None:
+            change = format_change(result.metric, evaluation.baseline_of(result), style)
+        cell = f"{text}{unit}{change}" if text else ""
+        cell = cell or describe_pass(result.passed if result else None)
+        machine = result.machine if result else None
+        cells.append(f"{cell} on {escape_control(machine.host)}" if machine and cell else cell)
+    return cells
 
 
 def agent_progress_fields(
@@ -133,7 +144,8 @@ def agent_progress_fields(
 
 
 def _result_fields(result: AgentResult | None, evaluation: Evaluation) -> dict[str, Any]:
-    fields: dict[str, Any] = dict.fromkeys(("rank", "metric", "value", "unit", "baseline", "delta"))
+    keys = ("rank", "metric", "value", "unit", "baseline", "delta", "ratio", "machine")
+    fields: dict[str, Any] = dict.fromkeys(keys)
     if result is None:
         return {**fields, "tie": False, "reason": None}
     fields |= {"rank": result.rank or None, "delta": result.delta}
@@ -142,6 +154,7 @@ def _result_fields(result: AgentResult | None, evaluation: Evaluation) -> dict[s
             "metric": evaluation.metric or None,
             "value": result.metric,
             "unit": evaluation.unit or None,
-            "baseline": evaluation.baseline,
+            "baseline": evaluation.baseline_of(result),
         }
+    fields |= {"ratio": result.ratio, "machine": machine_fields(result.machine)}
     return {**fields, "tie": result.is_tie, "reason": result.reason or None}

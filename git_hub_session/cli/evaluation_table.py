@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.table import Column, row_width, table_lines
@@ -12,18 +12,20 @@ from git_hub_session.util.text import describe_pass, escape_control
 
 if TYPE_CHECKING:
     from git_hub_session.cli.view import TerminalStyle
-    from git_hub_session.evaluation.result import EvalResult, RankedCandidate
+    from git_hub_session.evaluation.result import EvalResult, PairedResult, RankedCandidate
 
 _AGENT, _METRIC, _DELTA, _SPREAD, _REMARKS = "AGENT", "METRIC", "DELTA", "SPREAD", ""
+_RATIO, _BASE, _MACHINE = "RATIO", "BASE", "MACHINE"
 _SIZES = ("FILES", "+/-")
 _HEADER = ("RANK", _AGENT, _METRIC, _DELTA, _SPREAD, *_SIZES, _REMARKS)
-_LEFT_ALIGNED = (_AGENT, _SIZES[-1], _REMARKS)
+_LEFT_ALIGNED = (_AGENT, _MACHINE, _SIZES[-1], _REMARKS)
 _BELOW = " " * len("RANK  ")
 
 
 def result_table(result: EvalResult, style: TerminalStyle, *, is_ranked: bool) -> list[str]:
     """Return the lines of the table.
 
+    If the ratios are compared, the columns RATIO, BASE and MACHINE replace DELTA and SPREAD.
     On a narrow terminal, leave out SPREAD, because METRIC has the interval, an empty DELTA, FILES and
     +/-. Put other cells that do not fit below their row.
 
@@ -37,11 +39,56 @@ def result_table(result: EvalResult, style: TerminalStyle, *, is_ranked: bool) -
         results = [describe_pass(ranked.passed) or "-" for ranked in result.candidates]
         columns[_METRIC] = _column("RESULT", results)
         columns = {name: columns[name] for name in columns if name not in (_DELTA, _SPREAD)}
-    has_deltas = any(ranked.delta is not None for ranked in result.candidates)
-    for name in (_SPREAD, *([] if has_deltas else [_DELTA]), *_SIZES):
+    if is_ranked:
+        columns = _with_pairs(columns, result, style)
+    for name in (_SPREAD, *_empty_columns(result), *_SIZES, _BASE):
         if name in columns and not _fits([*columns.values()][:-1], style):
             del columns[name]
     return table_lines([*columns.values()], style, "", below=_BELOW if is_ranked else "  ")
+
+
+def _empty_columns(result: EvalResult) -> list[str]:
+    has_deltas = any(ranked.delta is not None for ranked in result.candidates)
+    return [] if has_deltas else [_DELTA]
+
+
+def _with_pairs(
+    columns: Mapping[str, Column], result: EvalResult, style: TerminalStyle
+) -> dict[str, Column]:
+    """Return the columns with the ratio, the base branch and the machine, if they are known."""
+    pairs = [ranked.pair for ranked in result.candidates]
+    if not any(pairs):
+        return dict(columns)
+    machines = [pair.machine.host if pair and pair.machine else "-" for pair in pairs]
+    added = {_MACHINE: _column(_MACHINE, list(map(escape_control, machines)))}
+    if result.by_ratio:
+        added |= _ratio_columns(pairs, result.unit, style)
+    order = (_HEADER[0], _AGENT, _RATIO, _METRIC, _BASE, _MACHINE, *_SIZES, _REMARKS)
+    present = {**columns, **added}
+    return {name: present[name] for name in order if name in present}
+
+
+def _ratio_columns(
+    pairs: Sequence[PairedResult | None], unit: str, style: TerminalStyle
+) -> dict[str, Column]:
+    """Return the columns with the ratio and the value of the base branch."""
+    ratios = [_describe_ratio(pair, style) if pair else "-" for pair in pairs]
+    bases = format_values(*(pair.baseline if pair else None for pair in pairs))
+    unit = f" {unit}" if unit else ""
+    texts = [f"{base}{unit}" if base else "-" for base in bases]
+    return {_RATIO: _column(_RATIO, ratios), _BASE: _column(_BASE, texts)}
+
+
+def _describe_ratio(pair: PairedResult, style: TerminalStyle) -> str:
+    """Return the ratio, its confidence interval and the number of rounds."""
+    if pair.ratio is None:
+        return "-"
+    interval = pair.ratio.interval
+    text = format_number(float(f"{pair.ratio.estimate:.4g}"))
+    if interval is None:
+        return text
+    rounded = format_number(float(f"{interval:.2g}"))
+    return f"{text} {style.plus_minus}{rounded} ({len(pair.ratio.values)})"
 
 
 def _fits(columns: Sequence[Column], style: TerminalStyle) -> bool:

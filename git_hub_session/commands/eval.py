@@ -5,13 +5,10 @@ from __future__ import annotations
 from git_hub_session._typing import TYPE_CHECKING, Any
 from git_hub_session.cli.approval import ask_approval, ask_holdout_approval, ask_project_approval
 from git_hub_session.cli.command_line import command_line, replace_line
-from git_hub_session.cli.evaluation_table import result_table
 from git_hub_session.cli.measure_options import (
-    DIRECTION,
     GUARD,
     HOLDOUT,
     JUDGE,
-    METRIC_REGEX,
     NO_GUARD,
     NO_REQUIRE,
     REQUIRE,
@@ -27,55 +24,47 @@ from git_hub_session.cli.options import (
     Option,
     Usage,
 )
-from git_hub_session.cli.view import (
-    Record,
-    TerminalStyle,
-    TextOutput,
-    View,
-    agent_fields,
-    command_after,
-    make_record,
-    relative_path,
-    warning_lines,
-)
 from git_hub_session.commands._eval.arguments import parse_options
-from git_hub_session.commands._eval.current_worktree import WorktreeView, measure_current_worktree
+from git_hub_session.commands._eval.current_worktree import measure_current_worktree
+from git_hub_session.commands._eval.options import (
+    BASELINE,
+    WORKER_OPTIONS,
+    check_eval_executors,
+)
+from git_hub_session.commands._eval.view import EvalView, uncommitted_agents
+from git_hub_session.commands._executors.options import BOOTSTRAP, CANCEL, ON, has_executors
 from git_hub_session.commands._share.automatic import push_automatically
 from git_hub_session.errors import HubError
 from git_hub_session.evaluation.candidates import INCLUDE_FAILED_HINT
 from git_hub_session.evaluation.evaluate import evaluate_session, preview_evaluation
 from git_hub_session.evaluation.merged_commit import merge_warning
-from git_hub_session.evaluation.missing import commit_files_command
-from git_hub_session.session.baseline import describe_verdict
 from git_hub_session.settings.table import HOOK_EVALUATED, SETUP
-from git_hub_session.util.text import escape_control
-from git_hub_session.worktree.uncommitted import UNCOMMITTED, commit_hint, uncommitted_warning
+from git_hub_session.worktree.uncommitted import commit_hint
 
 if TYPE_CHECKING:
     from git_hub_session.cli.context import Context
-    from git_hub_session.evaluation.candidates import Candidate
-    from git_hub_session.evaluation.result import EvalResult, RankedCandidate
+    from git_hub_session.cli.view import View
     from git_hub_session.git.ref_names import SessionId
 
 
+_BY_NAME = {option.name: option for option in WORKER_OPTIONS}
 USAGE = Usage(
-    ("eval [<options>] [<id>]", "eval --ranking <list> [<id>]", "eval --here [<options>]"),
     (
-        Option("--eval", "command that measures (default: the session's)", "<command>"),
-        Option("--metric", "name of the metric, or '' for pass or fail", "<name>"),
-        METRIC_REGEX,
-        Option("--metric-file", "file with the metric (default: standard output)", "<path>"),
-        DIRECTION,
-        Option("--baseline", "number to compare with, or 'measure'", "<number>"),
-        Option("--repeat", "runs per agent, or 'auto' (default: 1)", "<number>"),
-        Option("--budget", "limit of runs for --repeat auto (default: 12 per agent)", "<number>"),
-        Option("--warmup", "unmeasured runs per agent (default: 0)", "<number>"),
-        Option("--prepare", "command to run before each run", "<command>"),
-        Option(
-            "--allow-failures",
-            "number of failed runs to repeat per agent (default: 0)",
-            "<number>",
+        "eval [<options>] [<id>]",
+        "eval --on <executors> [<options>] [<id>]",
+        "eval --on <executors> --cancel [<id>]",
+        "eval --ranking <list> [<id>]",
+        "eval --here [<options>]",
+    ),
+    (
+        *(
+            _BY_NAME[name]
+            for name in ("eval", "metric", "metric-regex", "metric-file", "direction")
         ),
+        BASELINE,
+        _BY_NAME["repeat"],
+        Option("--budget", "limit of runs for --repeat auto (default: 12 per agent)", "<number>"),
+        *(_BY_NAME[name] for name in ("warmup", "prepare", "allow-failures")),
         Option("-j, --jobs", "number of parallel measurements (default: 1)", "<number>"),
         TIMEOUT,
         REQUIRE,
@@ -84,12 +73,15 @@ USAGE = Usage(
         NO_GUARD,
         HOLDOUT,
         Option("--in-place", "measure each agent in its own worktree"),
+        ON,
+        BOOTSTRAP,
+        CANCEL,
         JUDGE,
         TOLERANCE,
         Option("--ranking", "record a person's ranking, best agent first", "<list>"),
         Option("--here", "measure the current worktree as it is, and record nothing"),
         Option("-m, --message", "text to record with --ranking", "<text>"),
-        Option("--include-failed", "measure and rank agents whose command failed too"),
+        _BY_NAME["include-failed"],
         Option("--force", "evaluate even if an agent is still running", no_abbreviation=True),
         DRY_RUN,
         QUIET,
@@ -100,13 +92,27 @@ USAGE = Usage(
 )
 
 
-def run(context: Context, args: Arguments) -> EvalView | WorktreeView:
-    """Measure the attempts of each agent and rank the agents.
+def run(context: Context, args: Arguments) -> View:
+    """Measure the attempts of each agent and rank the agents, here or on other machines."""
+    if args.is_set("here"):
+        return measure_current_worktree(context, args, USAGE.options)
+    if has_executors(args):
+        from git_hub_session.commands._eval.on import evaluate_elsewhere
+        from git_hub_session.commands._executors.call import ExecutorCall
+        from git_hub_session.distributed.rank import DistributedEvaluation
+
+        sid = context.require_session(args.argument, "eval")
+        check_eval_executors(args)
+        call = ExecutorCall(context, sid, args, "eval")
+        return evaluate_elsewhere(call, args, DistributedEvaluation(sid, context.project))
+    return run_here(context, args)
+
+
+def run_here(context: Context, args: Arguments) -> EvalView:
+    """Measure the attempts of each agent on this machine and rank the agents.
 
     Without an eval command, return the agents unranked.
     """
-    if args.is_set("here"):
-        return measure_current_worktree(context, args, USAGE.options)
     sid = context.require_session(args.argument, "eval")
     project = context.project
     session = project.store.read(sid)
@@ -125,7 +131,7 @@ def run(context: Context, args: Arguments) -> EvalView | WorktreeView:
     except HubError as error:
         error.hint = _with_options(error.hint, args, sid)
         raise
-    agents = _uncommitted_agents(result)
+    agents = uncommitted_agents(result)
     hint = _with_options(commit_hint(sid, agents), args, sid) if agents else ""
     view = EvalView(result, project.cwd, hint, dry_run=dry_run)
     if (result.run or result.verdict) and not dry_run:
@@ -147,167 +153,3 @@ def _with_options(hint: str, args: Arguments, sid: SessionId) -> str:
         command = command_line("eval", options, given, arguments=[sid])
         hint = replace_line(hint, general, command)
     return hint
-
-
-class EvalView(View):
-    """The agents and their measurements, best agent first."""
-
-    def __init__(self, result: EvalResult, cwd: str, hint: str, *, dry_run: bool) -> None:
-        """Create the output.
-
-        Args:
-            hint: the commands that commit the files of agents without a commit, or ''.
-        """
-        self.result = result
-        self.hint = hint
-        self.cwd = cwd
-        self.dry_run = dry_run
-
-    @property
-    def exit_code(self) -> int:
-        """1 if agents were measured, but every measurement failed."""
-        measured = [ranked.has_result for ranked in self.result.candidates if ranked.score]
-        return 1 if measured and not any(measured) else 0
-
-    @property
-    def changed(self) -> bool:
-        return self.result.state != self.result.session.state or bool(self.result.run)
-
-    @property
-    def diagnostics(self) -> list[str]:
-        off_branch = [ranked.candidate.off_branch for ranked in self.result.candidates]
-        hints = [f"hint: {escape_control(reason[1])}" for reason in off_branch if reason]
-        uncommitted = self.result.uncommitted
-        if uncommitted:
-            hints.append(f"hint: {escape_control(commit_files_command(uncommitted))}")
-        return [*warning_lines(self.result.notes), *hints]
-
-    def _uncommitted_lines(self) -> list[str]:
-        """Return the files of the agents without a commit, and the commands that help."""
-        agents = _uncommitted_agents(self.result).values()
-        files = [uncommitted_warning(agent.name, agent.uncommitted) for agent in agents]
-        hints = [f"hint: {escape_control(line)}" for line in self.hint.splitlines()]
-        return [*warning_lines(files), *hints]
-
-    @property
-    def is_paged(self) -> bool:
-        return True
-
-    @property
-    def next_command(self) -> str:
-        return command_after(self.result.session.id, str(self.result.state))
-
-    def document(self) -> dict[str, Any]:
-        result = self.result
-        metric_command = result.metric_command
-        return {
-            "session_id": result.session.id,
-            "state": str(result.state),
-            "run": result.run or None,
-            "dry_run": self.dry_run,
-            "eval_cmd": metric_command.command if metric_command else None,
-            "metric": (metric_command.metric or None) if metric_command else None,
-            "baseline": result.baseline,
-            "agents": [_candidate_fields(ranked) for ranked in result.candidates],
-            "notes": list(result.notes),
-            "unit": result.unit or None,
-            "guard": list(result.guard),
-            "verdict": result.verdict.text if result.verdict else None,
-            "judge": (result.verdict.judge or None) if result.verdict else None,
-            "improves": result.verdict.improves if result.verdict else None,
-            "holdout": list(result.holdout),
-            "require": [each.text for each in metric_command.requirements]
-            if metric_command
-            else [],
-        }
-
-    def records(self) -> list[Record]:
-        head = ("session", self.result.session.id)
-        records = []
-        for row in self.document()["agents"]:
-            last = {"unit": self.result.unit or None, "guarded": row.pop("guarded")}
-            last |= {
-                key: row.pop(key)
-                for key in ("passed", "interval", "counted", "uncommitted_attempts")
-            }
-            records.append([head, *make_record({**row, **last})])
-        return records
-
-    def lines(self, style: TerminalStyle, *, quiet: bool) -> TextOutput:
-        if quiet:
-            return TextOutput([])
-        result = self.result
-        if self.dry_run and result.metric_command:
-            return TextOutput([self._preview_line(ranked, style) for ranked in result.candidates])
-        session = result.session
-        is_ranked = bool(result.metric_command) or any(each.rank for each in result.candidates)
-        out = result_table(result, style, is_ranked=is_ranked)
-        out += _verdict_lines(result)
-        if result.state != session.state:
-            out.append(f"Session {session.id}: {session.state} {style.arrow} {result.state}")
-        err = self._uncommitted_lines()
-        if is_ranked or self.dry_run:
-            return TextOutput(out, err)
-        command = f"git hub-session eval {session.id} --ranking {result.rankable_agents}"
-        return TextOutput(
-            out,
-            [
-                *err,
-                "nothing is ranked: the session has no eval command",
-                f"hint: record a ranking, best agent first: {command}",
-            ],
-        )
-
-    def _preview_line(self, ranked: RankedCandidate, style: TerminalStyle) -> str:
-        candidate = ranked.candidate
-        if candidate.unmeasured_reason:
-            reason = escape_control(candidate.unmeasured_reason)
-            return f"Would not measure {candidate.name}: {reason}"
-        path = relative_path(candidate.directory, self.cwd) or "a temporary worktree"
-        commit = style.abbreviate(candidate.commit)
-        return f"Would measure {candidate.name} at {commit} in {escape_control(path)}"
-
-
-def _uncommitted_agents(result: EvalResult) -> dict[int, Candidate]:
-    """Return the agents that have uncommitted files, but no commit of their own."""
-    candidates = [ranked.candidate for ranked in result.candidates]
-    return {
-        candidate.branch.agent: candidate
-        for candidate in candidates
-        if candidate.unmeasured_reason.endswith(UNCOMMITTED) and not candidate.is_earlier
-    }
-
-
-def _verdict_lines(result: EvalResult) -> list[str]:
-    verdict = result.verdict
-    if verdict is None:
-        return []
-    text = describe_verdict(verdict.text, has_no_improvement=verdict.improves is False)
-    return [f"Verdict: {escape_control(text)}"] if text else []
-
-
-def _candidate_fields(ranked: RankedCandidate) -> dict[str, Any]:
-    candidate = ranked.candidate
-    diff = candidate.diff
-    score = ranked.score if ranked.score and ranked.score.values else None
-    return {
-        "rank": ranked.rank.place if ranked.rank else None,
-        **agent_fields(candidate.branch),
-        "commit": candidate.commit or None,
-        "metric": score.metric if score else None,
-        "values": list(score.values) if score else [],
-        "delta": ranked.delta,
-        "spread": score.spread if score else None,
-        "tie": ranked.rank.is_tie if ranked.rank else False,
-        "reason": ranked.unranked_reason or None,
-        **(diff._asdict() if diff else dict.fromkeys(("files", "insertions", "deletions"))),
-        "output": ranked.log or None,
-        "uncommitted": len(candidate.uncommitted),
-        "guarded": list(candidate.guarded),
-        "failure": candidate.failure or None,
-        "hint": candidate.hint,
-        "passed": ranked.passed,
-        "interval": score.interval if score else None,
-        "counted": ranked.is_counted,
-        "uncommitted_attempts": [*candidate.others_uncommitted],
-    }

@@ -21,13 +21,14 @@ from git_hub_session.lineage.parent import find_ancestors
 from git_hub_session.session.baseline import describe_verdict
 from git_hub_session.session.evaluation_log import (
     LOG_FILE,
+    entry_fields,
     evaluation_name,
     group_evaluations,
     read_evaluations,
 )
 from git_hub_session.session.history import read_history
 from git_hub_session.util.clock import format_age_since
-from git_hub_session.util.numbers import format_values
+from git_hub_session.util.numbers import format_number, format_values
 from git_hub_session.util.text import describe_pass, escape_control
 
 if TYPE_CHECKING:
@@ -216,8 +217,15 @@ def _format_values(entries: Sequence[EvaluationEntry]) -> list[str]:
         tie = ", tie" if entry.tie else ""
         reason = f", {escape_control(entry.reason)}" if entry.reason else ""
         unit = f" {escape_control(entry.unit)}" if entry.unit else ""
+        if entry.machine:
+            ratio = "" if entry.ratio is None else f"ratio {format_number(entry.ratio, 4)}, "
+            unit += f" ({ratio}on {escape_control(entry.machine.host)})"
         texts.append(f"{escape_control(entry.metric)}: {value}{unit}{repeated}{tie}{reason}")
     return texts
+
+
+_WORKER_KEYS = ("part_of", "base_reason")
+"""The keys that only the measurements of workers have."""
 
 
 def _transition_fields(step: Transition) -> dict[str, Any]:
@@ -233,5 +241,5 @@ def _transition_fields(step: Transition) -> dict[str, Any]:
 
 def _entry_fields(entry: EvaluationEntry) -> dict[str, Any]:
     """Return the fields of an entry. An empty text is null."""
-    fields = {name: None if value == "" else value for name, value in entry._asdict().items()}
-    return {**fields, "values": list(entry.values)}
+    fields = {name: None if value == "" else value for name, value in entry_fields(entry).items()}
+    return {name: fields[name] for name in fields if name not in _WORKER_KEYS}

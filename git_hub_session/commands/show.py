@@ -20,7 +20,7 @@ from git_hub_session.commands._attempt.arguments import parse_one_attempt
 from git_hub_session.git.ref_names import short_name
 from git_hub_session.review.attempt import find_attempt
 from git_hub_session.review.summary import summarize_attempt
-from git_hub_session.session.baseline import last_evaluation
+from git_hub_session.session.baseline import BY_RATIO, last_evaluation
 from git_hub_session.util.clock import format_age
 from git_hub_session.util.text import (
     count_noun,
@@ -127,13 +127,16 @@ class ShowView(View):
         result, evaluation = self.summary.progress.result, self.evaluation
         if result is None:
             return []
-        out = [f"  Rank: {result.rank}"] if result.rank else []
+        order = f" (by {BY_RATIO})" if evaluation.by_ratio else ""
+        out = [f"  Rank: {result.rank}{order}"] if result.rank else []
         if result.metric is not None:
             name = evaluation.metric or "metric"
-            baseline, unit = evaluation.baseline, evaluation.unit
+            baseline, unit = evaluation.baseline_of(result), evaluation.unit
             out.append(f"  Metric: {metric_text(name, result.metric, baseline, style, unit=unit)}")
         elif result.passed is not None:
             out.append(f"  Result: {describe_pass(result.passed)}")
+        if result.machine is not None:
+            out.append(f"  Machine: {escape_control(result.machine.text)}")
         return out
 
     def _commits(self, style: TerminalStyle) -> list[str]:

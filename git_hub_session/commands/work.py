@@ -15,20 +15,22 @@ from git_hub_session.cli.view import (
     make_record,
     warning_lines,
 )
+from git_hub_session.commands._eval.options import FOR_EVALUATION, WORKER_OPTIONS
 from git_hub_session.commands._exec.display import LiveDisplay
 from git_hub_session.commands._exec.options import RUN_OPTIONS, parse_run_options
 from git_hub_session.commands._exec.table import run_fields
-from git_hub_session.commands._share.arguments import read_shared_refs
+from git_hub_session.commands._share.claim_options import read_claim_options
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.git.ref_names import agent_name, parse_session_id, short_name
 from git_hub_session.session.agents import parse_agents
 from git_hub_session.session.model import MAX_AGENTS
-from git_hub_session.settings.table import CLAIM_TIMEOUT, SETUP
+from git_hub_session.settings.table import SETUP
 from git_hub_session.sharing.choose_remote import choose_remote
 from git_hub_session.sharing.remote import Remote
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.util.shell import quote_word
-from git_hub_session.worker.work import Worker, WorkObserver, WorkOptions
+from git_hub_session.worker.claimed_work import WorkObserver
+from git_hub_session.worker.work import Worker, WorkOptions
 from git_hub_session.worktree.paths import worktree_template
 
 if TYPE_CHECKING:
@@ -39,10 +41,12 @@ if TYPE_CHECKING:
     from git_hub_session.git.ref_names import SessionId
     from git_hub_session.worker.work import WorkedAgent
 
+_MEASURE_OPTIONS = tuple(option for option in WORKER_OPTIONS if option not in RUN_OPTIONS)
 USAGE = Usage(
     (
         "work [<options>] <id> -- <command> [<argument>...]",
         "work [<options>] --agent-cmd <command> <id>",
+        "work --measure <evaluation> [<options>] <id>",
     ),
     (
         AGENT_CMD,
@@ -50,6 +54,8 @@ USAGE = Usage(
         Option("--remote", "remote to work through (default: hubsession.remote)", "<remote>"),
         Option("--max", "largest number of agents to work on (default: all)", "<number>"),
         *RUN_OPTIONS,
+        FOR_EVALUATION,
+        *_MEASURE_OPTIONS,
         QUIET,
         *FORMAT,
     ),
@@ -60,8 +66,16 @@ USAGE = Usage(
 _CALL = "git hub-session work <id> -- <command>"
 
 
-def run(context: Context, args: Arguments) -> WorkView:
-    """Work on one agent after the other, and print the output of their commands."""
+def run(context: Context, args: Arguments) -> View:
+    """Work on one agent after the other: run its command, or measure it."""
+    if args.has(FOR_EVALUATION.name):
+        from git_hub_session.commands._eval.worker import measure_as_worker
+        from git_hub_session.worker.measure import MeasureWorker
+
+        return measure_as_worker(context, args, MeasureWorker)
+    for option in _MEASURE_OPTIONS:
+        if args.has(option.name):
+            raise UsageError(f"--{option.name} requires --{FOR_EVALUATION.name}")
     args = with_agent_command(context, args, _CALL)
     if args.argument is None:
         raise UsageError("no session given", hint=_CALL)
@@ -89,11 +103,9 @@ def run(context: Context, args: Arguments) -> WorkView:
 def _parse_options(context: Context, args: Arguments) -> WorkOptions:
     project = context.project
     agents = args.value("only")
-    values = context.settings.checked_values(CLAIM_TIMEOUT) or CLAIM_TIMEOUT.default
     return WorkOptions(
         parse_run_options(args, MAX_AGENTS),
-        read_shared_refs(context),
-        float(parse_int(values[-1], MAX_COUNT) or 0),
+        read_claim_options(context),
         () if agents is None else parse_agents(agents, MAX_AGENTS),
         _parse_maximum(args),
         worktree_template(project.settings, project.paths),

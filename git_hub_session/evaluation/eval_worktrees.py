@@ -18,6 +18,8 @@ from git_hub_session.evaluation.targets import (
     WorktreeRequest,
     reset_eval_worktree,
 )
+from git_hub_session.evaluation.units import BASELINE
+from git_hub_session.git.ref_names import agent_name
 from git_hub_session.git.worktrees import linked_git_dir, linked_worktrees
 from git_hub_session.removal.partial_add import remove_empty_git_dir
 from git_hub_session.system import procfs
@@ -27,6 +29,7 @@ from git_hub_session.system.temporary import temporary_directory
 from git_hub_session.system.tree import directory_id
 from git_hub_session.temporary.holdout import store_holdout
 from git_hub_session.temporary.worktrees import (
+    agent_of_eval_worktree,
     eval_worktree_path,
     remove_command,
     remove_eval_worktrees,
@@ -45,8 +48,17 @@ if TYPE_CHECKING:
 class EvalWorktrees:
     """The temporary worktrees of a run. The context manager removes them at its end."""
 
-    def __init__(self, session: Session, project: Project, fixed_paths: FixedPaths) -> None:
+    def __init__(
+        self, session: Session, project: Project, fixed_paths: FixedPaths, *, agent: int = 0
+    ) -> None:
+        """Read the settings of git.
+
+        Args:
+            agent: the agent that is measured alone beside the base branch, while other processes
+                measure other agents. 0 if no other evaluation of the session runs.
+        """
         self._sid = session.id
+        self._agent = agent
         self._project = project
         self._variables = checkout_variables(session, project)
         """The variables with which git checks out files, before a command can change settings."""
@@ -108,7 +120,9 @@ class EvalWorktrees:
         return worktrees
 
     def _path(self, request: WorktreeRequest) -> str:
-        return eval_worktree_path(self._sid, request.name, self._project)
+        is_shared = self._agent and request.name == BASELINE
+        name = f"{agent_name(self._agent)}-{BASELINE}" if is_shared else request.name
+        return eval_worktree_path(self._sid, name, self._project)
 
     def _create(self, request: WorktreeRequest, setup: WorktreeSetup) -> EvalWorktree:
         path = self._path(request)
@@ -178,13 +192,13 @@ class EvalWorktrees:
         return worktree._replace(fixed=(files,), restored=tuple(changed))
 
     def remove_all(self) -> None:
-        """Remove the temporary worktrees of the session, also those that a killed run left.
-
-        Call it only while no other evaluation of the session runs.
-        """
+        """Remove the temporary worktrees of the session or the agent, and what a killed run left."""
         worktrees = linked_worktrees(self._project.paths.common_dir)
         own = [
-            worktree for worktree in worktrees if session_of_eval_worktree(worktree) == self._sid
+            worktree
+            for worktree in worktrees
+            if session_of_eval_worktree(worktree) == self._sid
+            and self._agent in (0, agent_of_eval_worktree(worktree))
         ]
         remove_eval_worktrees(own, self._project, self._created)
         # A git dir without the file `gitdir` has no path. ^C can leave one: git removes `gitdir`

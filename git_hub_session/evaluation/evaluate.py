@@ -6,66 +6,48 @@ commands run. A run that is killed changes nothing in the session.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.evaluation.candidates import (
-    Candidate,
-    find_candidates,
-    refuse_unmeasurable,
-)
+from git_hub_session.evaluation.candidates import Candidate
 from git_hub_session.evaluation.eval_worktrees import EvalWorktrees
-from git_hub_session.evaluation.guard import (
-    FixedPaths,
-    choose_guard,
-    mark_changed_by_attributes,
-    mark_guarded,
-    refuse_holdout_in_place,
-)
+from git_hub_session.evaluation.guard import FixedPaths, mark_changed_by_attributes
 from git_hub_session.evaluation.in_place import leftover_file_notes
 from git_hub_session.evaluation.judge import judge_candidates
 from git_hub_session.evaluation.measure import MetricRunner, propose_time_limit
-from git_hub_session.evaluation.merged_commit import (
-    baseline_commit,
-    merge_notes,
-    with_merged_commits,
-)
+from git_hub_session.evaluation.merged_commit import baseline_commit
 from git_hub_session.evaluation.missing import (
     find_uncommitted,
     refuse_incomplete,
     uncommitted_notes,
+)
+from git_hub_session.evaluation.prepare import (
+    candidate_notes,
+    prepare_candidates,
+    refuse_if_busy,
 )
 from git_hub_session.evaluation.rank import rank_candidates
 from git_hub_session.evaluation.record import record_result
 from git_hub_session.evaluation.result import EvalOptions, EvalResult, RankedCandidate
 from git_hub_session.evaluation.targets import prepare_targets
 from git_hub_session.evaluation.user_ranking import list_recorded, record_user_ranking
-from git_hub_session.git.discovery import HUB_DIRECTORY
 from git_hub_session.git.ref_names import SessionId
 from git_hub_session.session import runs
 from git_hub_session.session.agent_environment import variable_warnings
-from git_hub_session.session.agents import base_now, refuse_if_evaluated, running_agents
+from git_hub_session.session.agents import base_now
 from git_hub_session.session.evaluation_log import check_log
-from git_hub_session.temporary.holdout import choose_holdout
 from git_hub_session.temporary.objects import NewObjects
-from git_hub_session.util.text import quote_list
-from git_hub_session.worktree.git_settings import checkout_warning
 
 if TYPE_CHECKING:
-    from git_hub_session.git.repository import GitRepo
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
-    from git_hub_session.session.store import LockedSession
-
-_HUB = f"{HUB_DIRECTORY}/".encode()
 
 
 def preview_evaluation(sid: SessionId, project: Project, options: EvalOptions) -> EvalResult:
     """Return the candidates that `evaluate_session` would measure."""
     session = project.store.read(sid)
     with NewObjects(project.git) as objects:
-        candidates, fixed_paths = _prepare_candidates(
+        candidates, fixed_paths = prepare_candidates(
             session, project, options, objects, dry_run=True
         )
     unranked = _list_unranked(candidates)
@@ -98,8 +80,8 @@ def _evaluate(
         is_judged = bool(options.ranking) or options.judge is not None
         is_ranked = is_judged or options.metric_command is not None
         if is_ranked:  # An agent that still runs can commit its files.
-            _refuse_if_busy(session, locked, force=options.force)
-        candidates, fixed_paths = _prepare_candidates(
+            refuse_if_busy(session, locked, force=options.force)
+        candidates, fixed_paths = prepare_candidates(
             session, project, options, objects, dry_run=False
         )
         if not is_ranked:
@@ -159,7 +141,7 @@ def _measure(
     result = rank_candidates(session, candidates, measurements, run, options)
     notes = (
         *variable_warnings(session, [target.environ for target in targets]),
-        *_candidate_notes(candidates, fixed_paths, session, project),
+        *candidate_notes(candidates, fixed_paths, session, project),
         *runner.notes,
         *leftover_file_notes(candidates, project),
         *uncommitted_notes(uncommitted),
@@ -175,77 +157,5 @@ def _measure(
     )
 
 
-def _prepare_candidates(
-    session: Session,
-    project: Project,
-    options: EvalOptions,
-    objects: NewObjects,
-    *,
-    dry_run: bool,
-) -> tuple[list[Candidate], FixedPaths]:
-    """Return the candidates, and the guarded paths. Raise Refused if none can be measured."""
-    candidates = find_candidates(
-        session,
-        project,
-        in_place=options.in_place,
-        include_failed=options.include_failed,
-        with_earlier=options.metric_command is not None and not options.in_place,
-    )
-    metric_command = options.metric_command
-    if metric_command:
-        candidates = with_merged_commits(candidates, session, project, objects, dry_run=dry_run)
-    command = metric_command.command if metric_command else session.config.get("eval_cmd")
-    fixed_paths = choose_guard(session, project, options.guard, command)
-    if metric_command:
-        fixed_paths = fixed_paths._replace(
-            holdout=choose_holdout(session, project, options.holdout)
-        )
-        refuse_holdout_in_place(fixed_paths, in_place=options.in_place)
-    candidates = mark_guarded(candidates, fixed_paths, session, project.repo)
-    refuse_unmeasurable(session, candidates)
-    return candidates, fixed_paths
-
-
-def _candidate_notes(
-    candidates: Sequence[Candidate], fixed_paths: FixedPaths, session: Session, project: Project
-) -> list[str]:
-    """Return the notes about conflicts, files of the hub, settings, and default guarded paths."""
-    settings_note = checkout_warning(session, project.paths.common_dir)
-    mergeable = [candidate for candidate in candidates if not candidate.merge_problem]
-    changed = {path for candidate in mergeable for path in candidate.guarded}
-    notes = [
-        *merge_notes(candidates, session, project),
-        *_hub_file_notes(candidates, session, project.repo),
-        *([settings_note] if settings_note else []),
-    ]
-    return notes + [
-        f"'{path}' was measured as in the base branch, because the eval command names it"
-        " (use --no-guard to measure the agents' own)"
-        for path in sorted(changed)
-        if fixed_paths.is_default and path in fixed_paths.names
-    ]
-
-
-def _hub_file_notes(
-    candidates: Sequence[Candidate], session: Session, repo: GitRepo
-) -> Iterator[str]:
-    """Yield a note about each candidate that `merge` refuses because of files of the hub."""
-    base = base_now(session, repo)
-    for candidate in candidates:
-        changed = repo.changed_paths(candidate.commit, base) if candidate.commit and base else ()
-        hub = [os.fsdecode(path) for path in sorted(changed) if path.startswith(_HUB)]
-        if hub:
-            files = f"has committed files of the hub: {quote_list(hub)}"
-            yield f"{candidate.name} {files} (merge refuses them)"
-
-
 def _list_unranked(candidates: Sequence[Candidate]) -> tuple[RankedCandidate, ...]:
     return tuple(RankedCandidate(candidate) for candidate in candidates)
-
-
-def _refuse_if_busy(session: Session, locked: LockedSession, *, force: bool) -> None:
-    running = running_agents(session, locked.directory)
-    if running and not force:
-        name, agent = next(iter(running.items()))
-        raise agent.refusal(name, otherwise="use --force")
-    refuse_if_evaluated(session.id, locked.directory)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 from time import sleep
 
@@ -82,15 +82,18 @@ class MetricRunner:
         metric_command: MetricCommand,
         run: runs.Run,
         project: Project,
+        *,
+        on_wait: Callable[[], float | None] = lambda: None,
     ) -> None:
-        """Create the logs."""
+        """Create the logs. Call on_wait() while commands run (see TaskCallbacks)."""
         self.measurements = {target.name: Measurement() for target in targets}
         self._metric_command = metric_command
         self._project = project
         self._most_runs = len(targets) * (metric_command.warmup + metric_command.repeat)
         """The number of runs if no target fails or leaves the race."""
         self._show_progress = project.progress("Measuring", self._most_runs)
-        self._runner = TargetRunner(targets, run, project, jobs=metric_command.jobs)
+        jobs = metric_command.jobs
+        self._runner = TargetRunner(targets, run, project, jobs=jobs, on_wait=on_wait)
         self._targets = list(targets)
         self._used: set[str] = set()
         """The targets in whose directory a command has run."""

@@ -48,8 +48,8 @@ def rank_candidates(
         )
         for candidate in candidates
     ]
-    unranked, others = _choose_attempts(unranked, options)
-    ranks, tie_notes = _rank(unranked, options)
+    unranked, others = choose_attempts(unranked, options)
+    ranks, tie_notes = rank_agents(unranked, options)
     by_agent = _with_margins(unranked, compared, baseline, options)
     ranked = [by_agent.pop(rank.agent)._replace(rank=rank) for rank in ranks]
     return EvalResult(
@@ -66,7 +66,7 @@ def rank_candidates(
     )
 
 
-def _choose_attempts(
+def choose_attempts(
     attempts: Sequence[RankedCandidate], options: EvalOptions
 ) -> tuple[list[RankedCandidate], list[RankedCandidate]]:
     """Return the attempt of each agent that counts, and the other attempts."""
@@ -169,10 +169,10 @@ def _with_margins(
     return {agent: ranked._replace(margin=margins.get(agent)) for agent, ranked in by_agent.items()}
 
 
-def _rank(
+def rank_agents(
     candidates: Sequence[RankedCandidate], options: EvalOptions
 ) -> tuple[list[Rank], list[str]]:
-    """Return the ranks, and a note if the first agents tie.
+    """Return the ranks of one attempt of each agent, and a note if the first agents tie.
 
     Agents without a commit of their own, and those on another branch, come last, by number. An agent that
     failed, or that cannot be measured in place, has no rank.

@@ -14,11 +14,13 @@ from git_hub_session.session.record import with_evaluation, with_transition, wit
 from git_hub_session.session.state import State
 from git_hub_session.util.clock import format_iso
 from git_hub_session.util.json_values import as_mapping
+from git_hub_session.util.machine import machine_fields
 
 if TYPE_CHECKING:
     from git_hub_session.evaluation.result import (
         EvalOptions,
         EvalResult,
+        PairedResult,
         RankedCandidate,
     )
     from git_hub_session.git.repository import GitRepo
@@ -125,13 +127,13 @@ def _log_entries(evaluated: Session, result: EvalResult, project: Project) -> li
                 commit=candidate.commit,
                 tree=trees.get(candidate.branch.agent, "")
                 if ranked.is_counted
-                else _tree(candidate.measured_commit, project.repo),
+                else _tree(ranked, project.repo),
                 base=evaluated.evaluated_base,
                 metric=evaluation.metric if score or result.metric_command else "",
                 unit=result.unit,
                 value=score.metric if score else None,
                 values=score.values if score else (),
-                baseline=result.baseline,
+                baseline=ranked.pair.baseline if ranked.pair else result.baseline,
                 delta=ranked.delta,
                 rank=ranked.rank.place if ranked.rank else None,
                 tie=ranked.rank.is_tie if ranked.rank else False,
@@ -140,6 +142,7 @@ def _log_entries(evaluated: Session, result: EvalResult, project: Project) -> li
                 passed=ranked.passed,
                 judge=verdict.judge,
                 improves=verdict.improves,
+                **_pair_values(ranked.pair),
             )
         )
     return entries
@@ -164,6 +167,8 @@ def _evaluation_fields(result: EvalResult, options: EvalOptions) -> dict[str, An
         fields["baseline_failure"] = result.baseline_failure
     if options.in_place:
         fields["in_place"] = True
+    if result.by_ratio:
+        fields["by_ratio"] = True
     if result.baseline_spread is not None:
         fields["baseline_spread"] = result.baseline_spread
     if result.time_limit:
@@ -177,8 +182,25 @@ def _evaluation_fields(result: EvalResult, options: EvalOptions) -> dict[str, An
     return fields
 
 
-def _tree(commit: str, repo: GitRepo) -> str:
-    return repo.tree_id(commit).hex() if commit else ""
+def _tree(ranked: RankedCandidate, repo: GitRepo) -> str:
+    """Return the object id of the measured tree, or ''."""
+    commit = ranked.candidate.measured_commit
+    return ranked.pair.tree if ranked.pair else repo.tree_id(commit).hex() if commit else ""
+
+
+def _pair_values(pair: PairedResult | None) -> dict[str, Any]:
+    """Return the fields of an EvaluationEntry with the base branch beside a candidate."""
+    if pair is None:
+        return {}
+    ratio = pair.ratio.estimate if pair.ratio else None
+    return {"ratio": ratio, "base_values": pair.base_values, "machine": pair.machine}
+
+
+def _pair_fields(pair: PairedResult) -> dict[str, Any]:
+    """Return the fields of a result in state.json with the base branch beside a candidate."""
+    values = _pair_values(pair)
+    lists = {"baseline": pair.baseline, "base_values": list(pair.base_values)}
+    return {**values, **lists, "machine": machine_fields(pair.machine)}
 
 
 def _result_fields(ranked: RankedCandidate, repo: GitRepo, *, is_measured: bool) -> dict[str, Any]:
@@ -202,7 +224,9 @@ def _result_fields(ranked: RankedCandidate, repo: GitRepo, *, is_measured: bool)
     if candidate.diff:
         fields |= candidate.diff._asdict()
     if is_measured and not candidate.unmeasured_reason:
-        fields["tree"] = _tree(candidate.measured_commit, repo)
+        fields["tree"] = _tree(ranked, repo)
+    if ranked.pair:
+        fields |= _pair_fields(ranked.pair)
     if candidate.is_earlier:
         fields["last_attempt"] = candidate.last_attempt
     if candidate.guarded:

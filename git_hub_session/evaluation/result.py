@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.ranking.statistics import median
 
 if TYPE_CHECKING:
     from git_hub_session.evaluation.candidates import Candidate
@@ -12,8 +13,26 @@ if TYPE_CHECKING:
     from git_hub_session.evaluation.measure import MetricCommand
     from git_hub_session.metric.quantity import Quantity
     from git_hub_session.ranking.ranking import Rank, Score
+    from git_hub_session.ranking.ratio import Ratio
     from git_hub_session.session.model import Session
     from git_hub_session.session.state import State
+    from git_hub_session.util.machine import Machine
+
+
+class PairedResult(NamedTuple):
+    """The base branch beside a candidate, as another machine has measured them (eval --on)."""
+
+    ratio: Ratio | None
+    """The ratio of the candidate to the base branch, or None if there is none."""
+    base_values: tuple[float, ...]
+    machine: Machine | None
+    tree: str
+    """The object id of the measured tree."""
+
+    @property
+    def baseline(self) -> float | None:
+        """The median of the values of the base branch, or None."""
+        return median(self.base_values) if self.base_values else None
 
 
 class RankedCandidate(NamedTuple):
@@ -35,6 +54,8 @@ class RankedCandidate(NamedTuple):
     """True or False if the exit status or a requirement decides (see AgentResult)."""
     counted_attempt: int = 0
     """The attempt that counts for the agent, or 0 if it is this one."""
+    pair: PairedResult | None = None
+    """The base branch beside the candidate, if another machine has measured them."""
 
     @property
     def is_counted(self) -> bool:
@@ -97,6 +118,8 @@ class EvalResult(NamedTuple):
     """The proposed time limit of a measurement in the next session, in seconds, or 0."""
     baseline_failure: str = ""
     """The reason that the values cannot be compared with the baseline, or ''."""
+    by_ratio: bool = False
+    """True if the ratios to the base branch are compared, and not the values."""
     uncommitted: tuple[str, ...] = ()
     """The files to commit: the eval command names them, and did not find them."""
 

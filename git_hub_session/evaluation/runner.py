@@ -42,12 +42,19 @@ class TargetRunner:
     """Runs commands for targets. Each target has one log for all commands."""
 
     def __init__(
-        self, targets: Sequence[MeasureTarget], run: runs.Run, project: Project, *, jobs: int
+        self,
+        targets: Sequence[MeasureTarget],
+        run: runs.Run,
+        project: Project,
+        *,
+        jobs: int,
+        on_wait: Callable[[], float | None] = lambda: None,
     ) -> None:
-        """Create the logs. `jobs` commands run in parallel."""
+        """Create the logs. `jobs` commands run in parallel, and on_wait() is called meanwhile."""
         self._run = run
         self._project = project
         self._jobs = jobs
+        self._on_wait = on_wait
         self._logs = {target.name: OutputLog(run.create_log(target.name)) for target in targets}
         self._left: dict[str, list[str]] = {}
         """The names of the processes that the commands of a target left running."""
@@ -87,6 +94,7 @@ class TargetRunner:
             return procfs.pids_with_environment(self._identifying_variables(targets[index]))
 
         callbacks = TaskCallbacks(lambda _index: None, keep_output, keep_result, find_processes)
+        callbacks = callbacks._replace(on_wait=self._on_wait)
         self._project.run_tasks(
             [self._make_task(command, target) for target in targets],
             callbacks,

@@ -26,6 +26,7 @@ class FarWork(NamedTuple):
     """The work at the far ends, the same for all executors."""
 
     sid: str
+    """The id of the session. With "/eval", the workers are those that measure."""
     url: str
     """The URL of the shared remote here."""
     command: str

@@ -37,6 +37,8 @@ class _Attempt(NamedTuple):
     unit: str = ""
     delta: float | None = None
     reason: str = ""
+    ratio: float | None = None
+    """The ratio to the base branch on the same machine, if several machines have measured."""
 
 
 def encode_digest(
@@ -104,12 +106,14 @@ def _read_attempts(session: Session, store: Store) -> list[_Attempt]:
             attempts[entry.agent, entry.attempt] = _Attempt(
                 *(entry.agent, entry.attempt, entry.commit, None),
                 *(entry.value, entry.unit, entry.delta, entry.reason),
+                ratio=entry.ratio,
             )
     unit = last_evaluation(session).unit
     for result in session.results:
         attempts[result.agent, result.attempt] = _Attempt(
             *(result.agent, result.attempt, result.commit, result.rank or None),
             *(result.metric, unit, result.delta, result.reason),
+            ratio=result.ratio,
         )
     return sorted(attempts.values(), key=_sort_key)
 

@@ -67,7 +67,7 @@ def choose_next_session(session: Session, project: Project) -> NextSession:
             hint=f"git hub-session archive {sid}",
         )
     values = {key: text for key, text in session.config.values.items() if key not in _OWN_KEYS}
-    has_metric = bool(evaluation.metric) and result.metric is not None
+    has_metric = bool(evaluation.metric) and result.metric is not None and not evaluation.by_ratio
     baseline = f"{result.metric:.12g} {evaluation.unit}".rstrip() if has_metric else ""
     parent = Parent(sid, winner.agent, winner.attempt, result.commit)
     return NextSession(parent, values, baseline)

@@ -37,6 +37,7 @@ from git_hub_session.session.agents import (
     refuse_if_running,
 )
 from git_hub_session.session.attempts import describe_attempt
+from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.state import State
 from git_hub_session.worktree.agent_progress import read_last_run_of
 from git_hub_session.worktree.checkouts import Checkout, find_checkout
@@ -235,7 +236,11 @@ def _with_rounds(plan: MergePlan, project: Project) -> MergePlan:
     """Return the plan with the earlier rounds that the merge contains."""
     ancestors = merged_ancestors(plan.session, plan.tip, project)
     rounds = tuple(parent for parent, _ in ancestors)
-    return plan._replace(rounds=rounds, baseline=first_baseline(plan.session, ancestors))
+    evaluation = last_evaluation(plan.session)
+    baseline = first_baseline(plan.session, ancestors)
+    if plan.result is not None and evaluation.by_ratio:
+        baseline = evaluation.baseline_of(plan.result)
+    return plan._replace(rounds=rounds, baseline=baseline)
 
 
 def _resume_merge(

@@ -69,6 +69,8 @@ def _evaluation_warnings(
     if result.passed is False:
         reason = f": {result.reason}" if result.reason else ""
         yield f"{name} failed the evaluation{reason}"
+    elif result.reason and result.metric is not None:
+        yield f"{name} has {result.reason}"
     elif result.reason:
         yield f"{name} could not be measured: {result.reason}"
     evaluation = last_evaluation(session)

@@ -299,10 +299,7 @@ def _find_attempt(
 
 
 def _no_improvement(
-    session: Session,
-    evaluation: Evaluation,
-    result: AgentResult,
-    options: MergeOptions,
+    session: Session, evaluation: Evaluation, result: AgentResult, options: MergeOptions
 ) -> NoImprovement:
     hint = _no_improvement_hint(session, options)
     if evaluation.has_no_improvement:
@@ -312,14 +309,17 @@ def _no_improvement(
     if evaluation.baseline_failure:
         problem = f"no agent is compared with the baseline: {evaluation.baseline_failure}"
         return NoImprovement(problem, hint=hint)
-    assert evaluation.baseline is not None
     is_chosen = bool(options.agent) or evaluation.verdict is not None
     if not is_chosen:
         result = _best_value(session, evaluation)
-    assert result.metric is not None
     name = agent_name(result.agent)
+    own_baseline = evaluation.baseline_of(result)
+    has_ratio = result.ratio is not None or not evaluation.by_ratio
+    if own_baseline is None or result.metric is None or not has_ratio:
+        problem = f"{name} is not compared with the baseline: {result.reason}"
+        return NoImprovement(problem, hint=hint)
     unit = f" {evaluation.unit}" if evaluation.unit else ""
-    values = format_values(evaluation.baseline, result.metric)
+    values = format_values(own_baseline, result.metric)
     baseline, value = (f"{number}{unit}" for number in values)
     margin = evaluation.margin(result)
     noise = f", margin {format_number(margin)}" if margin else ""
@@ -344,7 +344,8 @@ def _no_improvement_hint(session: Session, options: MergeOptions) -> str:
 
 
 def _best_value(session: Session, evaluation: Evaluation) -> AgentResult:
-    """Return the result with the best metric. A tie can rank another one first."""
+    """Return the result with the best metric or ratio. A tie can rank another one first."""
     sign = -1 if evaluation.direction == "higher" else 1
-    measured = [result for result in session.ranking if result.metric is not None]
-    return min(measured, key=lambda result: sign * (result.metric or 0.0))
+    key = "ratio" if evaluation.by_ratio else "metric"
+    measured = [result for result in session.ranking if getattr(result, key) is not None]
+    return min(measured, key=lambda result: sign * getattr(result, key))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # A margin has to be a finite number.
 _MAX_LOGARITHM = 50.0
-_MAX_MARGIN = 1e300
+MAX_MARGIN = 1e300
 
 
 def baseline_margins(
@@ -47,7 +47,7 @@ def baseline_margins(
     limits = _significant_differences(scale(unscaled), is_baseline_measured=bool(baseline_values))
     return {
         score.agent: min(
-            _to_difference(limit, baseline, direction) if is_ratio else limit, _MAX_MARGIN
+            _to_difference(limit, baseline, direction) if is_ratio else limit, MAX_MARGIN
         )
         for score, limit in zip(measured, limits, strict=True)
     }
@@ -65,7 +65,7 @@ def _significant_differences(
     if not others:
         return []
     if any(abs(value) > MAX_VALUE for values in series for value in values):
-        return [_MAX_MARGIN for _ in others]
+        return [MAX_MARGIN for _ in others]
     if is_baseline_measured:
         pooled = pooled_deviation(series)
     else:

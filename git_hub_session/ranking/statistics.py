@@ -78,6 +78,8 @@ def deviation(values: Sequence[float]) -> float:
     The estimate is Qn. With fewer than six values no estimate is robust, so use the usual one.
     """
     count = len(values)
+    if max(values) == min(values):
+        return 0.0  # the sum below is not exact
     if count < _QN_MINIMUM:
         mean = sum(values) / count
         return sqrt(sum((value - mean) ** 2 for value in values) / max(count - 1, 1))

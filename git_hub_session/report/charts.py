@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.ref_names import AgentBranch
+from git_hub_session.ranking.ratio import NO_CHANGE, paired_ratio
 from git_hub_session.ranking.statistics import half_interval
 from git_hub_session.report.markup import Markup, element
 from git_hub_session.report.results import metric_name, ranked_results
@@ -43,10 +44,12 @@ _MAX_EVALUATIONS = 60
 
 def ranking_chart(facts: SessionFacts) -> Markup:
     """Return the values of each ranked agent, its median, its interval and the baseline."""
-    results = [result for result in ranked_results(facts) if result.metric is not None][:_MAX_ROWS]
+    by_ratio = facts.evaluation.by_ratio
+    results = [_with_ratios(each) if by_ratio else each for each in ranked_results(facts)]
+    results = [result for result in results if result.metric is not None][:_MAX_ROWS]
     if not results:
         return Markup()
-    baseline = facts.evaluation.baseline
+    baseline = NO_CHANGE if by_ratio else facts.evaluation.baseline
     names = [facts.label(result.agent, result.attempt) for result in results]
     left = _label_width(names)
     bottom = _TOP + _ROW * len(results)
@@ -66,6 +69,12 @@ def ranking_chart(facts: SessionFacts) -> Markup:
         f" At most {_MAX_ROWS} agents are shown."
     )
     return chart("Ranking", description, bottom + 44, *marks)
+
+
+def _with_ratios(result: AgentResult) -> AgentResult:
+    """Return the result with the ratios to the base branch in place of the values."""
+    ratio = paired_ratio(result.values, result.base_values)
+    return result._replace(metric=result.ratio, values=ratio.values if ratio else ())
 
 
 def _result_marks(result: AgentResult, scale: Scale, y: float, tip: str) -> Iterator[Markup]:
@@ -113,6 +122,8 @@ def _grid(scale: Scale, top: float, bottom: float) -> Iterator[Markup]:
 def _axis_text(facts: SessionFacts) -> str:
     direction = facts.evaluation.direction
     better = f", {direction} is better" if direction else ""
+    if facts.evaluation.by_ratio:
+        better = f", ratio to the base branch on the same machine{better}"
     return f"{metric_name(facts)[:_MAX_NAME]}{better}"
 
 
@@ -153,7 +164,9 @@ def _comparable_groups(facts: SessionFacts) -> list[list[EvaluationEntry]]:
         [
             entry
             for entry in group
-            if entry.value is not None and (entry.metric, entry.unit) == wanted
+            if entry.value is not None
+            and entry.machine is None  # values of two machines cannot be compared
+            and (entry.metric, entry.unit) == wanted
         ]
         for group in group_evaluations(facts.log.entries)
     ]

@@ -17,6 +17,7 @@ from git_hub_session.report.tables import (
     short_id,
 )
 from git_hub_session.report.winner import describe_result
+from git_hub_session.session.baseline import BY_RATIO
 from git_hub_session.session.evaluation_log import evaluation_name, group_evaluations
 from git_hub_session.util.json_values import as_mapping, as_text
 from git_hub_session.util.numbers import format_number, format_values
@@ -50,6 +51,9 @@ def ranking_table(facts: SessionFacts) -> Table:
             facts.label(result.agent, result.attempt),
             text or describe_pass(result.passed),
             _format_interval(result),
+            "" if result.baseline is None else format_number(result.baseline),
+            "" if result.ratio is None else f"{result.ratio:.4g}",
+            result.machine.text if result.machine else "",
             _format_change(result, facts),
             join_values(result.values) if len(result.values) > 1 else "",
             _format_size(result, facts),
@@ -62,6 +66,9 @@ def ranking_table(facts: SessionFacts) -> Table:
         Column("Agent"),
         Column(metric_name(facts), is_number=True, has_code_header=True),
         Column("±", is_number=True),
+        Column("Base", is_number=True),
+        Column("Ratio", is_number=True),
+        Column("Machine", wraps=True),
         Column("Change", is_number=True),
         Column("Measured values", wraps=True),
         Column("Lines"),
@@ -78,7 +85,7 @@ def _format_interval(result: AgentResult) -> str:
 def _format_change(result: AgentResult, facts: SessionFacts) -> str:
     if result.metric is None:
         return ""
-    return format_change(result.metric, facts.evaluation.baseline, STYLE).strip(" ()")
+    return format_change(result.metric, facts.evaluation.baseline_of(result), STYLE).strip(" ()")
 
 
 def _format_size(result: AgentResult, facts: SessionFacts) -> str:
@@ -124,6 +131,7 @@ def _evaluation_rows(facts: SessionFacts) -> list[tuple[str, str]]:
         ("Evaluation", _command(facts.session) or config.get("eval_cmd")),
         ("Metric", f"{metric} ({direction} is better)" if metric and direction else metric),
         ("Baseline", baseline or config.get("baseline")),
+        ("Ranked by", BY_RATIO if evaluation.by_ratio else ""),
         ("Requirements", ", ".join(config.require)),
         ("Verdict", evaluation.verdict or ""),
     ]
@@ -145,6 +153,8 @@ def evaluations_table(facts: SessionFacts) -> Table:
         Column("Value", is_number=True),
         Column("Baseline", is_number=True),
         Column("Metric"),
+        Column("Ratio", is_number=True),
+        Column("Machine", wraps=True),
         Column("Remarks", is_code=True, wraps=True),
         Column("Measured values", wraps=True),
     )
@@ -166,6 +176,8 @@ def _entry_rows(group: Sequence[EvaluationEntry], facts: SessionFacts) -> list[t
             value or describe_pass(entry.passed),
             "" if entry.baseline is None else format_number(entry.baseline),
             _other_metric(entry, facts),
+            "" if entry.ratio is None else f"{entry.ratio:.4g}",
+            entry.machine.text if entry.machine else "",
             ", ".join(filter(None, (entry.reason, "tie" if entry.tie else "", entry.verdict))),
             join_values(entry.values) if len(entry.values) > 1 else "",
         )

@@ -31,7 +31,8 @@ def winner_result(session: Session) -> AgentResult | None:
 
 def change_percent(session: Session) -> float | None:
     """Return the change from the baseline to the winner's metric in percent, or None."""
-    result, baseline = winner_result(session), last_evaluation(session).baseline
+    result = winner_result(session)
+    baseline = last_evaluation(session).baseline_of(result) if result else None
     if result is None or result.metric is None or not baseline:
         return None
     percent = 100 * ((result.metric - baseline) / abs(baseline))
@@ -46,8 +47,9 @@ def describe_result(session: Session) -> str:
     evaluation = last_evaluation(session)
     unit = f" {evaluation.unit}" if evaluation.unit else ""
     name = evaluation.metric or "metric"
-    if evaluation.baseline is None:
+    baseline = evaluation.baseline_of(result)
+    if baseline is None:
         return f"{name}: {format_number(result.metric)}{unit}"
-    old, new = format_values(evaluation.baseline, result.metric)
-    change = format_change(result.metric, evaluation.baseline, STYLE)
+    old, new = format_values(baseline, result.metric)
+    change = format_change(result.metric, baseline, STYLE)
     return f"{name}: {old} → {new}{unit}{change}"

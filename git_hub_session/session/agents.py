@@ -193,7 +193,11 @@ def base_now(session: Session, repo: GitRepo) -> str:
 
     If the branch is missing, return the commit that the agents start from, or ''.
     """
-    return repo.tip(HEADS + session.config.base_branch) or find_base_commit(session, repo)
+    return (
+        session.base_tip
+        or repo.tip(HEADS + session.config.base_branch)
+        or find_base_commit(session, repo)
+    )
 
 
 class RunningAgent(NamedTuple):

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 _IN_NEW_WORKTREE, _IN_PLACE = "measured_baseline", "in_place_baseline"
 """The keys of state.json with the baseline in config.yaml, if it was measured in this way."""
+BY_RATIO = "the ratio to the base branch, measured on the same machine"
+"""The order of a ranking of several machines."""
 _SIGNS = {"lower": 1, "higher": -1}
 _NO_IMPROVEMENT = "no agent improves on the baseline"
 
@@ -42,11 +44,17 @@ class Evaluation(NamedTuple):
     """True if the baseline was measured with the agents, in a temporary worktree."""
     baseline_failure: str = ""
     """The reason that the values could not be compared with the baseline, or ''."""
+    by_ratio: bool = False
+    """True if each result has its own baseline, measured on the same machine (eval --on)."""
 
     @property
     def verdict_text(self) -> str:
         """The text of the verdict to show, or ''."""
         return describe_verdict(self.verdict or "", has_no_improvement=self.has_no_improvement)
+
+    def baseline_of(self, result: AgentResult) -> float | None:
+        """Return the baseline of a result, or None."""
+        return result.baseline if self.by_ratio else self.baseline
 
     def is_regression(self, result: AgentResult) -> bool:
         """Return True if the result is not better than the baseline.
@@ -59,9 +67,12 @@ class Evaluation(NamedTuple):
             return True
         if self.baseline_failure and result.metric is not None:
             return True
-        if self.baseline is None or self.direction not in _SIGNS or result.metric is None:
+        if self.by_ratio and result.metric is not None and result.ratio is None:
+            return True
+        baseline = self.baseline_of(result)
+        if baseline is None or self.direction not in _SIGNS or result.metric is None:
             return False
-        return gain(result.metric, self.baseline, self.direction) <= self.margin(result)
+        return gain(result.metric, baseline, self.direction) <= self.margin(result)
 
     def margin(self, result: AgentResult) -> float:
         """Return the difference to the baseline that noise can explain.
@@ -111,8 +122,9 @@ def last_evaluation(session: Session) -> Evaluation:
         as_count(fields.get("time_limit")),
         improves is False,
         fields.get("in_place") is True,
-        "baseline_spread" in fields,
+        "baseline_spread" in fields or fields.get("by_ratio") is True,
         as_text(fields.get("baseline_failure")),
+        fields.get("by_ratio") is True,
     )
 
 

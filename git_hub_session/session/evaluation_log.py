@@ -8,7 +8,7 @@ docs/format.md lists the keys.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.errors import Damaged
@@ -16,6 +16,7 @@ from git_hub_session.system.append import append_lines, read_last_lines
 from git_hub_session.system.directory import write_error
 from git_hub_session.system.json_file import parse_json
 from git_hub_session.util.json_values import as_count, as_number, as_numbers, as_text
+from git_hub_session.util.machine import Machine, machine_fields, parse_machine
 from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
@@ -40,8 +41,12 @@ _TEXTS = (
     "reason",
     "verdict",
     "judge",
+    "base_reason",
+    "part_of",
 )
-_NUMBERS = ("value", "baseline", "delta")
+_NUMBERS = ("value", "baseline", "delta", "ratio")
+_OPTIONAL = ("ratio", "base_values", "base_reason", "machine", "part_of")
+"""The keys that only an evaluation on several machines writes."""
 
 
 class EvaluationEntry(NamedTuple):
@@ -82,6 +87,16 @@ class EvaluationEntry(NamedTuple):
     """The command of the judge, or ''."""
     improves: bool | None = None
     """False if the judge found no agent better than the baseline. None if it did not say."""
+    ratio: float | None = None
+    """The median of the ratios of the values to `base_values`, or None."""
+    base_values: tuple[float, ...] = ()
+    """The values of the base branch in the same rounds on the same machine (eval --on)."""
+    base_reason: str = ""
+    """The reason why the base branch has no values, or ''."""
+    machine: Machine | None = None
+    """The machine that measured the agent for `eval --on`, or None."""
+    part_of: str = ""
+    """The id of the unfinished evaluation that the measurement of a worker is for, or ''."""
 
 
 class EvaluationLog(NamedTuple):
@@ -107,8 +122,21 @@ def append_evaluation(directory: SafeDirectory, entries: Iterable[EvaluationEntr
         Damaged: the log is not a regular file.
         CannotWrite: the log is unchanged.
     """
-    lines = [json.dumps(entry._asdict(), allow_nan=False) + "\n" for entry in entries]
+    lines = [json.dumps(_line_fields(entry), allow_nan=False) + "\n" for entry in entries]
     append_log_lines(directory, map(str.encode, lines))
+
+
+def entry_fields(entry: EvaluationEntry) -> dict[str, Any]:
+    """Return the JSON of an entry, with all keys."""
+    machine = machine_fields(entry.machine)
+    lists = {"values": list(entry.values), "base_values": list(entry.base_values)}
+    return {**entry._asdict(), **lists, "machine": machine}
+
+
+def _line_fields(entry: EvaluationEntry) -> dict[str, Any]:
+    """Return the JSON of an entry in the log, without the optional keys that have no value."""
+    fields = entry_fields(entry)
+    return {key: value for key, value in fields.items() if value or key not in _OPTIONAL}
 
 
 def read_log_lines(directory: SafeDirectory) -> list[bytes]:
@@ -125,14 +153,24 @@ def append_log_lines(directory: SafeDirectory, lines: Iterable[bytes]) -> None:
 
 
 def read_evaluations(directory: SafeDirectory) -> EvaluationLog:
-    """Return the newest entries of the log.
+    """Return the newest entries of the log, without the measurements of workers.
 
     Raises:
         Damaged: the log is not a regular file, or cannot be read.
     """
     lines, is_shortened = _read_lines(directory, limit=_MAX_BYTES)
-    entries = [entry for entry in map(_parse_line, lines[-_MAX_ENTRIES:]) if entry is not None]
-    return EvaluationLog(tuple(entries), is_shortened or len(lines) > _MAX_ENTRIES)
+    entries = tuple(entry for entry in _parse_lines(lines) if not entry.part_of)
+    return EvaluationLog(entries, is_shortened or len(lines) > _MAX_ENTRIES)
+
+
+def read_measurements(directory: SafeDirectory, part_of: str) -> list[EvaluationEntry]:
+    """Return the measurements of workers for an evaluation (its id), or raise Damaged."""
+    lines, _ = _read_lines(directory, limit=_MAX_BYTES)
+    return [entry for entry in _parse_lines(lines) if entry.part_of == part_of]
+
+
+def _parse_lines(lines: Sequence[bytes]) -> Iterator[EvaluationEntry]:
+    return filter(None, map(_parse_line, lines[-_MAX_ENTRIES:]))
 
 
 def group_evaluations(entries: Sequence[EvaluationEntry]) -> list[list[EvaluationEntry]]:
@@ -187,6 +225,8 @@ def _parse_line(line: bytes) -> EvaluationEntry | None:
         tie=fields.get("tie") is True,
         passed=passed if isinstance(passed, bool) else None,
         improves=improves if isinstance(improves, bool) else None,
+        base_values=as_numbers(fields.get("base_values")),
+        machine=parse_machine(fields.get("machine")),
         **texts,
         **numbers,
     )

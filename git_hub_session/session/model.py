@@ -61,6 +61,7 @@ from git_hub_session.util.json_values import (
     as_text,
     as_texts,
 )
+from git_hub_session.util.machine import Machine, parse_machine
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.util.text import escape_control
 
@@ -177,6 +178,14 @@ class AgentResult(NamedTuple):
     """
     last_attempt: int = 0
     """The agent's last attempt at that time, or 0 if it is the measured one."""
+    baseline: float | None = None
+    """The value of the base branch on the machine that measured the agent (eval --on), or None."""
+    base_values: tuple[float, ...] = ()
+    """The values of the base branch in the same rounds."""
+    ratio: float | None = None
+    """The ratio of the value to that of the base branch, or None."""
+    machine: Machine | None = None
+    """The machine that measured the agent for `eval --on`, or None."""
 
 
 class MergeRecord(NamedTuple):
@@ -203,6 +212,8 @@ class Session(NamedTuple):
     config: Config
     state: State
     document: Mapping[str, Any]
+    base_tip: str = ""
+    """The commit to take for the tip of the base branch, or '' for the branch of this clone."""
 
     @property
     def created(self) -> str:
@@ -329,4 +340,8 @@ def _parse_result(name: str, fields: Mapping[str, Any]) -> AgentResult | None:
         _object_id(result.get("tree")),
         passed if isinstance(passed, bool) else None,
         as_count(result.get("last_attempt")),
+        as_number(result.get("baseline")),
+        as_numbers(result.get("base_values")),
+        as_number(result.get("ratio")),
+        parse_machine(result.get("machine")),
     )

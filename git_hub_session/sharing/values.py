@@ -15,6 +15,7 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.ref_names import agent_number, is_object_id
 from git_hub_session.session.state import AgentStatus, State
 from git_hub_session.util.json_values import as_mapping, as_number
+from git_hub_session.util.machine import MAX_TEXT as MAX_MACHINE_TEXT
 from git_hub_session.util.numbers import MAX_COUNT
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _MAX_ITEMS = 1000
 _ATTEMPT = r"attempt-[1-9][0-9]{0,8}"
 _RUN = r"(exec|eval)-[1-9][0-9]{0,8}"
 _TIME = r"[0-9T:.+Z-]{1,40}"
+_PART = r"|[0-9a-f]{16}"
 # An absolute path, of which only the last name stays: `/home/ada/x/agent-1` becomes `agent-1`.
 _DIRECTORIES = r"(?<![\w./:-])(?:[A-Za-z]:[/\\]+|~?/+|file:/+)(?=\S)(?:[^\s'\"/\\]+[/\\]+)*"
 
@@ -181,6 +183,16 @@ AGENT_KINDS: dict[str, Kind] = {
 }
 """The shared keys of an agent, without its result."""
 
+
+def _short_text(value: object) -> Any:
+    """Accept a text of another machine about itself."""
+    return value if isinstance(value, str) and len(value) <= MAX_MACHINE_TEXT else INVALID
+
+
+_MACHINE = _object_of(
+    {"host": _short_text, "processor": _short_text, "cpus": count, "load": number}
+)
+
 _VERDICT = {
     "at": time,
     "by": text,
@@ -201,6 +213,7 @@ EVALUATION_KINDS: dict[str, Kind] = {
     "baseline_failure": _pathless_text,
     "baseline_spread": number,
     "in_place": flag,
+    "by_ratio": flag,
     "unit": text,
     "time_limit": number,
     "guard": _list_of(_relative_path),
@@ -210,13 +223,14 @@ EVALUATION_KINDS: dict[str, Kind] = {
 }
 RESULT_KINDS: dict[str, Kind] = {
     **dict.fromkeys(("rank", "attempt", "last_attempt", "files", "insertions", "deletions"), count),
-    **dict.fromkeys(("metric", "spread", "delta", "margin"), number),
+    **dict.fromkeys(("metric", "spread", "delta", "margin", "baseline", "ratio"), number),
     "commit": object_id,
     "tree": _optional_object_id,
     "tie": flag,
     "passed": flag,
     "reason": _pathless_text,
-    "values": _list_of(number),
+    **dict.fromkeys(("values", "base_values"), _list_of(number)),
+    "machine": _MACHINE,
     "guarded": _list_of(_relative_path),
 }
 MERGE_KINDS: dict[str, Kind] = {
@@ -246,11 +260,13 @@ EVALUATION_ENTRY_KINDS: dict[str, Kind] = {
     "run": lambda value: value if value == "" else _run(value),
     **dict.fromkeys(("agent", "attempt"), _attempt_number),
     **dict.fromkeys(("commit", "tree", "base"), _optional_object_id),
-    **dict.fromkeys(("value", "baseline", "delta"), number),
-    "values": _list_of(number),
+    **dict.fromkeys(("value", "baseline", "delta", "ratio"), number),
+    **dict.fromkeys(("values", "base_values"), _list_of(number)),
+    "machine": _MACHINE,
+    "part_of": lambda value: _match(value, _PART),
     "rank": count,
     **dict.fromkeys(("tie", "passed", "improves"), flag),
-    **dict.fromkeys(("reason", "judge"), _pathless_text),
+    **dict.fromkeys(("reason", "judge", "base_reason"), _pathless_text),
 }
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.git.ref_names import AgentBranch, SessionId
+from git_hub_session.git.ref_names import AgentBranch, SessionId, agent_number
 from git_hub_session.removal.discard import remove_with_contents
 from git_hub_session.removal.errors import RemovalFailed
 from git_hub_session.removal.trash import empty_trash
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from git_hub_session.session.project import Project
 
 # A string, not a compiled pattern: most commands never use it.
-_NAME = rf"\.(.+)-{runs.EVAL}-(agent-[1-9][0-9]*(?:-attempt-[1-9][0-9]*)?|baseline)"
+_AGENT = r"agent-[1-9][0-9]*"
+_NAME = rf"\.(.+)-{runs.EVAL}-((?:{_AGENT}(?:-attempt-[1-9][0-9]*)?)|(?:{_AGENT}-)?baseline)"
 
 
 def eval_worktree_path(sid: SessionId, target: str, project: Project) -> str:
@@ -50,6 +51,13 @@ def session_of_eval_worktree(worktree: Worktree) -> str:
         return ""
     name = re.fullmatch(_NAME, os.path.basename(worktree.path))
     return name[1] if name else ""
+
+
+def agent_of_eval_worktree(worktree: Worktree) -> int:
+    """Return the number of the agent whose name is in that of a temporary worktree, or 0."""
+    name = re.fullmatch(_NAME, os.path.basename(worktree.path))
+    agent = re.match(_AGENT, name[2]) if name else None
+    return agent_number(agent[0]) if agent else 0
 
 
 def leftover_worktrees(

@@ -1,1 +1,1 @@
-"""Work on the agents of a shared session: claim, spawn, run and publish one after the other."""
+"""Work on the agents of a shared session: claim, run or measure, and publish."""

@@ -207,4 +207,17 @@ def _share_session(reader: Reader) -> None:
     assert reader.read("fetch", "s6")["sessions"][0]["merges"]
     other.hub.git("config", "--global", "hubsession.executor.box.command", "env")
     assert other.read("exec", "--on", "box", "s5", "--", "true")["workers"]
+    _measure_elsewhere(reader, other)
     reader.keys |= other.keys
+
+
+def _measure_elsewhere(reader: Reader, other: Reader) -> None:
+    """Measure a session through an executor, and as a worker in another clone."""
+    reader.hub.session("s7", agents=1)
+    reader.hub.commit(reader.hub.worktree(1, "s7"), "ms", "ms: 7\n")
+    assert reader.read("eval", "--on", "box", *MEASURE, "s7")["workers"]
+    assert reader.read("log", "s7", "--evaluations")["evaluations"][0]["machine"]
+    assert reader.read("status", "s7")["agents"][0]["machine"]
+    assert reader.read("show", "s7", "1")["machine"]
+    evaluation = f"{reader.hub.git('rev-parse', 'main')}-{'0' * 16}"
+    assert other.read("work", "--measure", evaluation, *MEASURE, "s7")["measured"]

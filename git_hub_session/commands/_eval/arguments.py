@@ -16,6 +16,7 @@ from git_hub_session.cli.measure_options import (
     refuse_other_baseline,
 )
 from git_hub_session.cli.options import parse_jobs, parse_timeout
+from git_hub_session.commands._eval.options import MEASURE
 from git_hub_session.errors import UsageError
 from git_hub_session.evaluation.judge import Judge
 from git_hub_session.evaluation.measure import MetricCommand
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from git_hub_session.cli.options import Arguments
     from git_hub_session.session.model import Config, Session
 
-_MEASURE = "measure"
 _MEASURE_OPTIONS = (
     "eval",
     "metric",
@@ -82,7 +82,7 @@ def parse_options(args: Arguments, session: Session) -> EvalOptions:
         direction = args.value("direction") or config.get("direction")
     else:
         _refuse_metric_options(args)
-    is_measured = args.value("baseline") == _MEASURE
+    is_measured = args.value("baseline") == MEASURE
     is_in_place = is_baseline_in_place(session)
     baseline = None if is_measured and is_in_place else _parse_baseline(args, config)
     if not args.is_set("here"):  # a measurement for the agent itself is only compared with a note
@@ -179,7 +179,7 @@ def _parse_baseline(args: Arguments, config: Config) -> Quantity | None:
     text = args.value("baseline")
     is_other_metric = args.value("metric") not in (None, config.get("metric"))
     config_baseline = "" if is_other_metric else config.get("baseline")
-    baseline = parse_finite_quantity(config_baseline if text in (None, _MEASURE) else text)
-    if text not in (None, _MEASURE) and baseline is None:
+    baseline = parse_finite_quantity(config_baseline if text in (None, MEASURE) else text)
+    if text not in (None, MEASURE) and baseline is None:
         raise UsageError(f"not a number: '{text}'", hint="give a number or 'measure'")
     return baseline

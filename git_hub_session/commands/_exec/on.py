@@ -6,7 +6,7 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.agent_options import AGENTS, ONLY, with_agent_command
 from git_hub_session.cli.command_line import command_line
 from git_hub_session.commands._exec.on_view import OnView
-from git_hub_session.commands._executors.options import CANCEL
+from git_hub_session.commands._executors.options import CANCEL, ON
 from git_hub_session.session.agents import all_agents
 
 if TYPE_CHECKING:
@@ -32,19 +32,21 @@ def run_elsewhere(
     Raises:
         RemoteFailed, PushRefused: the session cannot be published.
     """
-    line = ""
+    again = ""
     if args.is_set(CANCEL.name):
         results = call.cancel_workers()
     else:
         args = with_agent_command(call.context, args, _CALL)
         call.publish_session()
         words = {"arguments": [call.sid], "command": args.command}
+        again = command_line("exec", (ON, *work_options), args, **words)
         line = command_line("work", work_options, args, **words)
         job_options = [option for option in work_options if option is not ONLY]
-        results = call.run_workers(line, command_line("work", job_options, args, **words))
+        job_line = command_line("work", job_options, args, **words)
+        results = call.run_workers(line, again, job_line=job_line)
     error = call.fetch_session()
     project = call.context.project
     session = project.store.read(call.sid)
     view = OnView(session, agents or all_agents(session), results, error, project.repo)
-    view.show_command = call.show_command(line)
+    view.show_command = again
     return view

@@ -20,7 +20,7 @@ from git_hub_session.git.ref_names import agent_name
 from git_hub_session.session.runs import has_command_ended
 from git_hub_session.settings.table import CLAIM_TIMEOUT, SHARED_REFS
 from git_hub_session.sharing.choose_remote import choose_remote
-from git_hub_session.sharing.fetch import fetch_sessions
+from git_hub_session.sharing.fetch import NotShared, fetch_sessions
 from git_hub_session.sharing.push import PushOptions, push_sessions
 from git_hub_session.sharing.remote import Remote
 from git_hub_session.system.temporary import temporary_directory
@@ -80,7 +80,7 @@ class ExecutorCall:
             name = self._host_repository.url
         else:
             name = choose_remote(project)
-        self._remote = Remote(project.git, name, note=context.reporter.note)
+        self.remote = Remote(project.git, name, note=context.reporter.note)
 
     def publish_session(self) -> None:
         """Publish the session. Raise HubError if that fails.
@@ -89,21 +89,26 @@ class ExecutorCall:
         """
         if self._host_repository is not None:
             self.context.reporter.note(
-                f"no remote is configured: sharing {self.sid} through {self._remote.name}"
+                f"no remote is configured: sharing {self.sid} through {self.remote.name}"
             )
-            self._host_repository.create(
-                self.context, self.sid, self._settings.values, self._remote
-            )
+            self._host_repository.create(self.context, self.sid, self._settings.values, self.remote)
         options = PushOptions(read_shared_refs(self.context))
-        [pushed] = push_sessions([self.sid], self.context.project, self._remote, options)
+        [pushed] = push_sessions([self.sid], self.context.project, self.remote, options)
         if pushed.error is not None:
             raise pushed.error
 
-    def run_workers(self, line: str, job_line: str = "") -> list[FarResult]:
+    def fetch_if_published(self) -> None:
+        """Fetch the session if the remote has its record. Raise HubError if that fails."""
+        error = self.fetch_session()
+        if error is not None and not isinstance(error, NotShared):
+            raise error
+
+    def run_workers(self, line: str, again: str, *, job_line: str = "") -> list[FarResult]:
         """Run workers. A signal ends the connections, but not the workers.
 
         Args:
             line: the command line of the workers, from `git hub-session` on.
+            again: the command that shows the workers that still run, and starts the others.
             job_line: the command line of a job of Slurm, without the agent.
         """
         work = self._far_work(job_line if self._uses_slurm else line)
@@ -114,7 +119,7 @@ class ExecutorCall:
         except BaseException as error:
             display.elapsed.clear()
             if not isinstance(error, Exception) and not self._cancel_on_demand(error):  # a signal
-                self._print_hints(line)
+                self._print_hints(again)
             raise
         finally:
             display.elapsed.clear()
@@ -130,20 +135,11 @@ class ExecutorCall:
         project = self.context.project
         try:
             [fetched] = fetch_sessions(
-                [self.sid], project, self._remote, shared=shared, dry_run=False
+                [self.sid], project, self.remote, shared=shared, dry_run=False
             )
         except HubError as error:
             return error
         return fetched.error
-
-    def show_command(self, line: str) -> str:
-        """Return the command that shows the workers that still run, and starts the others.
-
-        Args:
-            line: the command line of the workers, from `git hub-session` on.
-        """
-        words = line.removeprefix("git hub-session ").partition(" ")[2]
-        return f"git hub-session {self._command} --on {quote_word(self._names)} {words}"
 
     def _cancel_on_demand(self, error: BaseException) -> bool:
         """Ask after ^C whether to cancel the jobs of Slurm. Return True if they are cancelled."""
@@ -154,7 +150,7 @@ class ExecutorCall:
             reporter.note(text)
         return True
 
-    def _print_hints(self, line: str) -> None:
+    def _print_hints(self, again: str) -> None:
         names = quote_word(self._names)
         cancel = f"git hub-session {self._command} --on {names} --cancel {self.sid}"
         reporter = self.context.reporter
@@ -162,7 +158,7 @@ class ExecutorCall:
             "jobs go on" if self._uses_slurm else "workers go on, unless their executor ends them"
         )
         reporter.note(f"the {worker}")
-        hints = [f"show them with: {self.show_command(line)}", f"end them with: {cancel}"]
+        hints = [f"show them with: {again}", f"end them with: {cancel}"]
         reporter.print_hints(hints)
 
     def _launcher(self, work: FarWork, sockets: str) -> Launcher | SlurmLauncher:
@@ -185,10 +181,11 @@ class ExecutorCall:
 
     def _far_work(self, line: str) -> FarWork:
         context = self.context
+        is_exec = self._command == "exec"
         found = {each.key: context.settings.find(each) for each in _SHARED_SETTINGS}
         return FarWork(
-            self.sid,
-            _remote_url(context.project, self._remote.name),
+            self.sid if is_exec else f"{self.sid}/{self._command}",
+            _remote_url(context.project, self.remote.name),
             line.removeprefix("git hub-session "),
             {
                 key: each.values[-1]
