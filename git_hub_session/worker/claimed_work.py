@@ -18,13 +18,12 @@ from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import AgentBranch, agent_name
 from git_hub_session.session import runs
 from git_hub_session.session.agents import require_agent
-from git_hub_session.sharing.claims import ClaimLost, Claims, HeldClaim
+from git_hub_session.sharing.claims import ClaimLost, Claims, HeldClaim, left_claims
 from git_hub_session.sharing.fetch import fetch_sessions
 from git_hub_session.sharing.push import PushOptions, push_sessions
 from git_hub_session.sharing.remote import Remote
 from git_hub_session.worker.candidates import find_free_agents
 from git_hub_session.worker.fenced_remote import FencedRemote
-from git_hub_session.worker.left_results import publish_left_results
 from git_hub_session.worker.renewer import Renewer
 
 if TYPE_CHECKING:
@@ -87,9 +86,7 @@ class ClaimedWork(ABC):
             HubError: the work on an agent failed.
         """
         self._fetch()
-        problem = publish_left_results(self._sid, self._project, self._remote, self._shared)
-        if problem:
-            self._observer.note(f"warning: not published: {problem}")
+        self._publish_left_results()
         session = self._project.store.read(self._sid)
         for agent in self._named_agents():
             require_agent(agent, session)
@@ -174,6 +171,16 @@ class ClaimedWork(ABC):
             if not fenced.is_released:
                 self._give_up(fenced)
             raise
+
+    def _publish_left_results(self) -> None:
+        """Publish what earlier workers of this clone could not publish, and release their claims."""
+        agents = tuple(held.agent for held in left_claims(self._sid, self._project))
+        if not agents:
+            return
+        options = PushOptions(self._shared, agents=agents)
+        [pushed] = push_sessions([self._sid], self._project, self._remote, options)
+        if pushed.error is not None:
+            self._observer.note(f"warning: not published: {pushed.error.message}")
 
     def _publish(self, fenced: FencedRemote) -> None:
         """Publish the record and the branches of the agent, and renew or release the claim."""

@@ -104,7 +104,10 @@ def test_log_as_text_and_json(hub: Hub) -> None:
     assert [entry["run"] for entry in document["evaluations"]] == [None] * 2 + ["eval-1"] * 3
     for entry, shown in zip(entries(hub)[::-1], document["evaluations"], strict=True):
         assert shown == {
-            key: empty.get(key) if value == "" else value for key, value in entry.items()
+            "ratio": None,
+            "base_values": [],
+            "machine": None,
+            **{key: empty.get(key) if value == "" else value for key, value in entry.items()},
         }
     record = hub.run("log", "--evaluations", "s1", "--format=porcelain").out.split("\n\n")[-2]
     assert record.splitlines() == [
@@ -254,6 +257,7 @@ def test_lines_with_unknown_content(hub: Hub) -> None:
         "agent": 3,
         "attempt": 0,
         "values": [1.0],
+        "base_values": [],
         "tie": False,
     }
     result = hub.run("log", "--evaluations", "s1")

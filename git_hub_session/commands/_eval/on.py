@@ -13,8 +13,8 @@ from git_hub_session.distributed.key import MeasureOptions, make_key
 from git_hub_session.errors import HubError, Refused
 from git_hub_session.git.ref_names import HEADS
 from git_hub_session.session.agents import base_now
+from git_hub_session.session.guarded import holdout_directory
 from git_hub_session.settings.table import HOOK_EVALUATED
-from git_hub_session.temporary.holdout import holdout_directory
 from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:

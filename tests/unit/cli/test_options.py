@@ -275,7 +275,7 @@ def test_usage_snapshot(hub: Hub) -> None:
         ("list -z --format=text", "-z cannot be used with --format=text"),
         ("list --color=red", "option '--color' expects one of auto, always, never, not 'red'"),
         ("cleanup --forced", "unknown option 'forced'\nhint: try '--force'"),
-        ("eval --only 1", "unknown option 'only'"),  # nothing is like it, not even --color
+        ("eval --xyz 1", "unknown option 'xyz'"),  # nothing is like it, not even --color
         ("diff --onyl", "unknown option 'onyl'"),
         ("diff --only", "unknown option 'only'\nhint: try '--name-only'"),
         ("spawn --onyl 1", "unknown option 'onyl'\nhint: try '--only'"),
