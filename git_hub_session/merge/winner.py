@@ -319,8 +319,7 @@ def _no_improvement(
         problem = f"{name} is not compared with the baseline: {result.reason}"
         return NoImprovement(problem, hint=hint)
     unit = f" {evaluation.unit}" if evaluation.unit else ""
-    values = format_values(own_baseline, result.metric)
-    baseline, value = (f"{number}{unit}" for number in values)
+    baseline, value = (f"{each}{unit}" for each in format_values(own_baseline, result.metric))
     margin = evaluation.margin(result)
     noise = f", margin {format_number(margin)}" if margin else ""
     if is_chosen:
