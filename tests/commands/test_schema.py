@@ -213,8 +213,10 @@ def _share_session(reader: Reader) -> None:
 
 def _measure_elsewhere(reader: Reader, other: Reader) -> None:
     """Measure a session through an executor, and as a worker in another clone."""
-    reader.hub.session("s7", agents=1)
-    reader.hub.commit(reader.hub.worktree(1, "s7"), "ms", "ms: 7\n")
+    reader.read("init", "--id", "s7", "--task", "x", "--agents", "1")
+    reader.read("spawn", "s7")
+    worktree = Path(reader.read("path", "s7", "1")["path"])
+    reader.hub.commit(worktree, "ms", "ms: 7\n")
     assert reader.read("eval", "--on", "box", *MEASURE, "s7")["workers"]
     assert reader.read("log", "s7", "--evaluations")["evaluations"][0]["machine"]
     assert reader.read("status", "s7")["agents"][0]["machine"]
