@@ -3,9 +3,9 @@
 #
 # The caller writes this script to the standard input of `sh -s`, after lines that set the variables
 # action, sid, slot, path, clone, url, setup, git_settings, version, wheel_name and wheel, and the
-# positional parameters: the command of the worker. The worker has its own session and writes to a file, so it goes on if the
-# connection is lost. The output of the worker goes to standard output. Lines to the caller go to
-# standard error: an agent cannot write them.
+# positional parameters: the command of the worker. The worker has its own session and writes to a
+# file, so it goes on if the connection is lost. The output of the worker goes to standard output.
+# Lines to the caller go to standard error: an agent cannot write them.
 #
 # With the action `run`, the script is a job of a batch system. The worker runs in the foreground,
 # and everything goes to a log. The variables here, jobs and jobs_id name the clone of the caller and

@@ -150,11 +150,12 @@ class Claims:
             RemoteFailed: the remote cannot be used.
             ClaimLost: another worker has the claim. The remote is unchanged.
         """
-        oid = self._write_commit(held.generation, held.oid)
-        answer = self._push(held, {**(targets or {}), self.ref(held.agent): oid}, leases or {})
-        if answer.refused:
-            return held, answer
-        return self._keep(held._replace(oid=oid)), answer
+
+        def renew(last: HeldClaim) -> str:
+            return self._write_commit(last.generation, last.oid)
+
+        held, answer = self._push(held, targets or {}, leases or {}, renew)
+        return held if answer.refused else self._keep(held), answer
 
     def release(
         self,
@@ -166,7 +167,7 @@ class Claims:
 
         The arguments and the errors are those of publish().
         """
-        answer = self._push(held, {**(targets or {}), self.ref(held.agent): ""}, leases or {})
+        _, answer = self._push(held, targets or {}, leases or {}, lambda _last: "")
         if not answer.refused:
             self.forget(held.agent)
         return answer
@@ -190,22 +191,44 @@ class Claims:
         return is_own and has_ended(seen.claim, self._holder)
 
     def _push(
-        self, held: HeldClaim, targets: Mapping[str, str], leases: Mapping[str, str]
-    ) -> PushAnswer:
-        """Push the targets with a lease on the claim. Raise ClaimLost."""
+        self,
+        held: HeldClaim,
+        targets: Mapping[str, str],
+        leases: Mapping[str, str],
+        make_value: Callable[[HeldClaim], str],
+    ) -> tuple[HeldClaim, PushAnswer]:
+        """Push the targets and a new value of the claim, with a lease on the claim.
+
+        Return the claim on the remote, which is the old one if a ref was refused.
+
+        Args:
+            make_value: returns the object id that follows a claim, or '' to delete the claim.
+
+        Raises:
+            ClaimLost: another worker has the claim.
+        """
         ref = self.ref(held.agent)
+        value = make_value(held)
         answer = self._remote.push(
-            [f"{oid}:{name}" for name, oid in targets.items()],
+            [f"{oid}:{name}" for name, oid in {**targets, ref: value}.items()],
             leases={**leases, ref: held.oid},
-            runs_hook=len(targets) > 1,
+            runs_hook=bool(targets),
         )
         if answer.of(ref).has_moved:
             seen = self.fetch().get(held.agent)
+            if seen is not None and seen.oid != held.oid and self._is_own(seen, held):
+                # A signal has interrupted a push of this worker that the remote has accepted.
+                return self._push(held._replace(oid=seen.oid), targets, leases, make_value)
             if seen is None or seen.oid != held.oid:
                 self.forget(held.agent)
                 holder = f"a worker on '{seen.host}'" if seen else "another worker"
                 raise ClaimLost(f"{holder} has taken over {agent_name(held.agent)}")
-        return answer
+        return (held if answer.refused else held._replace(oid=value)), answer
+
+    def _is_own(self, seen: SeenClaim, held: HeldClaim) -> bool:
+        """Return True if this process has written the claim. A takeover has a new generation."""
+        claim = seen.claim
+        return bool(claim and claim.holder == self._holder and claim.generation == held.generation)
 
     def _keep(self, held: HeldClaim) -> HeldClaim:
         """Remember a claim in this clone, so that its next worker can continue it."""

@@ -439,22 +439,8 @@ def test_a_far_end_without_the_program(first: Hub, far_home: Path, tmp_path: Pat
     """It has git and the usual programs. The program in ~/.local/bin is found."""
     programs = tmp_path / "far-bin"
     programs.mkdir()
-    for name in (
-        "git",
-        "sh",
-        "sed",
-        "cut",
-        "cat",
-        "sleep",
-        "env",
-        "setsid",
-        "mkdir",
-        "mv",
-        "rm",
-        "true",
-    ):
-        (programs / name).symlink_to(shutil.which(name) or "")
-    for name in ("wc", "tail", "head", "rmdir"):
+    names = "cat cut env git head mkdir mv rm rmdir sed setsid sh sleep tail true uname wc"
+    for name in names.split():
         (programs / name).symlink_to(shutil.which(name) or "")
     define(first, "bare", command=f"env HOME={far_home} PATH={programs} GIT_EXEC_PATH=")
     result = execute(first, "--on", "bare", "s1", "--", "true")

@@ -142,6 +142,28 @@ def test_a_late_worker_is_refused_as_a_whole(hub: Hub, served: ServedRepository)
     assert served.refs() == {BRANCH: hub.git("rev-parse", "HEAD~1"), REF: published.oid}
 
 
+@pytest.mark.parametrize("releases", [False, True])
+def test_a_push_that_was_interrupted_after_it_arrived(
+    hub: Hub, served: ServedRepository, releases: bool
+) -> None:
+    """The worker does not know its newest claim. The claim on the remote is still its own."""
+    one = Clone(hub, served)
+    held = one.claims.take(1)
+    assert held is not None
+    newest, _ = one.claims.publish(held)
+    tip = hub.git("rev-parse", "HEAD")
+    if releases:
+        assert one.claims.release(held, {BRANCH: tip}).refused == ()
+        assert served.refs() == {BRANCH: tip}
+        assert hub.refs("refs/hub/own-claims") == {}
+    else:
+        published, answer = one.claims.publish(held, {BRANCH: tip})
+        assert answer.refused == ()
+        assert served.refs() == {BRANCH: tip, REF: published.oid}
+        assert served.git("rev-parse", f"{published.oid}^") == newest.oid
+        assert published.generation == held.generation
+
+
 def test_of_two_workers_that_take_over_one_wins(hub: Hub, served: ServedRepository) -> None:
     dead = Clone(hub, served)
     assert dead.claims.take(1) is not None
