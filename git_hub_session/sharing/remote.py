@@ -63,10 +63,11 @@ _PERMANENT = (
     r"|the receiving end does not support"
     r"|strange (pathname|hostname)|transport '.*' not allowed|is not a git command|Unable to find remote helper|bad config"
 )
-# git can end with status 1 if the connection fails after its start, or if another process has a lock.
+# git can end with status 1 if the connection fails after its start, or if another process has a lock
+# or is creating or removing a worktree.
 _TEMPORARY = (
     r"hung up|RPC failed|unexpected disconnect|early EOF|failed to report status"
-    r"|cannot lock ref|Unable to create '.*\.lock'"
+    r"|cannot lock ref|Unable to create '.*\.lock'|bad object worktrees/"
 )
 _NO_STATUS = "remote failed to report status"
 

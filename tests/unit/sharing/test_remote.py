@@ -111,6 +111,28 @@ def test_a_remote_that_stays_away_is_an_error(hub: Hub, served: ServedRepository
     served.start()
 
 
+def test_a_fetch_while_a_worktree_is_created(hub: Hub, tmp_path: Path) -> None:
+    """The HEAD of the worktree names a commit that git cannot read yet."""
+    served = file_remote(tmp_path)
+    open_remote(hub, served).push([f"{MAIN}:{OTHER}"])
+    head = hub.top / ".git" / "worktrees" / "new" / "HEAD"
+    hub.git("worktree", "add", "-q", "--detach", tmp_path / "new")
+    old = head.read_text()
+    tip = hub.git("commit-tree", "-m", "new", f"{OTHER}^{{tree}}", cwd=served.path)
+    served.git("update-ref", OTHER, tip)
+    head.write_text(f"{'1' * 40}\n")
+    notes = []
+
+    def note(text: str) -> None:
+        notes.append(text)
+        head.write_text(old)
+
+    open_remote(hub, served, note=note).fetch([f"{OTHER}:refs/hub/x"])
+    assert hub.git("rev-parse", "refs/hub/x") == tip
+    reason = f"bad object worktrees/new/HEAD; {served.url} did not send all necessary objects"
+    assert notes == [f"cannot fetch from '{served.url}': {reason}; trying again in 0.01 s"]
+
+
 def test_a_hook_of_the_server_refuses(hub: Hub, served: ServedRepository) -> None:
     served.install_hook("pre-receive", r"printf 'no room \033[31mred\r\n' >&2; exit 1")
     answer = open_remote(hub, served).push([f"{MAIN}:{MAIN}"])
