@@ -692,6 +692,9 @@ def test_formats_and_dry_run(hub: Hub) -> None:
         "improves": None,
         "require": [],
         "holdout": [],
+        "by_ratio": False,
+        "unmeasured": [],
+        "workers": [],
     }
     assert result.err == ""
     assert last == {
@@ -702,6 +705,11 @@ def test_formats_and_dry_run(hub: Hub) -> None:
         "commit": tip,
         "metric": 2.0,
         "values": [2.0],
+        "base": None,
+        "base_values": [],
+        "ratio": None,
+        "ratio_interval": None,
+        "machine": None,
         "delta": -2.0,
         "spread": 0.0,
         "tie": False,

@@ -167,6 +167,8 @@ def test_json_format(hub: Hub) -> None:
         "unpushed": [],
         "merges": [],
         "claims": [],
+        "jobs": [],
+        "jobs_error": None,
         "agents": [
             agent_fields(1, uncommitted=1, own_commit=False),
             agent_fields(2, attempt=2, own_commit=False),
@@ -182,6 +184,7 @@ def agent_fields(number: int, **fields: Any) -> dict[str, Any]:
         "attempt": 1,
         "status": "ready",
         **dict.fromkeys((*unknown, "delta", "passed", "reason", "off_branch", "ranked_attempt")),
+        **dict.fromkeys(("machine", "ratio")),
         "uncommitted_attempts": [],
         "tie": False,
         "outdated": False,

@@ -62,6 +62,8 @@ def test_agents_before_the_first_run(hub: Hub) -> None:
         "unit": None,
         "baseline": None,
         "delta": None,
+        "ratio": None,
+        "machine": None,
         "tie": False,
         "reason": None,
         "outdated": False,
