@@ -71,12 +71,16 @@ def submodule_hint(worktree: str, submodules: Sequence[bytes]) -> str:
 
 
 def submodule_repositories_hint(worktree: Worktree) -> str:
-    """Return the command that deletes the repositories of submodules in the git dir."""
-    delete = f"rm -r {quote_word(worktree.submodule_dir)}"
-    if not worktree.is_missing:
-        # Without its repository, git cannot empty the directory of a submodule.
-        delete = f"git -C {quote_word(worktree.path)} submodule deinit --all && {delete}"
-    return f"push their commits, then: {delete}"
+    """Return the command that moves the repositories of submodules out of the git dir.
+
+    They can have commits and stashes that no other repository has.
+    """
+    target = first_free(f"{worktree.path}-modules", os.path.lexists)
+    move = f"mv {quote_word(worktree.submodule_dir)} {quote_word(target)}"
+    if worktree.is_missing:
+        return move
+    # Without its repository, git cannot empty the directory of a submodule.
+    return f"git -C {quote_word(worktree.path)} submodule deinit --all && {move}"
 
 
 def _registered_submodules(worktree: str) -> set[str]:

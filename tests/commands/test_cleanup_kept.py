@@ -368,7 +368,7 @@ def test_populated_submodule(hub: Hub, worktree: Path, arguments: tuple[str, ...
         kept(
             worktree,
             f"has repositories of submodules: '{modules}'",
-            f"push their commits, then: git -C {worktree} submodule deinit --all && rm -r {modules}",
+            f"git -C {worktree} submodule deinit --all && mv {modules} {worktree}-modules",
         ),
         *arguments,
     )

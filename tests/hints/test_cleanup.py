@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,12 +123,29 @@ def test_worktree_is_removed(hub: Hub, case: Case) -> None:
     check_case(hub, case)
 
 
-@types("push their commits, then: {}")
+@types("git -C {} submodule deinit --all && {}")
 def test_submodule(hub: Hub) -> None:
+    """A commit that only the submodule has stays in the repository that the hint moves."""
     in_worktree(SUBMODULE)(hub)
     [hint] = hints(hub.run("cleanup", "s1"))
-    type_hint(hub, hint.removeprefix("push their commits, then: "))
-    follow_hint(hint)
+    [modules] = hub.top.glob(".git/worktrees/*/modules")
+    [repository] = modules.iterdir()
+    only = hub.git("--git-dir", repository, "commit-tree", "-m", "only here", "HEAD^{tree}")
+    hub.git("--git-dir", repository, "update-ref", "refs/stash", only)
+    type_hint(hub, hint)
+    assert hub.run("cleanup", "s1").code == 0
+    moved = Path(f"{hub.top / W}-modules") / repository.name
+    hub.git("fetch", "-q", moved, "refs/stash:refs/tags/kept")
+    assert hub.git("rev-parse", "refs/tags/kept") == only
+
+
+@types("mv {} {}")
+def test_submodule_of_a_missing_worktree(hub: Hub) -> None:
+    in_worktree(SUBMODULE)(hub)
+    shutil.rmtree(hub.top / W)
+    [hint] = hints(hub.run("cleanup", "s1"))
+    assert hint.startswith("mv ")
+    type_hint(hub, hint)
     assert hub.run("cleanup", "s1").code == 0
 
 
@@ -138,7 +156,7 @@ def test_submodule_with_its_repository_inside(hub: Hub) -> None:
     [hint] = hints(hub.run("cleanup", "s1"))
     type_hint(hub, hint)
     [hint] = hints(hub.run("cleanup", "s1"))
-    type_hint(hub, hint.removeprefix("push their commits, then: "))
+    type_hint(hub, hint)
     assert hub.run("cleanup", "s1").code == 0
 
 
