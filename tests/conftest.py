@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 from tests.support import coverage, hints
 from tests.support.clones import bare_remote, connect
 from tests.support.hub import Hub, close_fork_server, new_hub, peer, sealed_environment
+from tests.support.remotes import ServedRepository, serve
 
 coverage.take_over()
 # A shell script lets its background jobs ignore SIGINT, and nohup(1) lets its command ignore SIGHUP.
@@ -54,6 +55,22 @@ def remote(hub: Hub) -> Path:
     path = bare_remote(hub)
     connect(hub, str(path))
     return path
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[ServedRepository]:
+    """Return a bare repository with the branch main, which is reached by its path."""
+    with serve("file", tmp_path / "server") as served:
+        yield served
+
+
+@pytest.fixture
+def far_home(tmp_path: Path) -> Path:
+    """Return the home directory of a user at the far end of a connection."""
+    home = tmp_path / "far-home"
+    home.mkdir()
+    (home / ".gitconfig").write_text("[user]\n\tname = Eve\n\temail = eve@example.com\n")
+    return home
 
 
 @pytest.fixture

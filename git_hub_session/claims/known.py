@@ -17,7 +17,12 @@ from git_hub_session.claims.claim import (
     SeenClaim,
     parse_claim,
 )
-from git_hub_session.git.ref_names import agent_number, claim_prefixes, is_object_id
+from git_hub_session.git.ref_names import (
+    ALL_OWN_CLAIMS,
+    agent_number,
+    claim_prefixes,
+    is_object_id,
+)
 from git_hub_session.git.refs import refs_below
 from git_hub_session.git.repository import CannotReadRepository
 from git_hub_session.system.procfs import is_alive
@@ -65,6 +70,12 @@ def unseen_claims(sid: SessionId, project: Project) -> dict[int, SeenClaim]:
     """Return the claims of workers of this clone that have ended, or that are on another host."""
     own = _read_below(claim_prefixes(sid)[1], project)
     return {agent: known.seen for agent, known in own.items() if not known.is_alive}
+
+
+def sessions_with_own_claims(project: Project) -> set[str]:
+    """Return the names of the sessions of which workers of this clone hold claims."""
+    own = refs_below(project.paths.common_dir, ALL_OWN_CLAIMS)
+    return {ref.removeprefix(ALL_OWN_CLAIMS).partition("/")[0] for ref in own}
 
 
 def held_claims(sid: SessionId, project: Project) -> dict[int, KnownClaim]:

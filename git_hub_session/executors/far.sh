@@ -2,9 +2,9 @@
 # bare repository.
 #
 # The caller writes this script to the standard input of `sh -s`, after lines that set the variables
-# action, sid, slot, path, clone, url, setup, git_settings, version, wheel_name and wheel, and the
-# positional parameters: the command of the worker. The worker has its own session and writes to a
-# file, so it goes on if the connection is lost. The output of the worker goes to standard output.
+# action, directory, slot, path, clone, url, setup, git_settings, version, wheel_name and wheel, and
+# the positional parameters: the command of the worker. The worker has its own session and writes to
+# a file, so it goes on if the connection is lost. The output of the worker goes to standard output.
 # Lines to the caller go to standard error: an agent cannot write them.
 #
 # With the action `run`, the script is a job of a batch system. The worker runs in the foreground,
@@ -206,7 +206,7 @@
 		create_clone
 	fi
 	git_dir=$(git -C "$path" rev-parse --absolute-git-dir) || exit
-	directory=$git_dir/hub-session-workers/$sid
+	directory=$git_dir/hub-session-workers/$directory
 	files=$directory/$slot
 	offset=0
 	if [ "$action" = cancel ]; then

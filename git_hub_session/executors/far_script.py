@@ -26,7 +26,7 @@ class FarWork(NamedTuple):
     """The work at the far ends, the same for all executors."""
 
     sid: str
-    """The id of the session. With "/eval", the workers are those that measure."""
+    """The id of the session, or '' if no worker starts."""
     url: str
     """The URL of the shared remote here."""
     command: str
@@ -36,6 +36,8 @@ class FarWork(NamedTuple):
     """
     settings: Mapping[str, str]
     """The settings of git that the worker needs."""
+    directory: str = ""
+    """The directory for the files of the workers, below the directory of all sessions."""
     bootstraps: bool = False
     """True to install this program on a machine that does not have it."""
 
@@ -63,7 +65,7 @@ def make_script(
     url = remote or work.url
     values = {
         "action": action,
-        "sid": work.sid,
+        "directory": work.directory,
         "slot": str(slot),
         "path": path,
         "clone": clone_name(url),

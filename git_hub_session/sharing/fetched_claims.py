@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.claims.known import read_claims, unseen_claims
+from git_hub_session.claims.known import read_claims, sessions_with_own_claims, unseen_claims
 from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import (
     ALL_CLAIMS,
-    ALL_OWN_CLAIMS,
     SessionId,
     agent_name,
     agent_number,
@@ -45,7 +44,7 @@ def sessions_with_other_claims(
     }
     ours = _read_copies(project)
     differing = [ref for ref in {*claims, *ours} if claims.get(ref) != ours.get(ref)]
-    names = {_session_name(ref) for ref in differing} | _sessions_with_own_claims(project)
+    names = {_session_name(ref) for ref in differing} | sessions_with_own_claims(project)
     return [SessionId(name) for name in sorted(names) if is_session_id(name)]
 
 
@@ -53,13 +52,8 @@ def read_unseen_claims(
     sids: Iterable[SessionId], project: Project
 ) -> dict[SessionId, Mapping[int, SeenClaim]]:
     """Return the result of unseen_claims() for each session of which this clone holds claims."""
-    names = _sessions_with_own_claims(project)
+    names = sessions_with_own_claims(project)
     return {sid: unseen_claims(sid, project) for sid in sids if sid in names}
-
-
-def _sessions_with_own_claims(project: Project) -> set[str]:
-    own = refs_below(project.paths.common_dir, ALL_OWN_CLAIMS)
-    return {ref.removeprefix(ALL_OWN_CLAIMS).partition("/")[0] for ref in own}
 
 
 def _session_name(ref: str) -> str:

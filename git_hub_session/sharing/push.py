@@ -11,14 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from time import sleep
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.claims.known import sessions_with_own_claims
 from git_hub_session.errors import HubError, Refused
 from git_hub_session.git.ref_names import (
     REFS,
     SessionId,
     parse_agent_branch,
     record_ref,
-    rescue_prefix,
-    shared_archive_prefix,
     shared_name,
     short_name,
     tracked_record,
@@ -29,7 +28,11 @@ from git_hub_session.sharing.fetch import NotShared, fetch_sessions, track_recor
 from git_hub_session.sharing.local_record import SharedState, share_sessions
 from git_hub_session.sharing.published_logs import write_logs
 from git_hub_session.sharing.remote import CREATED, REFUSED, UNCHANGED, refused_reasons
-from git_hub_session.sharing.session_refs import read_refs_by_session, with_free_numbers
+from git_hub_session.sharing.session_refs import (
+    group_numbered_refs,
+    read_refs_by_session,
+    with_free_numbers,
+)
 from git_hub_session.util.shell import quote_word
 from git_hub_session.util.text import quote_list
 
@@ -100,8 +103,9 @@ def push_sessions(
         push.preview(unique)
     else:
         push.publish(unique)
+        claimed = sessions_with_own_claims(project)
         for sid in unique:
-            if push.results[sid].error is None:
+            if sid in claimed and push.results[sid].error is None:
                 release_left_claims(sid, project, remote, options.agents, shared=options.shared)
     return [push.results[sid] for sid in unique]
 
@@ -113,8 +117,10 @@ class _Push:
         self._project = project
         self._remote = remote
         self._options = options
-        self._theirs: Mapping[str, str] | None = None
-        """The refs of the remote, or None before they are needed."""
+        self._theirs: Mapping[str, str] = {}
+        """The refs of the remote. They are not read before they are needed."""
+        self._numbered: Mapping[str, Mapping[str, str]] = {}
+        """The same refs in groups that differ only in the last component of their names."""
         self._merged: dict[SessionId, str] = {}
         """The record of the remote, or '', that the last fetch merged into each session."""
         self.results: dict[SessionId, PushedSession] = {}
@@ -122,7 +128,7 @@ class _Push:
 
     def preview(self, sids: Sequence[SessionId]) -> None:
         """Compare the refs with those of the remote."""
-        self._theirs = self._remote.list_refs(REFS)
+        self._list_theirs()
         for draft in self._make_drafts(sids):
             changes = tuple(
                 (ref, " " if ref in self._theirs else CREATED)
@@ -165,7 +171,12 @@ class _Push:
             if fetched.error is not None and not isinstance(fetched.error, NotShared):
                 self._refuse(fetched.sid, fetched.error)
             self._merged[fetched.sid] = fetched.record
+        self._list_theirs()
+
+    def _list_theirs(self) -> None:
+        """Read the refs of the remote."""
         self._theirs = self._remote.list_refs(REFS)
+        self._numbered = group_numbered_refs(self._theirs)
 
     def _make_drafts(self, sids: Sequence[SessionId]) -> list[_Draft]:
         """Write the records of sessions, and return the refs to push for each of them."""
@@ -203,13 +214,12 @@ class _Push:
         Expect that the remote still has the record that was merged here, and no archive.
         """
         project, shared = self._project, self._options.shared
-        present = self._theirs or {}
         record = shared_name(record_ref(sid), shared)
-        added = self._numbered_refs(sid, refs, present)
+        added = self._numbered_refs(refs)
         branches = {
             ref: oid
             for ref, oid in _branches_of(self._options.agents, refs).items()
-            if _is_behind(present.get(ref, ""), ref, oid, project)
+            if _is_behind(self._theirs.get(ref, ""), ref, oid, project)
         }
         targets = {record: state.commit, **branches, **added}
         if self._options.logs:
@@ -217,18 +227,14 @@ class _Push:
             targets |= {shared_name(ref, shared): oid for ref, oid in logs.items()}
         return _Draft(sid, state, targets, {record: expected, **dict.fromkeys(added, "")})
 
-    def _numbered_refs(
-        self, sid: SessionId, refs: SessionRefs, present: Mapping[str, str]
-    ) -> dict[str, str]:
+    def _numbered_refs(self, refs: SessionRefs) -> dict[str, str]:
         """Return the archives, and perhaps the rescue refs, with free names on the remote."""
-        shared = self._options.shared
         ours = {**refs.archives, **(refs.rescues if self._options.rescue else {})}
-        own = shared_archive_prefix(sid), rescue_prefix(sid)
-        prefixes = tuple(shared_name(prefix, shared) for prefix in own)
-        theirs = {ref: oid for ref, oid in present.items() if ref.startswith(prefixes)}
-        return with_free_numbers(
-            {shared_name(ref, shared): oid for ref, oid in ours.items()}, theirs
-        )
+        shared = {shared_name(ref, self._options.shared): oid for ref, oid in ours.items()}
+        theirs: dict[str, str] = {}
+        for name in group_numbered_refs(shared):
+            theirs |= self._numbered.get(name, {})
+        return with_free_numbers(shared, theirs)
 
     def _push_drafts(self, drafts: Sequence[_Draft]) -> None:
         """Push the drafts at once, and record the published and the refused sessions.

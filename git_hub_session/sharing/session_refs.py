@@ -123,6 +123,14 @@ def with_free_numbers(new: Mapping[str, str], present: Mapping[str, str]) -> dic
     return added
 
 
+def group_numbered_refs(refs: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return the refs in groups, by their names without the number at the end."""
+    groups: dict[str, dict[str, str]] = {}
+    for ref, oid in refs.items():
+        groups.setdefault(_start(ref), {})[ref] = oid
+    return groups
+
+
 def _start(ref: str) -> str:
     return f"{ref.rpartition('/')[0]}/"
 

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -20,9 +19,9 @@ from git_hub_session.executors import wheel
 from tests.support.clones import connect
 from tests.support.hints import find_hint, follow_hint, types
 from tests.support.hub import Hub, Result
-from tests.support.remotes import ServedRepository, run_sshd, serve
+from tests.support.remotes import ServedRepository, run_sshd
 from tests.support.wheels import pack_libraries
-from tests.support.workers import finish, published_attempts, start_command
+from tests.support.workers import define_executor, finish, published_attempts, start_command
 
 ROOT = Path(__file__).parents[2]
 COMMIT = "git-hub-session --version; echo x >work && git add work && git commit -qm work"
@@ -32,28 +31,12 @@ _PROGRAMS = (
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[ServedRepository]:
-    """Return the remote of the clones."""
-    with serve("file", tmp_path / "server") as served:
-        yield served
-
-
-@pytest.fixture
 def first(hub: Hub, served: ServedRepository) -> Hub:
     """Return a clone with a session of one agent."""
     connect(hub, served.url)
     created = hub.run("init", "-q", "--id", "s1", "--task", "Make it fast", "--agents", "1")
     assert created == Result(0, "s1\n")
     return hub
-
-
-@pytest.fixture
-def far_home(tmp_path: Path) -> Path:
-    """Return the home directory at the far end."""
-    home = tmp_path / "far-home"
-    home.mkdir()
-    (home / ".gitconfig").write_text("[user]\n\tname = Eve\n\temail = eve@example.com\n")
-    return home
 
 
 @pytest.fixture
@@ -73,13 +56,10 @@ def far_path(tmp_path: Path) -> Path:
 def bare(first: Hub, far_home: Path, far_path: Path) -> Hub:
     """Return the clone with the executor `bare`, which has the programs of far_path."""
     clear = "env -u PYTHONPATH -u PIP_FIND_LINKS"
-    define(first, "command", f"{clear} HOME={far_home} PATH={far_path} PIP_CONFIG_FILE=/dev/null")
+    define_executor(
+        first, "bare", command=f"{clear} HOME={far_home} PATH={far_path} PIP_CONFIG_FILE=/dev/null"
+    )
     return first
-
-
-def define(hub: Hub, variable: str, value: str) -> None:
-    """Define a variable of the executor `bare`."""
-    hub.git("config", "--global", f"hubsession.executor.bare.{variable}", value)
 
 
 def execute(hub: Hub, *words: str) -> Result:
@@ -158,7 +138,7 @@ def test_a_machine_without_a_network(
     wheels = pack_libraries(tmp_path / "wheels")
     empty = tmp_path / "empty"
     empty.mkdir()
-    define(bare, "setup", f"export PIP_NO_INDEX=1 PIP_FIND_LINKS={empty}")
+    define_executor(bare, "bare", setup=f"export PIP_NO_INDEX=1 PIP_FIND_LINKS={empty}")
     words = ("--on", "bare", "--bootstrap", "s1", "--", "sh", "-c", COMMIT)
     result = execute(bare, *words)
     assert result.code == 1
@@ -169,7 +149,7 @@ def test_a_machine_without_a_network(
     template = "set PIP_INDEX_URL or PIP_FIND_LINKS in {} if PyPI cannot be reached there"
     hint = find_hint(result, template)
     assert "hubsession.executor.bare.setup" in hint
-    define(bare, "setup", f"export PIP_NO_INDEX=1 PIP_FIND_LINKS={wheels}")
+    define_executor(bare, "bare", setup=f"export PIP_NO_INDEX=1 PIP_FIND_LINKS={wheels}")
     follow_hint(hint)
     again = execute(bare, *words)
     assert again.code == 0, again
@@ -183,7 +163,7 @@ def test_a_program_whose_python_is_gone(
 ) -> None:
     """An update of the system can remove the Python of a venv."""
     wheels = pack_libraries(tmp_path / "wheels")
-    define(bare, "setup", f"export PIP_NO_INDEX=1 PIP_FIND_LINKS={wheels}")
+    define_executor(bare, "bare", setup=f"export PIP_NO_INDEX=1 PIP_FIND_LINKS={wheels}")
     broken = far_home / ".cache" / "git-hub-session" / "programs" / __version__ / "bin"
     broken.mkdir(parents=True)
     (broken.parent.with_name("old")).mkdir()
@@ -209,14 +189,14 @@ def test_a_machine_without_python(
     assert [each.name for each in far_home.iterdir()] == [".gitconfig"]
     (far_path / "hidden").rename(far_path / "python3")
     follow_hint(hint.removeprefix("hint: "))
-    define(bare, "setup", "export PIP_NO_INDEX=1")
+    define_executor(bare, "bare", setup="export PIP_NO_INDEX=1")
     assert "installing git hub-session" in execute(bare, *words).err
 
 
 @pytest.mark.slow
 def test_the_program_is_there(first: Hub, served: ServedRepository) -> None:
     """Nothing is installed."""
-    define(first, "command", "env")
+    define_executor(first, "bare", command="env")
     result = execute(first, "--on", "bare", "--bootstrap", "s1", "--", "true")
     assert (result.code, result.err) == (0, "")
     assert programs(Path(first.environ["HOME"])) == []

@@ -7,7 +7,6 @@ import os
 import shlex
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,8 +15,8 @@ from tests.support.clones import connect
 from tests.support.hints import find_hint, follow_hint, type_hint, types
 from tests.support.hub import Hub, Result, wait_for
 from tests.support.measured_sessions import create_measurable_session
-from tests.support.remotes import ServedRepository, serve
-from tests.support.workers import finish, start_command
+from tests.support.remotes import ServedRepository
+from tests.support.workers import define_executor, finish, start_command
 
 pytestmark = pytest.mark.slow
 COMMAND = "echo ms: $(($(cat ms) * ${SLOWNESS:-1000000}))"
@@ -28,27 +27,14 @@ RECORD = "refs/hub/sessions/s1"
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[ServedRepository]:
-    """Return the remote of the clones."""
-    with serve("file", tmp_path / "server") as served:
-        yield served
-
-
-@pytest.fixture
 def first(hub: Hub, served: ServedRepository) -> Hub:
     """Return a clone with a session of two agents, and the executors `fast` and `slow`."""
     hub.commit(hub.top, "ms", "100")
     connect(hub, served.url)
     create_measurable_session(hub, "80", "50")
-    define(hub, "fast", command="env SLOWNESS=1", path="fast/project")
-    define(hub, "slow", command="env SLOWNESS=10", path="slow/project")
+    define_executor(hub, "fast", command="env SLOWNESS=1", path="fast/project")
+    define_executor(hub, "slow", command="env SLOWNESS=10", path="slow/project")
     return hub
-
-
-def define(hub: Hub, name: str, **variables: str) -> None:
-    """Define an executor in the user's own configuration."""
-    for variable, value in variables.items():
-        hub.git("config", "--global", f"hubsession.executor.{name}.{variable}", value)
 
 
 def evaluate(hub: Hub, *words: str) -> Result:
@@ -290,7 +276,7 @@ def test_pass_or_fail(first: Hub) -> None:
 
 
 def test_an_executor_fails_and_the_others_go_on(first: Hub) -> None:
-    define(first, "down", command="sh -c 'echo no route >&2; exit 255'")
+    define_executor(first, "down", command="sh -c 'echo no route >&2; exit 255'")
     result = evaluate(first, "--on", "down,fast", *MEASURE, "s1")
     assert result.code == 1
     assert result.err.splitlines() == ["down: no route", "error: connection to 'down' failed"]
@@ -299,7 +285,7 @@ def test_an_executor_fails_and_the_others_go_on(first: Hub) -> None:
 
 def test_nobody_measures(first: Hub, served: ServedRepository) -> None:
     """The same line, typed later, measures what is missing."""
-    define(first, "fast", command="exit 3;")
+    define_executor(first, "fast", command="exit 3;")
     result = evaluate(first, "--on", "fast", *MEASURE, "s1")
     assert result.code == 1
     assert result.err.splitlines()[:2] == [
@@ -308,7 +294,7 @@ def test_nobody_measures(first: Hub, served: ServedRepository) -> None:
     ]
     assert first.state()["state"] == "running"
     assert result.err.splitlines()[2:] == [f"hint: {line}" for line in [_line_of(*MEASURE)]]
-    define(first, "fast", command="env SLOWNESS=1")
+    define_executor(first, "fast", command="env SLOWNESS=1")
     assert first.call("sh", "-c", _line_of(*MEASURE)).code == 0
     assert results(first)["agent-2"]["rank"] == 1
 
@@ -322,7 +308,7 @@ def test_a_far_end_without_the_program(first: Hub, tmp_path: Path) -> None:
     programs.mkdir()
     for name in ("git", "sh", "sed", "cut", "cat", "sleep", "env", "mkdir", "mv", "rm", "rmdir"):
         (programs / name).symlink_to(shutil.which(name) or "")
-    define(first, "bare", command=f"env HOME={tmp_path} PATH={programs} GIT_EXEC_PATH=")
+    define_executor(first, "bare", command=f"env HOME={tmp_path} PATH={programs} GIT_EXEC_PATH=")
     result = evaluate(first, "--on", "bare", *MEASURE, "s1")
     assert result.code == 1
     assert result.err.splitlines()[0] == "error: git hub-session is not installed on 'bare'"

@@ -17,19 +17,12 @@ import pytest
 from tests.support.clones import connect
 from tests.support.hints import find_hint, follow_hint, type_hint, types
 from tests.support.hub import Hub, Result, is_alive, wait_for
-from tests.support.remotes import ServedRepository, SshHost, run_sshd, serve
-from tests.support.workers import finish, published_attempts, start_command
+from tests.support.remotes import ServedRepository, SshHost, run_sshd
+from tests.support.workers import define_executor, finish, published_attempts, start_command
 
 pytestmark = pytest.mark.slow
 COMMIT = 'echo "${HUB_AGENT#agent-} $FAR" >work && git add work && git commit -qm work'
 _LOST = "connection to 'ssh:far' was lost; its worker may go on"
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[ServedRepository]:
-    """Return the remote of the clones."""
-    with serve("file", tmp_path / "server") as served:
-        yield served
 
 
 @pytest.fixture
@@ -38,17 +31,8 @@ def first(hub: Hub, served: ServedRepository) -> Hub:
     connect(hub, served.url)
     created = hub.run("init", "-q", "--id", "s1", "--task", "Make it fast", "--agents", "2")
     assert created == Result(0, "s1\n")
-    define(hub, "box", command="env FAR=box")
+    define_executor(hub, "box", command="env FAR=box")
     return hub
-
-
-@pytest.fixture
-def far_home(tmp_path: Path) -> Path:
-    """Return the home directory on the host `far`."""
-    home = tmp_path / "far-home"
-    home.mkdir()
-    (home / ".gitconfig").write_text("[user]\n\tname = Eve\n\temail = eve@example.com\n")
-    return home
 
 
 @pytest.fixture
@@ -58,12 +42,6 @@ def host(first: Hub, far_home: Path, tmp_path: Path) -> Iterator[SshHost]:
     with run_sshd(tmp_path / "keys", {key: str(each) for key, each in variables.items()}) as host:
         first.environ["GIT_SSH_COMMAND"] = host.command
         yield host
-
-
-def define(hub: Hub, name: str, **variables: str) -> None:
-    """Define an executor in the user's own configuration."""
-    for variable, value in variables.items():
-        hub.git("config", "--global", f"hubsession.executor.{name}.{variable}", value)
 
 
 def start(hub: Hub, *words: str) -> subprocess.Popen[str]:
@@ -152,7 +130,7 @@ def test_a_clone_of_the_user_stays_on_its_commit(first: Hub, served: ServedRepos
     old = first.git("rev-parse", "HEAD", cwd=path)
     main = first.commit(first.top, "file", "later\n")
     first.git("push", "-q", "origin", "main")
-    define(first, "box", path=str(path))
+    define_executor(first, "box", path=str(path))
     assert execute(first, "--on", "box", "s1", "--", "sh", "-c", COMMIT).code == 0
     assert first.git("rev-parse", "HEAD", cwd=path) == old
     assert first.git("rev-parse", "origin/main", cwd=path) == main
@@ -169,7 +147,7 @@ def test_the_shell_at_the_far_end(
     programs = tmp_path / "shell"
     programs.mkdir()
     (programs / "sh").symlink_to(program)
-    define(first, "box", command=f"env FAR={shell} PATH={programs}:$PATH")
+    define_executor(first, "box", command=f"env FAR={shell} PATH={programs}:$PATH")
     started, go = tmp_path / "started", tmp_path / "go"
     wait = f"touch {started}; until test -e {go}; do sleep 0.05; done"
     words = (
@@ -209,7 +187,7 @@ def test_two_workers_work_in_parallel(first: Hub, served: ServedRepository, tmp_
 
 def test_the_settings_of_an_executor(first: Hub, served: ServedRepository, tmp_path: Path) -> None:
     path = tmp_path / "a clone's place" / "project"
-    define(first, "box", slots="2", path=str(path), setup="export FAR='it is set up'; pwd")
+    define_executor(first, "box", slots="2", path=str(path), setup="export FAR='it is set up'; pwd")
     result = execute(first, "--on", "box", "s1", "--", "sh", "-c", COMMIT)
     assert result.code == 0
     assert result.err.splitlines() == [f"box: {path}"] * 2
@@ -223,7 +201,7 @@ def test_the_settings_of_an_executor(first: Hub, served: ServedRepository, tmp_p
 def test_a_remote_that_the_far_end_sees_elsewhere(first: Hub, served: ServedRepository) -> None:
     other = served.path.with_name("other.git")
     other.symlink_to(served.path)
-    define(first, "box", remote=f"file://{other}")
+    define_executor(first, "box", remote=f"file://{other}")
     assert execute(first, "--on", "box", "s1", "--", "sh", "-c", COMMIT).code == 0
     check_done(first, served, "box")
     [clone] = clones(first)
@@ -246,7 +224,7 @@ def test_the_far_end_gets_no_password(
     first.git("remote", "set-url", "--push", "origin", served.url)
     first.run("push", "-q", "s1")
     first.git("remote", "set-url", "origin", url)
-    define(first, "spy", command=f"head -n 20 >{tmp_path}/script; exit 9;")
+    define_executor(first, "spy", command=f"head -n 20 >{tmp_path}/script; exit 9;")
     first.environ["GIT_SSH_COMMAND"] = "false"
     result = execute(first, "--on", "spy", "s1", "--", "true")
     assert result.code == 1
@@ -288,7 +266,7 @@ def test_the_output_cannot_control_the_terminal(first: Hub) -> None:
 def test_a_hostile_far_end(first: Hub, served: ServedRepository) -> None:
     """It prints escape sequences, and reports that are not valid."""
     lines = r"\033]0;title\007\n\302\233 2J\377\nhub-session: ended 9x\nhub-session: cancelled -1"
-    define(first, "evil", command=f"printf '{lines}' >&2; printf '{lines}'; exit 0;")
+    define_executor(first, "evil", command=f"printf '{lines}' >&2; printf '{lines}'; exit 0;")
     result = execute(first, "--on", "evil", "s1", "--", "true")
     shown = [f"evil: {text}" for text in (r"\x1b]0;title\x07", r"\x9b 2J\xff")]
     reports = [f"evil: hub-session: {text}" for text in ("ended 9x", "cancelled -1")]
@@ -426,7 +404,7 @@ def test_the_hints_about_wrong_options(first: Hub) -> None:
 
 @types("git config --global {} 1")
 def test_a_wrong_number_of_slots(first: Hub) -> None:
-    define(first, "box", slots="many")
+    define_executor(first, "box", slots="many")
     result = execute(first, "--on", "box", "s1", "--", "true")
     message = "fatal: bad value for hubsession.executor.box.slots: 'many'"
     assert (result.code, result.out, result.err.splitlines()[0]) == (128, "", message)
@@ -442,7 +420,7 @@ def test_a_far_end_without_the_program(first: Hub, far_home: Path, tmp_path: Pat
     names = "cat cut env git head mkdir mv rm rmdir sed setsid sh sleep tail true uname wc"
     for name in names.split():
         (programs / name).symlink_to(shutil.which(name) or "")
-    define(first, "bare", command=f"env HOME={far_home} PATH={programs} GIT_EXEC_PATH=")
+    define_executor(first, "bare", command=f"env HOME={far_home} PATH={programs} GIT_EXEC_PATH=")
     result = execute(first, "--on", "bare", "s1", "--", "true")
     assert (result.code, result.out.splitlines()[0].split()[0]) == (1, "AGENT")
     assert result.err.splitlines()[0] == "error: git hub-session is not installed on 'bare'"
@@ -455,14 +433,14 @@ def test_a_far_end_without_the_program(first: Hub, far_home: Path, tmp_path: Pat
         shutil.which("git-hub-session", path=first.environ["PATH"]) or ""
     )
     follow_hint(hint)
-    define(first, "bare", command=f"env HOME={far_home} PATH={programs}")
+    define_executor(first, "bare", command=f"env HOME={far_home} PATH={programs}")
     again = execute(first, "--on", "bare", "s1", "--", "true")
     assert (again.code, again.err) == (0, ""), again
 
 
 def test_an_executor_fails_and_the_others_go_on(first: Hub, served: ServedRepository) -> None:
-    define(first, "down", command="sh -c 'echo no route >&2; exit 255'")
-    define(first, "odd", command="exit 3;")
+    define_executor(first, "down", command="sh -c 'echo no route >&2; exit 255'")
+    define_executor(first, "odd", command="exit 3;")
     result = execute(first, "--on", "down,box,odd", "s1", "--", "sh", "-c", COMMIT)
     assert result.code == 1
     assert sorted(result.err.splitlines()) == [
@@ -475,7 +453,7 @@ def test_an_executor_fails_and_the_others_go_on(first: Hub, served: ServedReposi
 
 
 def test_a_setup_that_fails(first: Hub, served: ServedRepository) -> None:
-    define(first, "box", setup="echo no module >&2; false")
+    define_executor(first, "box", setup="echo no module >&2; false")
     result = execute(first, "--on", "box", "s1", "--", "true")
     assert result.code == 1
     assert result.err.splitlines() == ["box: no module", "error: the setup failed on 'box'"]
@@ -483,7 +461,7 @@ def test_a_setup_that_fails(first: Hub, served: ServedRepository) -> None:
 
 
 def test_a_clone_that_fails(first: Hub, served: ServedRepository, tmp_path: Path) -> None:
-    define(first, "box", remote=f"file://{tmp_path}/nothing.git")
+    define_executor(first, "box", remote=f"file://{tmp_path}/nothing.git")
     result = execute(first, "--on", "box", "s1", "--", "true")
     assert result.code == 1
     assert result.err.splitlines()[-1] == "error: the clone failed on 'box'"
@@ -492,7 +470,7 @@ def test_a_clone_that_fails(first: Hub, served: ServedRepository, tmp_path: Path
 
 def test_a_remote_that_cannot_be_used(first: Hub, served: ServedRepository, tmp_path: Path) -> None:
     served.stop()
-    define(first, "box", command=f"touch {tmp_path}/ran;")
+    define_executor(first, "box", command=f"touch {tmp_path}/ran;")
     result = execute(first, "--on", "box", "s1", "--", "true")
     served.start()
     assert (result.code, result.out) == (128, "")
@@ -638,7 +616,7 @@ def test_a_sandbox(first: Hub, served: ServedRepository, tmp_path: Path) -> None
     bwrap += f" --bind {server} {server} --setenv TMPDIR {box} --unshare-pid --die-with-parent"
     if first.call("sh", "-c", f"{bwrap} true").code:
         pytest.skip("bwrap cannot create a sandbox here")
-    define(first, "sandbox", command=bwrap, path="sandbox/project")
+    define_executor(first, "sandbox", command=bwrap, path="sandbox/project")
     files = [home / ".gitconfig", first.top / ".git" / "config", first.top / "file"]
     before = [file.read_bytes() for file in files]
     attack = "; ".join(f"echo x >>{file}" for file in files)
@@ -657,7 +635,7 @@ def test_a_sandbox_that_is_killed(first: Hub, served: ServedRepository, tmp_path
     if first.call("sh", "-c", "bwrap --bind / / --unshare-pid true").code:
         pytest.skip("bwrap cannot create a sandbox here")
     prefix = "bwrap --bind / / --dev /dev --proc /proc --unshare-pid --die-with-parent env FAR=box"
-    define(first, "box", command=prefix)
+    define_executor(first, "box", command=prefix)
     started = tmp_path / "started"
     script = f"touch {started}; exec sleep 600"
     process = start(first, "--on", "box", "--only", "1", "s1", "--", "sh", "-c", script)

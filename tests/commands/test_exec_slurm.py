@@ -16,19 +16,12 @@ import pytest
 from tests.support.clones import connect
 from tests.support.hints import find_hint, type_hint, types
 from tests.support.hub import Hub, Result, wait_for
-from tests.support.remotes import ServedRepository, serve
+from tests.support.remotes import ServedRepository
 from tests.support.slurm import Slurm, install_squeue, record_job, run_slurm
-from tests.support.workers import finish, published_attempts, start_command
+from tests.support.workers import define_executor, finish, published_attempts, start_command
 
 pytestmark = pytest.mark.slow
 COMMIT = 'echo "${HUB_AGENT#agent-} $(uname -n)" >work && git add work && git commit -qm work'
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[ServedRepository]:
-    """Return the remote of the clone."""
-    with serve("file", tmp_path / "server") as served:
-        yield served
 
 
 @pytest.fixture(scope="module")
@@ -70,12 +63,6 @@ def start(hub: Hub, *words: str) -> subprocess.Popen[str]:
 def execute(hub: Hub, *words: str) -> Result:
     """Run `git hub-session exec` to its end."""
     return finish(start(hub, *words))
-
-
-def define(hub: Hub, **variables: str) -> None:
-    """Set variables of the executor in the user's own configuration."""
-    for variable, value in variables.items():
-        hub.git("config", "--global", f"hubsession.executor.slurm.{variable}", value)
 
 
 def jobs(hub: Hub) -> dict[str, str]:
@@ -146,8 +133,9 @@ def test_only_some_agents(login: Hub, served: ServedRepository) -> None:
 
 def test_the_settings_of_the_executor(login: Hub, served: ServedRepository, tmp_path: Path) -> None:
     path = tmp_path / "a clone's place" / "project"
-    define(
+    define_executor(
         login,
+        "slurm",
         path=str(path),
         setup="export FAR='it is set up'",
         options="--time=5 --comment='two words'",
@@ -195,7 +183,7 @@ def test_json(login: Hub, served: ServedRepository) -> None:
 
 
 def test_a_partition_that_is_missing(login: Hub, served: ServedRepository) -> None:
-    define(login, options="--partition=nowhere")
+    define_executor(login, "slurm", options="--partition=nowhere")
     result = execute(login, "--on", "slurm", "s1", "--", "true")
     message = (
         "fatal: sbatch failed: Batch job submission failed: Invalid partition name specified\n"
@@ -205,7 +193,7 @@ def test_a_partition_that_is_missing(login: Hub, served: ServedRepository) -> No
 
 
 def test_an_option_with_an_open_quote(login: Hub) -> None:
-    define(login, options="--comment='x")
+    define_executor(login, "slurm", options="--comment='x")
     result = execute(login, "--on", "slurm", "s1", "--", "true")
     message = "fatal: bad value for hubsession.executor.slurm.options: a quote is not closed\n"
     assert result == Result(128, "", message)
@@ -245,7 +233,7 @@ def test_a_command_replaces_the_executor(hub: Hub, served: ServedRepository) -> 
     """A user can have an executor with this name."""
     connect(hub, served.url)
     hub.run("init", "-q", "--id", "s1", "--task", "Make it fast", "--agents", "2")
-    define(hub, command="env FAR=x")
+    define_executor(hub, "slurm", command="env FAR=x")
     result = execute(hub, "--on", "slurm", "s1", "--", "sh", "-c", COMMIT)
     assert (result.code, result.err) == (0, "")
     check_done(hub, served)
@@ -253,7 +241,7 @@ def test_a_command_replaces_the_executor(hub: Hub, served: ServedRepository) -> 
 
 @types("scontrol release {}")
 def test_a_job_that_is_held(login: Hub, served: ServedRepository, slurm: Slurm) -> None:
-    define(login, options="--hold")
+    define_executor(login, "slurm", options="--hold")
     words = ("--on", "slurm", "--only", "1", "s1", "--", "sh", "-c", COMMIT)
     result = execute(login, *words)
     assert result.code == 1
@@ -273,7 +261,7 @@ def test_status_shows_the_queue(
     login: Hub, served: ServedRepository, slurm: Slurm, tmp_path: Path
 ) -> None:
     """A job that waits, the same job while it runs, and no job after its end."""
-    define(login, options="--hold")
+    define_executor(login, "slurm", options="--hold")
     assert execute(login, "--on", "slurm", "--only", "1", "s1", "--", "sleep", "600").code == 1
     [job] = jobs(login).values()
     status = login.run("status", "s1")
@@ -391,7 +379,7 @@ def test_cancel(login: Hub, served: ServedRepository, slurm: Slurm, words: tuple
 
 def test_a_time_limit(login: Hub, served: ServedRepository, slurm: Slurm) -> None:
     """Slurm looks at the limits only now and then, so send the signal of the limit by hand."""
-    define(login, options="--time=1")
+    define_executor(login, "slurm", options="--time=1")
     process, job = start_and_wait(login, slurm, f"{COMMIT}; echo started; sleep 600")
     slurm.run("scancel", "--signal=TERM", "--batch", job)
     assert finish(process).code == 1
@@ -432,7 +420,7 @@ def test_nodes_that_do_not_see_the_clone(hub: Hub, served: ServedRepository) -> 
         logs = [cache / "jobs" / f"{job}.log" for job in jobs(hub).values()]
         assert ["| far" in log.read_text() for log in logs] == [True, True]
         hub.run("init", "-q", "--id", "s2", "--task", "Make it small", "--agents", "1")
-        define(hub, setup="false")
+        define_executor(hub, "slurm", setup="false")
         failed = execute(hub, "--on", "slurm", "s2", "--", "true")
         assert failed.code == 1
         assert "see ~/.cache/git-hub-session/jobs/" in failed.err

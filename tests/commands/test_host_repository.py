@@ -21,15 +21,6 @@ _ATTEMPTS = "refs/heads/hub/s1/"
 
 
 @pytest.fixture
-def far_home(tmp_path: Path) -> Path:
-    """Return the home directory on the host `far`."""
-    home = tmp_path / "far-home"
-    home.mkdir()
-    (home / ".gitconfig").write_text("[user]\n\tname = Eve\n\temail = eve@example.com\n")
-    return home
-
-
-@pytest.fixture
 def host(hub: Hub, far_home: Path, tmp_path: Path) -> Iterator[SshHost]:
     """Return the host `far`. The repository has no remote, and a session with two agents."""
     created = hub.run("init", "-q", "--id", "s1", "--task", "Make it fast", "--agents", "2")

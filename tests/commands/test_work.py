@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,6 @@ from tests.support.workers import finish, published_attempts, start_command
 
 COMMIT = 'echo "${HUB_AGENT#agent-} $HUB_ATTEMPT" >work && git add work && git commit -qm work'
 SHORT = ("-c", "hubsession.claimTimeout=3")
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[ServedRepository]:
-    """Return the remote of the clones."""
-    with serve("file", tmp_path / "server") as served:
-        yield served
 
 
 @pytest.fixture

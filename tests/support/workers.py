@@ -11,6 +11,12 @@ _PATIENCE = 240.0  # seconds
 _ATTEMPTS = "refs/heads/hub/s1/"
 
 
+def define_executor(hub: Hub, name: str, **variables: str) -> None:
+    """Define an executor in the user's own configuration."""
+    for variable, value in variables.items():
+        hub.git("config", "--global", f"hubsession.executor.{name}.{variable}", value)
+
+
 def start_command(
     hub: Hub, *words: str, settings: tuple[str, ...] = (), prefix: tuple[str, ...] = ()
 ) -> subprocess.Popen[str]:

@@ -154,10 +154,10 @@ class ExecutorCall:
         names = quote_word(self._names)
         cancel = f"git hub-session {self._command} --on {names} --cancel {self.sid}"
         reporter = self.context.reporter
-        worker = (
-            "jobs go on" if self._uses_slurm else "workers go on, unless their executor ends them"
-        )
-        reporter.note(f"the {worker}")
+        if self._uses_slurm:
+            reporter.note("the jobs go on")
+        else:
+            reporter.note("the workers go on, unless their executor ends them")
         hints = [f"show them with: {again}", f"end them with: {cancel}"]
         reporter.print_hints(hints)
 
@@ -181,10 +181,9 @@ class ExecutorCall:
 
     def _far_work(self, line: str) -> FarWork:
         context = self.context
-        is_exec = self._command == "exec"
         found = {each.key: context.settings.find(each) for each in _SHARED_SETTINGS}
         return FarWork(
-            self.sid if is_exec else f"{self.sid}/{self._command}",
+            self.sid,
             _remote_url(context.project, self.remote.name),
             line.removeprefix("git hub-session "),
             {
@@ -192,6 +191,8 @@ class ExecutorCall:
                 for key, each in found.items()
                 if each.values and not each.is_default
             },
+            # The workers of `eval --on` measure beside those of `exec --on`.
+            self.sid if self._command == "exec" else f"{self.sid}/{self._command}",
             self._bootstraps,
         )
 

@@ -55,7 +55,7 @@ class HostRepository(NamedTuple):
         session = project.store.read(sid)
         branch = session.config.base_branch
         place = self.executor._replace(path=self.executor.remote, setup="")
-        work = FarWork(sid, self.executor.remote, quote_word(branch), {})
+        work = FarWork("", self.executor.remote, quote_word(branch), {})
         with temporary_directory() as sockets:
             launcher = Launcher([place], work, sockets, settings, project.environ)
             [result] = launcher.create_repositories(FarDisplay(context))

@@ -18,7 +18,6 @@ from git_hub_session.cli.view import (
     View,
     make_record,
     metric_lines,
-    relative_path,
     task_lines,
     warning_lines,
 )
@@ -30,6 +29,7 @@ from git_hub_session.commands._share.conflict import (
 from git_hub_session.commands._status.claims import claim_fields, claim_lines
 from git_hub_session.commands._status.guarded import with_guarded_paths
 from git_hub_session.commands._status.jobs import SessionJobs, read_session_jobs
+from git_hub_session.commands._status.worktrees import describe_worktree, worktree_fields
 from git_hub_session.git.ref_names import short_name
 from git_hub_session.session.baseline import last_evaluation
 from git_hub_session.session.history import session_conflict
@@ -40,9 +40,7 @@ from git_hub_session.system import procfs
 from git_hub_session.util.clock import format_age, format_age_since
 from git_hub_session.util.text import display_width, escape_control, pad
 from git_hub_session.worktree.agent_progress import read_agent_progress
-from git_hub_session.worktree.off_branch import operation_reason
 from git_hub_session.worktree.status import read_session_status
-from git_hub_session.worktree.uncommitted import uncommitted_text
 
 if TYPE_CHECKING:
     from git_hub_session.board.posts import Post
@@ -50,7 +48,7 @@ if TYPE_CHECKING:
     from git_hub_session.git.ref_names import SessionId
     from git_hub_session.session.project import Project
     from git_hub_session.worktree.agent_progress import AgentProgress
-    from git_hub_session.worktree.status import BranchStatus, SessionStatus, WorktreeStatus
+    from git_hub_session.worktree.status import BranchStatus, SessionStatus
 
 
 _MAX_POSTS = 3
@@ -65,7 +63,8 @@ def read_status(sid: SessionId, project: Project) -> StatusView:
     posts, error = read_recent_posts(session, project.store, _MAX_POSTS)
     view = StatusView(status, agents, posts, project.cwd, project.now())
     view.board_error = error
-    view.unpushed, view.claims = unpushed_remotes(sid, project), known_claims(sid, project)
+    view.unpushed = unpushed_remotes(sid, project)
+    view.claims = known_claims(sid, project)
     view.jobs = read_session_jobs(session, project)
     return view
 
@@ -103,6 +102,7 @@ class StatusView(View):
         self.unpushed: Sequence[str] = ()
         """The remotes that do not have the present state."""
         self.claims: Mapping[int, KnownClaim] = {}
+        """The claims by agent, as last fetched."""
         self.jobs = SessionJobs()
 
     @property
@@ -119,7 +119,7 @@ class StatusView(View):
             "config": dict(session.config.values),
             "state": dict(session.document),
             "branches": [_branch_fields(branch) for branch in self.status.branches],
-            "worktrees": [_worktree_fields(worktree) for worktree in self.status.worktrees],
+            "worktrees": [worktree_fields(worktree) for worktree in self.status.worktrees],
             "posts": [post_fields(post) for post in self.posts],
             "agents": self._agent_fields(),
             "conflict": self.conflict is not None,
@@ -142,7 +142,7 @@ class StatusView(View):
         return [
             make_record(head),
             *(make_record(_branch_fields(branch)) for branch in self.status.branches),
-            *(make_record(_worktree_fields(worktree)) for worktree in self.status.worktrees),
+            *(make_record(worktree_fields(worktree)) for worktree in self.status.worktrees),
             *(make_record(post_fields(post)) for post in self.posts),
             *map(make_record, self._agent_fields()),
             *(make_record(claim_fields(*claim)) for claim in self.claims.items()),
@@ -198,24 +198,6 @@ def _branch_fields(status: BranchStatus) -> dict[str, Any]:
     }
 
 
-def _worktree_fields(status: WorktreeStatus) -> dict[str, Any]:
-    worktree = status.worktree
-    return {
-        "worktree": worktree.path,
-        "branch": short_name(status.branch),
-        "changed": status.changed,
-        "untracked": status.untracked,
-        "locked": worktree.lock_reason,
-        "missing": worktree.is_missing,
-        "detached": not worktree.branches,
-        "fault": worktree.link_error or None,
-        "operation": worktree.operation or None,
-        "processes": list(status.pids),
-        "off_branch": status.off_branch or None,
-        "hint": status.hint or None,
-    }
-
-
 def _format_moment(text: str, now: float) -> str:
     return f"{escape_control(text)} ({format_age_since(text, now)})" if text else "?"
 
@@ -224,7 +206,7 @@ def _branch_rows(view: StatusView) -> list[tuple[str, ...]]:
     """Return the cells of each branch, in the order of _HEADER."""
     worktrees: dict[str, list[str]] = {}
     for worktree in view.status.worktrees:
-        description = _describe_worktree(worktree, view.cwd)
+        description = describe_worktree(worktree, view.cwd)
         worktrees.setdefault(worktree.branch, []).append(description)
     rows: list[tuple[str, ...]] = []
     for branch in view.status.branches:
@@ -314,37 +296,3 @@ def _last_commit(status: BranchStatus, now: float) -> str:
     if not branch.oid:
         return "broken ref"
     return f"{format_age(now - branch.time)}: {escape_control(branch.subject)}"
-
-
-def _describe_worktree(status: WorktreeStatus, cwd: str) -> str:
-    """Return the path of a worktree, with its changes and other conditions in parentheses."""
-    worktree = status.worktree
-    flags = [uncommitted_text(status.uncommitted)] if status.uncommitted else []
-    if worktree.is_missing:
-        flags.append("missing")
-    if worktree.link_error:
-        flags.append(escape_control(worktree.link_error))
-    if not worktree.branches:
-        flags.append("detached" if worktree.detached else "no HEAD")
-    elif status.off_branch:
-        flags.append(escape_control(status.off_branch))
-    if worktree.operation and status.off_branch != operation_reason(worktree):
-        flags.append(_OPERATION_WORDS[worktree.operation])
-    if worktree.lock_reason:
-        flags.append(f"locked: {escape_control(worktree.lock_reason)}")
-    elif worktree.lock_reason is not None:
-        flags.append("locked")
-    if status.pids:
-        flags.append(f"in use by process {', '.join(map(str, status.pids))}")
-    path = escape_control(relative_path(worktree.path, cwd)) or "?"
-    return f"{path} ({', '.join(flags)})" if flags else path
-
-
-_OPERATION_WORDS = {
-    "rebase": "rebasing",
-    "merge": "merging",
-    "am": "applying patches",
-    "bisect": "bisecting",
-    "cherry-pick": "cherry-picking",
-    "revert": "reverting",
-}

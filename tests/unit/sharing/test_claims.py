@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +34,6 @@ class Clone:
         self.project = Project(environ, directory=str(hub.top))
         self.remote = Remote(self.project.git, served.url, pauses=(0.01,) * 3)
         self.claims = Claims(SID, self.project, self.remote, shared="refs/hub", **options)
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[ServedRepository]:
-    """Return a bare repository with the branch main."""
-    with serve("file", tmp_path / "server") as served:
-        yield served
 
 
 def clone(hub: Hub, served: ServedRepository, name: str, **options: Any) -> Clone:
