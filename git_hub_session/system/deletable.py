@@ -15,6 +15,9 @@ from git_hub_session.util.shell import quote_word
 if TYPE_CHECKING:
     from git_hub_session.system.tree import DirectoryTree
 
+    _Suspects = list[tuple[bytes, int | None]]
+    _AttributeReader = Callable[[bytes, Sequence[bytes]], _Suspects]
+
 APPEND_ONLY = "append-only"
 """The file or directory is append-only (`chattr +a`)."""
 FOREIGN = "foreign"
@@ -31,7 +34,7 @@ _CAP_DAC_OVERRIDE = 1
 """The capability to write into each directory, from Linux's capability.h."""
 
 # From statx(2): the arguments, and the place and the bits of the attributes in its result.
-_AT_FDCWD, _AT_SYMLINK_NOFOLLOW = -100, 0x100
+_AT_SYMLINK_NOFOLLOW = 0x100
 _STATX_SIZE, _ATTRIBUTES, _ATTRIBUTES_MASK = 32, 1, 7  # in numbers of 64 bits
 _ATTR_IMMUTABLE, _ATTR_APPEND = 0x10, 0x20
 
@@ -92,10 +95,11 @@ def _sudo() -> str:
 
 def find_undeletable(top: str, tree: DirectoryTree) -> tuple[Undeletable, ...]:
     """Return the paths that prevent the deletion of the scanned directory `top`."""
-    prefix = os.fsencode(top) + b"/"
-    files = (prefix + file for file, status in tree.files.items() if stat.S_ISREG(status.st_mode))
+    regular = stat.S_IFREG
+    files = [file for file, status in tree.files.items() if status.st_mode & 0o170000 == regular]
     # The scan leaves out .git.
-    return (*_undeletable_directories(top, tree), *_find_protected(prefix + b".git", *files))
+    protected = _find_protected(b".git", *files, top=os.fsencode(top))
+    return (*_undeletable_directories(top, tree), *protected)
 
 
 def find_unwritable(*directories: str) -> tuple[Undeletable, ...]:
@@ -117,11 +121,12 @@ def find_unwritable_below(top: str) -> tuple[Undeletable, ...]:
     return tuple(found)
 
 
-def _find_protected(*files: bytes) -> tuple[Undeletable, ...]:
-    """Return the immutable and the append-only ones of some files."""
+def _find_protected(*files: bytes, top: bytes = b"/") -> tuple[Undeletable, ...]:
+    """Return the immutable and the append-only ones of some files, whose paths start at `top`."""
     read = _attribute_reader()
-    suspects = read(files) if read else [(path, None) for path in files]
-    causes = ((path, _protection(path, attributes)) for path, attributes in suspects)
+    suspects = read(top, files) if read else [(path, None) for path in files]
+    paths = ((os.path.join(top, path), attributes) for path, attributes in suspects)
+    causes = ((path, _protection(path, attributes)) for path, attributes in paths)
     return tuple(Undeletable(os.fsdecode(path), cause) for path, cause in causes if cause)
 
 
@@ -140,11 +145,12 @@ def _protection(path: bytes, attributes: int | None) -> str:
 
 
 @cache
-def _attribute_reader() -> Callable[[Sequence[bytes]], list[tuple[bytes, int | None]]] | None:
+def _attribute_reader() -> _AttributeReader | None:
     """Return a function that reads the attributes of files as statx(2) does, or None.
 
-    It returns the files that have one of the two attributes, and those whose attributes are unknown,
-    with None. Python has no such function, and most commands do not need the module for it.
+    Its arguments are a directory, and paths that start there. It returns the files that have one of
+    the two attributes, and those whose attributes are unknown, with None. Python has no such
+    function, and most commands do not need the module for it.
     """
     import ctypes
 
@@ -154,16 +160,26 @@ def _attribute_reader() -> Callable[[Sequence[bytes]], list[tuple[bytes, int | N
     buffer = (ctypes.c_uint64 * _STATX_SIZE)()
     result = memoryview(buffer).cast("B").cast("Q")
 
-    def read(paths: Sequence[bytes]) -> list[tuple[bytes, int | None]]:
+    def read_in(directory: int, paths: Sequence[bytes]) -> _Suspects:
         # A cleanup reads the attributes of each file of each worktree.
-        suspects: list[tuple[bytes, int | None]] = []
+        suspects: _Suspects = []
         for path in paths:
-            failed = statx(_AT_FDCWD, path, _AT_SYMLINK_NOFOLLOW, 0, buffer)
+            failed = statx(directory, path, _AT_SYMLINK_NOFOLLOW, 0, buffer)
             if failed or not result[_ATTRIBUTES_MASK] & _ATTR_APPEND:
                 suspects.append((path, None))
             elif result[_ATTRIBUTES] & (_ATTR_IMMUTABLE | _ATTR_APPEND):
                 suspects.append((path, result[_ATTRIBUTES]))
         return suspects
+
+    def read(top: bytes, paths: Sequence[bytes]) -> _Suspects:
+        try:
+            directory = os.open(top, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+        except OSError:
+            return [(path, None) for path in paths]
+        try:
+            return read_in(directory, paths)
+        finally:
+            os.close(directory)
 
     return read
 
@@ -201,9 +217,11 @@ def _find_refusal(directory: str) -> str:
 
 
 def _undeletable_directories(top: str, tree: DirectoryTree) -> Iterator[Undeletable]:
-    occupied = {path.rpartition(b"/")[0] for path in (*tree.files, *tree.directories)}
     paths = {path: f"{top}/{os.fsdecode(path)}" for path in sorted(tree.directories)}
     causes = _find_causes([top, *paths.values()])
+    if not causes and not os.geteuid():  # the sticky bit does not stop root
+        return
+    occupied = {path.rpartition(b"/")[0] for path in (*tree.files, *tree.directories)}
     for directory, path in {b"": top, **paths}.items():
         cause = causes.get(path, "")
         if not cause and directory in occupied and _protects_foreign_files(path, directory, tree):

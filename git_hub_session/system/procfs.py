@@ -158,7 +158,7 @@ def _read_process(
     # A pipe or a socket has no path.
     paths = {*cwds.values(), *(path for path in map(_read_link, links) if path.startswith("/"))}
     if mapped_files:  # the path is the last field of a line, and the first one with a slash
-        paths.update(map(unescape, re.findall("/.*", read_proc(f"{top}/maps"))))
+        paths.update(map(unescape, {*re.findall("/.*", read_proc(f"{top}/maps"))}))
     table = tables.find_table(top)
     places = frozenset(map(table.find_place, paths))
     if table is not tables.own:

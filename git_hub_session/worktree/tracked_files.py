@@ -80,10 +80,17 @@ def compare_files(
         OSError: a file cannot be read.
     """
     comparison = _Comparison(worktree, written, reader)
-    for path, entry in index.entries.items():
-        if path in worktree.files:
-            comparison.add(path, entry, worktree.files[path])
+    find_file = worktree.files.get
+    for path, entry in index.entries.items():  # this loop runs once for each file of a worktree
+        file = find_file(path)
+        if file is not None and not _is_recorded(entry, file, written):
+            comparison.add(path, entry, file)
     return comparison.finish(index)
+
+
+def _is_recorded(entry: IndexEntry, file: os.stat_result, written: int) -> bool:
+    """Return True if the file has the recorded mode and the recorded stat data."""
+    return git_mode(file.st_mode) == entry.mode and _has_recorded_stat_data(entry, file, written)
 
 
 class _Comparison:
