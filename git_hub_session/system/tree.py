@@ -9,6 +9,7 @@ import sys
 from collections.abc import Container
 
 from git_hub_session._typing import NamedTuple
+from git_hub_session.util.recursion import raise_recursion_limit
 
 _DIRECTORY = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_DIRECTORY
 _NO_TRACKED: frozenset[bytes] = frozenset()
@@ -48,25 +49,22 @@ EMPTY_DIRECTORY = DirectoryTree({}, frozenset(), [], [], [])
 
 
 def scan_directory(path: str, *, tracked: Container[bytes] = _NO_TRACKED) -> DirectoryTree:
-    """Return everything in the directory `path`.
-
-    Raise OSError if a directory cannot be read, or if directories are nested too deeply.
+    """Return everything in the directory `path`. Raise OSError if a directory cannot be read.
 
     A directory is a repository if it contains `.git`, or HEAD, objects and refs (a bare
     repository). A directory whose HEAD is in `tracked` is not a bare repository: it is a test
     fixture of the project. The `.git` at the top is ignored, so the top can only be a bare one.
     """
     top = os.open(path, _DIRECTORY)
+    restore_limit = raise_recursion_limit()
     try:
         scanner = _Scanner(os.fstat(top).st_dev, tracked)
         scanner.scan(top, b"")
-    except RecursionError:
-        raise OSError(errno.ENAMETOOLONG, "directories are nested too deeply", path) from None
     except OSError as error:
-        if error.filename:
-            error.filename = os.path.join(path, error.filename)
+        error.filename = _join(path, error.filename)
         raise
     finally:
+        restore_limit()
         os.close(top)
     return DirectoryTree(
         scanner.files,
@@ -97,8 +95,7 @@ class _Scanner:
             try:
                 self.scan(child, path + b"/")
             except OSError as error:
-                if error.filename:
-                    error.filename = os.path.join(name, error.filename)
+                error.filename = _join(name, error.filename)
                 raise
             finally:
                 os.close(child)
@@ -139,6 +136,11 @@ class _Scanner:
         return ".git" in names or (names >= _BARE_NAMES and prefix + b"HEAD" not in self._tracked)
 
 
+def _join(directory: str, name: object) -> str:
+    """Return the path of an error. The name is a number if the error has only an open directory."""
+    return os.path.join(directory, name) if isinstance(name, str) else directory
+
+
 def remove_if_unchanged(path: str, tree: DirectoryTree) -> list[bytes]:
     """Delete the directory `path`, and return the paths in it that remain.
 
@@ -158,6 +160,7 @@ def remove_if_unchanged(path: str, tree: DirectoryTree) -> list[bytes]:
     top_parent, top_name = os.path.split(os.fsencode(path))
     remaining: list[bytes] = []
     fd = os.open(top_parent, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
+    restore_limit = raise_recursion_limit()
     try:
         _remove_directory(fd, top_name, b"", contents, remaining)
     except OSError as error:
@@ -165,6 +168,7 @@ def remove_if_unchanged(path: str, tree: DirectoryTree) -> list[bytes]:
             error.filename = os.fsdecode(os.path.join(top_parent, error.filename))
         raise
     finally:
+        restore_limit()
         os.close(fd)
     return remaining
 
@@ -286,6 +290,7 @@ def remove_path(top: str, path: bytes) -> None:
     """
     *parents, name = path.split(b"/")
     fd = os.open(top, _DIRECTORY)
+    restore_limit = raise_recursion_limit()
     try:
         for parent in parents:
             try:
@@ -301,6 +306,7 @@ def remove_path(top: str, path: bytes) -> None:
             fd = child
         _remove_entry(fd, name)
     finally:
+        restore_limit()
         os.close(fd)
 
 

@@ -13,6 +13,7 @@ from git_hub_session.git.index import parse_index
 from tests.support.cleanup import BRANCH, RESCUE, assert_restored_as_printed, kept, removed, saved
 from tests.support.hints import type_hint, types
 from tests.support.hub import Hub, Result, snapshot
+from tests.support.nested_directories import nest_directories
 
 
 @pytest.fixture
@@ -237,3 +238,15 @@ def test_missing_tree_object(hub: Hub, worktree: Path) -> None:
 def test_ignored_files_are_removed(hub: Hub, worktree: Path, excludes: Path) -> None:
     (worktree / "gone.log").write_text("x\n")
     assert hub.run("cleanup", "s1") == removed(worktree)
+
+
+def test_deeply_nested_directories(hub: Hub, worktree: Path) -> None:
+    """An untracked file in such a directory comes back, and ignored directories are deleted."""
+    file = nest_directories(worktree)
+    assert hub.run("cleanup", "s1") == saved(worktree)
+    assert hub.run("restore", "s1").code == 0
+    restored = Path(hub.run("path", "s1", "agent-1").out.strip())
+    assert os.path.isfile(os.path.join(os.fsencode(restored), file))
+    (restored / "d" / ".gitignore").write_text("*\n")
+    assert hub.run("cleanup", "s1").code == 0
+    assert not restored.exists()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 from git_hub_session.system import tree
 from tests.support.hub import snapshot
+from tests.support.nested_directories import nest_directories
 
 
 @pytest.fixture
@@ -148,3 +150,16 @@ def test_remove_deletes_read_only_directories(top: Path) -> None:
     (top / "a" / "b").chmod(0o555)
     assert tree.remove_if_unchanged(str(top), tree.scan_directory(str(top))) == []
     assert not top.exists()
+
+
+@pytest.mark.parametrize("remove", ["if_unchanged", "path"])
+def test_deeply_nested_directories(top: Path, remove: str) -> None:
+    file = nest_directories(top)
+    scanned = tree.scan_directory(str(top))
+    assert file in scanned.files
+    if remove == "path":
+        tree.remove_path(str(top.parent), b"top")
+    else:
+        assert tree.remove_if_unchanged(str(top), scanned) == []
+    assert not top.exists()
+    assert sys.getrecursionlimit() < 10_000
