@@ -28,8 +28,9 @@ _TEMPORARY_FILE = ("hub-session-", ".tmp")
 # layer gives EXDEV.
 _CANNOT_RENAME = (errno.EXDEV, errno.ENOSYS, errno.ENOTSUP)
 # The last files of a git dir to delete, in this order. Until then they name the worktree, its branch
-# and the step of its removal. Git prunes a git dir without a lock.
-_LAST_FILES = ("locked", JOURNAL_FILE, "commondir", "gitdir", "HEAD")
+# and the step of its removal. Git prunes a git dir without a lock. A cleanup does not know a git dir
+# without `gitdir`, the last one.
+_LAST_FILES = ("locked", JOURNAL_FILE, "commondir", "HEAD", "gitdir")
 _MAX_NAME_BYTES = 240  # A file name has at most 255 bytes. This leaves room for the additions.
 
 

@@ -211,6 +211,23 @@ def test_file_in_the_place_of_the_trash(hub: Hub) -> None:
     assert (trash.read_text(), hub.git("worktree", "list").count("\n")) == ("x\n", 0)
 
 
+@pytest.mark.parametrize("name", ["locked", "hub-session-removal", "commondir", "HEAD", "gitdir"])
+def test_killed_while_the_git_dir_is_deleted_at_its_path(hub: Hub, name: str) -> None:
+    """The git dir cannot be renamed. The next cleanup deletes its remaining files."""
+    hub.session("s1", agents=1)
+    git_dir = hub.top / ".git" / "worktrees" / "agent-1"
+    (hub.top / ".git" / "hub-session-trash").write_text("x\n")
+    is_name = f"event == 'os.remove' and os.fsencode(args[0]) == b'{name}'"
+    is_in_logs = f"os.path.exists('{git_dir}/logs')"  # it has a HEAD too
+    hook = f"sys.addaudithook(lambda event, args: {is_name} and not {is_in_logs} and {DIE})"
+    killed = run_with_injected_code(hub, "cleanup", "s1", code=hook, only="os.rename")
+    assert killed.code == -9, killed
+    assert (git_dir / name).exists()
+    assert hub.run("cleanup", "-q", "s1") == Result(0)
+    hub.git("worktree", "prune")  # git prunes a git dir with no other file than `gitdir`
+    assert not git_dir.exists()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
 def test_mount_during_the_wait_for_the_lock(hub: Hub) -> None:
     worktree = hub.session("s1", agents=1).worktree(1)
