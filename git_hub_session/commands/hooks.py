@@ -34,7 +34,7 @@ def run(context: Context, args: Arguments) -> HooksView:
     """Install or remove the hooks, and show them."""
     action = args.argument
     if action not in (*_ACTIONS, _STATUS):
-        given = f"no such action: '{action}'" if action else "no action given"
+        given = f"not an action: '{action}'" if action else "no action given"
         raise UsageError(given, hint="use one of install, uninstall, status")
     project = context.project
     changed = action != _STATUS and _ACTIONS[action](project)

@@ -28,6 +28,7 @@ from git_hub_session.commands._share.automatic import push_automatically
 from git_hub_session.errors import HubError, Refused
 from git_hub_session.git.ref_names import HEADS, agent_name, short_name
 from git_hub_session.merge.ancestors import archive_ancestors
+from git_hub_session.merge.commit import refuse_empty_message
 from git_hub_session.merge.merge import merge_winner
 from git_hub_session.merge.move_branch import refuse_blocked_update
 from git_hub_session.merge.options import MergeOptions, merge_command
@@ -78,7 +79,7 @@ def run(context: Context, args: Arguments) -> MergeView:
     with NewObjects(project.git) as objects:
         plan = plan_merge(sid, project, options, objects, described=described)
         if dry_run and not plan.conflicts:
-            _refuse_blocked_update(context, plan, objects)
+            _refuse_in_dry_run(context, plan, options, objects)
         if plan.conflicts or dry_run:
             return MergeView(plan, None, None, dry_run=dry_run)
         _confirm(context, plan, options)
@@ -98,9 +99,12 @@ def run(context: Context, args: Arguments) -> MergeView:
     return view
 
 
-def _refuse_blocked_update(context: Context, plan: MergePlan, objects: NewObjects) -> None:
-    """Show the merge and raise Refused if the files of the checkout prevent it."""
+def _refuse_in_dry_run(
+    context: Context, plan: MergePlan, options: MergeOptions, objects: NewObjects
+) -> None:
+    """Show the merge and raise Refused if the message or the files of the checkout prevent it."""
     try:
+        refuse_empty_message(plan, options.message)
         refuse_blocked_update(context.project, plan, objects.directory)
     except Refused:
         context.reporter.write_lines(partial(preview_lines, plan))

@@ -23,7 +23,7 @@ def run(context: Context, args: Arguments) -> SchemaView | SchemaListView:
     if name is None:
         return SchemaListView(descriptions)
     if name not in descriptions:
-        raise UsageError(f"no such JSON answer: '{name}'", hint="git hub-session schema")
+        raise UsageError(f"not a JSON answer: '{name}'", hint="git hub-session schema")
     return SchemaView(read_schema(name))
 
 

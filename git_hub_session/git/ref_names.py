@@ -39,7 +39,7 @@ REPLACED = "refs/replace"
 TAGS = "refs/tags/"
 _LOCKED = r"(\.lock'|packed-refs\.new'?): File exists"
 _REMOVE_LOCK = "remove the file manually to continue"
-_REF_IN_THE_WAY = rf"'({HEADS}|{TAGS})([^']+)' exists; cannot create '"
+_REF_IN_THE_WAY = rf"'({HEADS}|{TAGS}|{REFS})([^']+)' exists; cannot create '"
 MIGRATE_REFTABLE_HINT = """\
 git refs migrate --ref-format=files
 if git refuses because of worktrees, remove each one: git worktree remove (its branch stays)"""
@@ -337,14 +337,13 @@ def add_ref_advice(stderr: str) -> str:
 
 
 def rename_command(stderr: str) -> str:
-    """Return the command that renames the ref in the way of another ref, or ''.
-
-    A branch `hub` is in the way of all branches `hub/...`, and these are in the way of a branch `hub`.
-    """
+    """Return the command that renames the ref in the way of another ref, or ''."""
     match = re.search(_REF_IN_THE_WAY, stderr)
     if match is None:
         return ""
     old, new = quote_word(match[2]), quote_word(f"{match[2].replace('/', '-')}-old")
     if match[1] == TAGS:
         return f"git tag {new} {old} && git tag -d {old}"
-    return f"git branch -m {old} {new}"
+    if match[1] == HEADS:
+        return f"git branch -m {old} {new}"
+    return f"git update-ref {REFS}{new} {REFS}{old} && git update-ref -d {REFS}{old}"

@@ -54,9 +54,20 @@ def commit_merge(
         text = run_commit_hooks(project, tree, text, checkout, hook_variables, is_merge=is_merge)
     text = _clean_up(git, text, settings.cleanup)
     if not text.strip():
-        raise Refused("the merge message is empty", hint="give a message with -m <text>")
+        raise _empty_message()
     parents = [plan.base] if is_squash else [plan.base, plan.tip]
     return git.commit_tree(tree, parents, text, sign=settings.signs, environ={**author, **objects})
+
+
+def refuse_empty_message(plan: MergePlan, message: str | None) -> None:
+    """Raise Refused if the user's message is empty. A hook could write another one."""
+    is_used = not plan.existing_commit and not plan.settings.has_hooks
+    if is_used and message is not None and not message.strip():
+        raise _empty_message()
+
+
+def _empty_message() -> Refused:
+    return Refused("the merge message is empty", hint="give a message with -m <text>")
 
 
 def read_signer(checkout: Checkout | None, project: Project) -> str:

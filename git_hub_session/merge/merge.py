@@ -19,7 +19,7 @@ from git_hub_session.board.board import Board
 from git_hub_session.board.posts import COORDINATOR
 from git_hub_session.cleanup.cleanup import clean_up_locked
 from git_hub_session.cleanup.report import CleanupReport, empty_report
-from git_hub_session.errors import ChangedMeanwhile, HubError, Refused, to_hub_error
+from git_hub_session.errors import ChangedMeanwhile, Damaged, HubError, Refused, to_hub_error
 from git_hub_session.git.ref_names import (
     HEADS,
     agent_name,
@@ -79,24 +79,43 @@ def merge_winner(
         Refused: the session or its branches changed after the plan, or git cannot move the branch.
         HookRefused: a hook rejected the merge. Nothing was changed.
     """
-    sid = plan.session.id
-    with project.store.lock_session(sid) as locked:
+    with project.store.lock_session(plan.session.id) as locked:
         plan = _renew_plan(locked, plan, project, options)
         commit = plan.existing_commit
         if not commit:
             commit = _commit_and_move_branch(locked, plan, project, options, objects)
-        report = empty_report(sid)
-        if options.cleanup:
-            report = clean_up_locked(
-                locked, sid, project, cleanup_options, archiving=True, keep_branch=plan.winner.ref
+        try:
+            return _finish_merge(
+                locked, plan, commit, project, cleanup_options if options.cleanup else None
             )
-        notes = _post_summary(plan, commit, report, project)
-        locked.update(partial(_with_merged_state, plan=plan, project=project))
-        if plan.checkout is None and not plan.existing_commit:
-            # Check last: a checkout that had read the old commit has moved HEAD by now.
-            notes += stale_checkout_warnings(project, plan.into, old=plan.base, new=commit)
-        report = report._replace(notes=(*report.notes, *notes))
-        return MergeResult(plan, commit, report, locked.read().state)
+        except Damaged as error:
+            # A hook or another program has changed the session since the branch was moved.
+            into = short_name(plan.into)
+            raise Damaged(f"{error.message}, after the merge into '{into}'", error.hint) from None
+
+
+def _finish_merge(
+    locked: LockedSession,
+    plan: MergePlan,
+    commit: str,
+    project: Project,
+    cleanup_options: CleanupOptions | None,
+) -> MergeResult:
+    """Clean up unless `cleanup_options` is None, post the summary and set the state."""
+    sid = plan.session.id
+    locked.read()  # do not clean up a session that cannot be read any more
+    report = empty_report(sid)
+    if cleanup_options is not None:
+        report = clean_up_locked(
+            locked, sid, project, cleanup_options, archiving=True, keep_branch=plan.winner.ref
+        )
+    notes = _post_summary(plan, commit, report, project)
+    locked.update(partial(_with_merged_state, plan=plan, project=project))
+    if plan.checkout is None and not plan.existing_commit:
+        # Check last: a checkout that had read the old commit has moved HEAD by now.
+        notes += stale_checkout_warnings(project, plan.into, old=plan.base, new=commit)
+    report = report._replace(notes=(*report.notes, *notes))
+    return MergeResult(plan, commit, report, locked.read().state)
 
 
 def _renew_plan(

@@ -40,9 +40,19 @@ class NoSuchAgent(HubError):
 
     def __init__(self, name: str, largest: int) -> None:
         last = f" to {agent_name(largest)}" if largest > 1 else ""
-        super().__init__(
-            f"no such agent: '{name}'", hint=f"choose one of the session: {agent_name(1)}{last}"
-        )
+        hint = f"choose one of the session: {agent_name(1)}{last}"
+        if largest == MAX_AGENTS:  # the number of agents is not known here
+            hint = f"the names of agents are {agent_name(1)}{last}"
+        super().__init__(f"no such agent: '{name}'", hint=hint)
+
+
+def parse_ranking(text: str, count: int) -> list[int]:
+    """Return the numbers in a list that has each agent once, as parse_agents() does."""
+    numbers = _parse_list(text, count)
+    for number in numbers:
+        if numbers.count(number) > 1:
+            raise UsageError(f"{agent_name(number)} has two ranks in '{text}'")
+    return numbers
 
 
 def parse_agents(text: str, count: int) -> list[int]:
@@ -51,6 +61,10 @@ def parse_agents(text: str, count: int) -> list[int]:
     Args:
         count: the number of agents. A number above it or above MAX_AGENTS is an error.
     """
+    return list(dict.fromkeys(_parse_list(text, count)))
+
+
+def _parse_list(text: str, count: int) -> list[int]:
     largest = min(count, MAX_AGENTS)
     numbers: list[int] = []
     for part in text.split(","):
@@ -64,7 +78,7 @@ def parse_agents(text: str, count: int) -> list[int]:
         if high > largest:
             raise NoSuchAgent(agent_name(largest + 1), largest)
         numbers += range(low, high + 1)
-    return list(dict.fromkeys(numbers))
+    return numbers
 
 
 def parse_agent(text: str, count: int) -> int:

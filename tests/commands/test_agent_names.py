@@ -74,6 +74,27 @@ def test_each_input_accepts_the_number_and_the_name(session: Hub, name: str) -> 
     assert session.run("restore", "s1", "--agent", name).code == 0
 
 
+@pytest.mark.parametrize("text", ["1,2,1", "agent-2,1-3"])
+def test_an_agent_has_one_rank(session: Hub, text: str) -> None:
+    """`--only 1,2,1` is a set of agents, but a ranking is an order."""
+    agent = "agent-1" if text[0] == "1" else "agent-2"
+    message = f"error: {agent} has two ranks in '{text}'\n"
+    assert session.run("eval", "s1", "--ranking", text) == Result(129, "", message)
+    assert session.state()["state"] == "running"
+
+
+@pytest.mark.parametrize("name", ["0", "agent-1000", "1000/1"])
+def test_a_number_that_no_session_has(session: Hub, name: str) -> None:
+    """The hint does not promise agents that this session does not have."""
+    number = name.removeprefix("agent-").partition("/")[0]
+    assert session.run("path", "s1", name) == Result(
+        128,
+        "",
+        f"fatal: no such agent: 'agent-{number}'\n"
+        "hint: the names of agents are agent-1 to agent-999\n",
+    )
+
+
 @pytest.mark.parametrize("prefix", ["", "agent-"])
 def test_strategies_and_the_judge(hub: Hub, prefix: str) -> None:
     (hub.top / "plans").write_text(f"{prefix}1: fast\n{prefix}2: small\n")

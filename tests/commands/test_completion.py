@@ -25,7 +25,7 @@ def test_the_script_of_a_shell(hub: Hub, shell: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "message"), [([], "no shell given"), (["csh"], "no such shell: 'csh'")]
+    ("words", "message"), [([], "no shell given"), (["csh"], "not a shell: 'csh'")]
 )
 def test_an_unknown_shell_is_an_error(hub: Hub, words: list[str], message: str) -> None:
     expected = f"error: {message}\nhint: use one of bash, zsh, fish\n"

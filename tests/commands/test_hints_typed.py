@@ -38,6 +38,22 @@ def test_a_ref_called_hub(hub: Hub, kind: str) -> None:
     assert hub.git("rev-parse", "hub-old") == hub.git("rev-parse", "main")
 
 
+@types("git update-ref {}{} {}{} && git update-ref -d {}{}")
+@pytest.mark.parametrize("ref", ["refs/hub", "refs/hub/rescue/s1", "refs/hub/archive/s1"])
+def test_a_ref_in_the_way_of_saved_work(hub: Hub, ref: str) -> None:
+    """Nothing is removed before the command of the hint has renamed the ref."""
+    worktree = hub.session("s1", agents=1).worktree(1)
+    hub.commit(worktree, "new", "x\n")
+    (worktree / "untracked").write_text("x\n")
+    hub.git("update-ref", ref, "main")
+    result = hub.run("archive", "s1")
+    assert result.code == 1
+    type_hint(hub, hints(result)[-1])
+    assert hub.run("archive", "s1").code == 0
+    renamed = f"refs/{ref.removeprefix('refs/').replace('/', '-')}-old"
+    assert hub.git("rev-parse", renamed) == hub.git("rev-parse", "main")
+
+
 def test_third_archive_of_one_attempt(hub: Hub) -> None:
     """Both tags of the attempt exist and point elsewhere. Each archived commit keeps a ref."""
     hub.session(agents=1)

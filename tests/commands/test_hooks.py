@@ -196,7 +196,7 @@ def test_hooks_of_the_configuration(hub: Hub) -> None:
 def test_wrong_arguments(hub: Hub) -> None:
     hint = "hint: use one of install, uninstall, status\n"
     assert hub.run("hooks") == Result(129, "", f"error: no action given\n{hint}")
-    assert hub.run("hooks", "x") == Result(129, "", f"error: no such action: 'x'\n{hint}")
+    assert hub.run("hooks", "x") == Result(129, "", f"error: not an action: 'x'\n{hint}")
 
 
 def test_outside_of_a_repository(hub: Hub, tmp_path: Path) -> None:

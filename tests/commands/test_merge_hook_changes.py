@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.support.evaluated_sessions import create_evaluated_session, write_hook
@@ -55,6 +57,25 @@ def test_hub_that_the_hook_removes(hub: Hub, script: str, hint: str) -> None:
     assert hub.git("rev-parse", "main^1") == tip
     assert hub.call("sh", "-c", hint, cwd=hub.top).code == 0
     assert hub.run("status", "s1").code == 0
+
+
+@pytest.mark.parametrize("name", ["state.json", "config.yaml"])
+@pytest.mark.parametrize("hook", ["post-merge", "reference-transaction"])
+def test_session_that_the_hook_damages(hub: Hub, name: str, hook: str) -> None:
+    """The message says that the branch is merged. Once the file is back, merge ends the session."""
+    create_evaluated_session(hub)
+    directory = hub.directory("s1")
+    script = f"test -e saved || {{ cp {directory}/* . && :> {directory}/{name}; }} && :>saved"
+    write_hook(hub, hook, f'mkdir -p "$HOME/saved" && cd "$HOME/saved" && {script}')
+    tip = hub.git("rev-parse", "main")
+    result = hub.run("merge", "-q", "--yes", "s1")
+    assert (result.code, result.out) == (128, "")
+    assert result.err.startswith(f"fatal: session 's1': {name}: ")
+    assert result.err.splitlines()[0].endswith(", after the merge into 'main'"), result
+    assert hub.git("rev-parse", "main^1") == tip
+    (directory / name).write_bytes((Path(hub.environ["HOME"]) / "saved" / name).read_bytes())
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert hub.state()["state"] == "merged"
 
 
 @types("correct the post-merge hook, then: git hub-session merge {}")

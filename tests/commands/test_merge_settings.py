@@ -33,6 +33,7 @@ def test_empty_message(hub: Hub) -> None:
     for paragraphs in (("",), ("", ""), (" \n",)):
         words = [word for paragraph in paragraphs for word in ("-m", paragraph)]
         assert hub.run("merge", "-q", "--yes", *words, "s1") == refused
+        assert hub.run("merge", "-q", "-n", *words, "s1") == refused
     assert hub.run("merge", "-q", "--yes", "--squash", "-m", "", "s1") == refused
     assert protected_state(hub) == before
 

@@ -50,7 +50,7 @@ def test_schema_outside_of_a_repository(hub: Hub) -> None:
 def test_no_such_schema(hub: Hub) -> None:
     result = hub.run("schema", "diff")
     assert (result.code, result.out) == (129, "")
-    assert result.err.startswith("error: no such JSON answer: 'diff'\n")
+    assert result.err.startswith("error: not a JSON answer: 'diff'\n")
     type_hint(hub, find_hint(result, "git hub-session schema"))
 
 

@@ -65,4 +65,4 @@ def test_a_path_with_line_feeds_and_signs(shell: str, hub: Hub) -> None:
 def test_no_shell(hub: Hub) -> None:
     hint = "hint: use one of bash, zsh, fish\n"
     assert hub.run("shell-init") == Result(129, "", f"error: no shell given\n{hint}")
-    assert hub.run("shell-init", "sh") == Result(129, "", f"error: no such shell: 'sh'\n{hint}")
+    assert hub.run("shell-init", "sh") == Result(129, "", f"error: not a shell: 'sh'\n{hint}")

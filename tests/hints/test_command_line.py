@@ -55,6 +55,7 @@ ID = "use at most 64 letters, digits, '.', '_' and '-', and start with a letter 
     corrected(AUTHOR, "board post results -m t --author -a", "board post results -m t --author a", INIT),
     corrected("choose another --id", "init --id s1 --task t", "init --id s2 --task t", INIT),
     corrected("choose one of the session: {}{}", "path s1 3", "path s1 agent-1", S1),
+    corrected("the names of agents are {}{}", "path s1 0", "path s1 agent-1", S1),
     corrected("git branch", "init --base-branch x --task t", "init --base-branch main --task t"),
     corrected("git hub-session -h", "--x", "-h || test $? = 129"),
     corrected("git hub-session {} -h", "list 7", "list -h || test $? = 129"),

@@ -25,7 +25,7 @@ from git_hub_session.metric.metric import parse_metric_regex
 from git_hub_session.metric.quantity import Quantity, parse_finite_quantity
 from git_hub_session.ranking.race import Race
 from git_hub_session.ranking.ranking import DIRECTIONS
-from git_hub_session.session.agents import parse_agents
+from git_hub_session.session.agents import parse_ranking
 from git_hub_session.session.baseline import is_baseline_in_place
 from git_hub_session.session.model import MAX_AGENTS
 from git_hub_session.util.paths import normalize_relative
@@ -151,7 +151,7 @@ def _parse_ranking(args: Arguments, config: Config) -> list[int]:
     for option in _MEASURE_OPTIONS:
         if args.value(option) is not None or args.is_set(option) or args.values(option):
             raise UsageError(f"--ranking and --{option} exclude each other")
-    return parse_agents(args.value("ranking") or "", config.agent_count or MAX_AGENTS)
+    return parse_ranking(args.value("ranking") or "", config.agent_count or MAX_AGENTS)
 
 
 def _parse_regex(args: Arguments, config: Config) -> str:

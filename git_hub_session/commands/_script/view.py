@@ -26,7 +26,7 @@ def read_script(shell: str | None, scripts: Mapping[str, str]) -> ScriptView:
         UsageError: there is no script for the shell, or no shell is given.
     """
     if shell is None or shell not in scripts:
-        given = f"no such shell: '{shell}'" if shell else "no shell given"
+        given = f"not a shell: '{shell}'" if shell else "no shell given"
         raise UsageError(given, hint=f"use one of {', '.join(scripts)}")
     with open(os.path.join(_PACKAGE, scripts[shell]), encoding="utf-8") as file:
         return ScriptView(shell, file.read())

@@ -196,7 +196,8 @@ def test_overview(hub: Hub) -> None:
     assert hub.run("-h") == Result(129, OVERVIEW)
     assert hub.call("git-hub-session", "--help") == Result(0, OVERVIEW)
     assert hub.run() == Result(129, "", f"error: no command given\n{OVERVIEW}")
-    assert hub.run("help") == Result(0, OVERVIEW)
+    for words in ((), ("help",), ("version",), ("-h",), ("--help",)):
+        assert hub.run("help", *words) == Result(0, OVERVIEW)
     for word in ("--version", "version"):
         assert hub.run(word) == Result(0, "git-hub-session version 0.1.0\n")
 
