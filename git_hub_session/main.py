@@ -228,10 +228,8 @@ def _library_error(error: ImportError) -> HubError:
 def _translate_help(arguments: list[str]) -> list[str]:
     """Translate `help` and `version` to options. `help list` is the usage of the command `list`."""
     match arguments:
-        case ["help", "help" | "version" | "-h" | "--help"]:
-            return ["--help"]
-        case ["help", command]:
-            return [command, "--help"]
+        case ["help", word]:
+            return ["--help"] if word in ("help", "version", "-h", "--help") else [word, "--help"]
         case ["help" | "version" as word, *words]:
             return [f"--{word}", *words]
     return arguments
