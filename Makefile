@@ -20,7 +20,7 @@ TARGET_SQ = $(subst ','\'',$(DESTDIR)$(prefix))
 COMPLETIONS := bash.sh:bash-completion/completions/git-hub-session \
 	zsh.zsh:zsh/site-functions/_git-hub-session fish.fish:fish/vendor_conf.d/git-hub-session.fish
 
-.PHONY: all demo test oldest long fuzz soak lint check format pictures bench dist deb install uninstall clean
+.PHONY: all demo test oldest long fuzz soak lint check format pictures bench growth dist deb install uninstall clean
 
 all: check
 
@@ -114,6 +114,11 @@ pictures: $(READY)
 
 bench: $(READY)
 	$(BIN)/python tests/bench.py --peer $(PEER) $(addprefix --before ,$(BEFORE))
+
+# Measure the growth with the number of sessions. Put the table into docs/performance.md, and then
+# draw it: .venv/bin/python -m tests.growth --draw
+growth: $(READY)
+	$(BIN)/python -m tests.growth
 
 DIST := dist
 

@@ -25,6 +25,7 @@ from tests.support.hub import CHECKOUT
 
 SVG = "{http://www.w3.org/2000/svg}"
 DRAWINGS = (SESSION, WATCH)
+GROWTH = "growth.svg"
 COMMANDS = ("init", "spawn", "exec", "eval", "diff", "merge")
 MACHINE = re.compile(rb"/(?:tmp|home|root|work|var|Users)\b|https?://(?!www\.(?:w3|textualize))")
 
@@ -58,7 +59,7 @@ def shown_pictures() -> set[Path]:
 
 
 def test_the_documents_show_all_pictures() -> None:
-    assert shown_pictures() == {PICTURES / name for name in (*DRAWINGS, REPORT)}
+    assert shown_pictures() == {PICTURES / name for name in (*DRAWINGS, REPORT, GROWTH)}
     assert shown_pictures() == {*PICTURES.iterdir()}
 
 
