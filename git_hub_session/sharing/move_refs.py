@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.errors import HubError
+from git_hub_session.errors import GitFailed, HubError
 from git_hub_session.git.ref_names import create_command, parse_agent_branch, update_command
 from git_hub_session.sharing.session_refs import (
     SessionRefs,
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from git_hub_session.session.project import Project
 
 _REASON = "hub-session fetch"
+_TRIES = 3
+"""The number of tries for a session whose refs another process moves at the same time."""
 CREATED, UPDATED, KEPT = "created", "updated", "kept"
 IN_USE, DIVERGED, ARCHIVED = "in-use", "diverged", "archived"
 """The reasons to keep a branch at its commit."""
@@ -118,7 +121,7 @@ def move_refs(
         alone = [sid for sid in refs if sid not in {*created}]
     for sid in alone:
         try:
-            moved[sid] = _move_session(sid, theirs[sid], refs[sid], project)
+            moved[sid] = _move_session(sid, theirs[sid], project)
         except HubError as error:
             errors[sid] = error
     return moved, errors
@@ -128,21 +131,27 @@ def _has_updates(refs: Iterable[FetchedRef]) -> bool:
     return any(fetched.action == UPDATED for fetched in refs)
 
 
-def _move_session(
-    sid: SessionId, theirs: SessionRefs, refs: list[FetchedRef], project: Project
-) -> list[FetchedRef]:
+def _move_session(sid: SessionId, theirs: SessionRefs, project: Project) -> list[FetchedRef]:
     """Create and move the refs of a session, and return them.
 
-    Plan the moves of branches again under the lock of the session: in the meantime another command
-    may have created a worktree for a branch.
+    Plan them again: in the meantime another process may have fetched the session, or created a
+    worktree for a branch. If git refuses the refs, try again.
     """
-    if not _has_updates(refs) or not project.store.has_session(sid):
-        apply_refs(refs, project)
-        return refs
-    with project.store.lock_session(sid):
-        refs = plan_refs({sid: theirs}, project)[sid]
-        apply_refs(refs, project)
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            with _lock_if_exists(sid, project):
+                refs = plan_refs({sid: theirs}, project)[sid]
+                apply_refs(refs, project)
+        except GitFailed:
+            if not tries_left:
+                raise
+        else:
+            break
     return refs
+
+
+def _lock_if_exists(sid: SessionId, project: Project) -> AbstractContextManager[object]:
+    return project.store.lock_session(sid) if project.store.has_session(sid) else nullcontext()
 
 
 def apply_refs(refs: Iterable[FetchedRef], project: Project) -> None:
