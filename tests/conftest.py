@@ -16,6 +16,7 @@ from tests.support import coverage, hints
 from tests.support.clones import bare_remote, connect
 from tests.support.hub import Hub, close_fork_server, new_hub, peer, sealed_environment
 from tests.support.remotes import ServedRepository, serve
+from tests.support.slurm import Slurm, run_slurm
 
 coverage.take_over()
 # A shell script lets its background jobs ignore SIGINT, and nohup(1) lets its command ignore SIGHUP.
@@ -71,6 +72,22 @@ def far_home(tmp_path: Path) -> Path:
     home.mkdir()
     (home / ".gitconfig").write_text("[user]\n\tname = Eve\n\temail = eve@example.com\n")
     return home
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Slurm]:
+    """Return a cluster of Slurm with two nodes that see all files of this machine."""
+    with run_slurm(nodes=2) as slurm:
+        yield slurm
+
+
+@pytest.fixture
+def slurm(cluster: Slurm) -> Iterator[Slurm]:
+    """Return the cluster. It has no jobs before and after the test."""
+    yield cluster
+    for job in cluster.queue():
+        cluster.run("scancel", job)
+    cluster.wait_for(lambda: not cluster.queue())
 
 
 @pytest.fixture

@@ -154,6 +154,7 @@ LATE_IMPORTS = {
     ("commands.list", "session.create"),
     ("commands._status.guarded", "evaluation.guard"),
     ("commands._status.jobs", "executors.slurm"),
+    ("commands._status.jobs", "session.evaluation_log"),
     ("commands._status.jobs", "executors.slurm_record"),
     ("commands._status.view", "lineage.parent"),
     ("commands.status", "commands._status.short"),

@@ -91,6 +91,12 @@ def parse_selected_agents(args: Arguments, count: int, reporter: Reporter) -> Se
     return numbers
 
 
+def parse_only_agents(args: Arguments) -> Sequence[int]:
+    """Return the agents of ONLY, or () for all agents. The session may not be here yet."""
+    text = args.value(ONLY.name)
+    return () if text is None else parse_agents(text, MAX_AGENTS)
+
+
 def parse_agent_count(text: str | None) -> int:
     """Return the number of agents of a new session, by default 3, or raise UsageError."""
     if text is None:

@@ -44,7 +44,6 @@ from git_hub_session.commands._executors.options import (
 )
 from git_hub_session.commands._share.automatic import push_automatically
 from git_hub_session.git.ref_names import agent_list
-from git_hub_session.session.agents import all_agents
 from git_hub_session.session.model import MAX_AGENTS
 from git_hub_session.util.text import escape_control
 
@@ -91,8 +90,7 @@ def run(context: Context, args: Arguments) -> View:
         sid = context.require_session(args.argument, "exec")
         agents = _parse_options(context, args, sid).agents
         check_executor_options(args, LOCAL_OPTIONS)
-        jobs = agents or all_agents(context.project.store.read(sid))
-        call = ExecutorCall(context, sid, args, "exec", jobs)
+        call = ExecutorCall(context, sid, args, "exec")
         return run_elsewhere(call, args, agents, (AGENT_CMD, ONLY, *RUN_OPTIONS))
     return run_here(context, args)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING, Any
-from git_hub_session.cli.agent_options import AGENT_CMD, ONLY, with_agent_command
+from git_hub_session.cli.agent_options import AGENT_CMD, ONLY, parse_only_agents, with_agent_command
 from git_hub_session.cli.approval import ask_project_approval
 from git_hub_session.cli.options import FORMAT, QUIET, Option, Usage
 from git_hub_session.cli.view import (
@@ -22,7 +22,6 @@ from git_hub_session.commands._exec.table import run_fields
 from git_hub_session.commands._share.claim_options import read_claim_options
 from git_hub_session.errors import HubError, UsageError
 from git_hub_session.git.ref_names import agent_name, parse_session_id, short_name
-from git_hub_session.session.agents import parse_agents
 from git_hub_session.session.model import MAX_AGENTS
 from git_hub_session.settings.table import SETUP
 from git_hub_session.sharing.choose_remote import choose_remote
@@ -102,11 +101,10 @@ def run(context: Context, args: Arguments) -> View:
 
 def _parse_options(context: Context, args: Arguments) -> WorkOptions:
     project = context.project
-    agents = args.value("only")
     return WorkOptions(
         parse_run_options(args, MAX_AGENTS),
         read_claim_options(context),
-        () if agents is None else parse_agents(agents, MAX_AGENTS),
+        parse_only_agents(args),
         _parse_maximum(args),
         worktree_template(project.settings, project.paths),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.evaluation.candidates import Candidate, find_candidates
+from git_hub_session.evaluation.candidates import Candidate
 from git_hub_session.evaluation.eval_worktrees import EvalWorktrees
 from git_hub_session.evaluation.measure import MetricRunner
 from git_hub_session.evaluation.merged_commit import baseline_commit
@@ -19,11 +19,8 @@ from git_hub_session.evaluation.units import BASELINE, Measurement, convert_to_o
 from git_hub_session.ranking.ratio import paired_ratio
 from git_hub_session.ranking.statistics import median
 from git_hub_session.session import runs
-from git_hub_session.session.evaluation_log import (
-    EvaluationEntry,
-    append_evaluation,
-    read_measurements,
-)
+from git_hub_session.session.agents import refuse_if_evaluated
+from git_hub_session.session.evaluation_log import EvaluationEntry, append_evaluation
 from git_hub_session.system.machine import read_machine
 from git_hub_session.temporary.objects import NewObjects
 from git_hub_session.util.clock import format_iso
@@ -35,27 +32,6 @@ if TYPE_CHECKING:
     from git_hub_session.git.ref_names import SessionId
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
-
-
-def unmeasured_agents(session: Session, project: Project, options: MeasureOptions) -> list[int]:
-    """Return the agents with an attempt that no worker has measured for the evaluation."""
-    candidates = find_candidates(
-        session,
-        project,
-        in_place=False,
-        include_failed=options.eval_options.include_failed,
-        with_earlier=True,
-    )
-    with project.store.open_directory(session.id) as directory:
-        entries = read_measurements(directory, options.key.id)
-    measured = {(entry.agent, entry.attempt, entry.commit) for entry in entries}
-    left = {
-        each.branch.agent
-        for each in candidates
-        if not each.unmeasured_reason
-        and (each.branch.agent, each.branch.attempt, each.commit) not in measured
-    }
-    return sorted(left)
 
 
 def measure_agent(
@@ -72,6 +48,7 @@ def measure_agent(
         on_wait: called while commands run (see TaskCallbacks).
 
     Raises:
+        Busy: an evaluation on this machine alone is active in this clone.
         Refused: nothing can be measured, or the command fails alike everywhere.
         GitFailed: git could not add a worktree.
     """
@@ -80,9 +57,7 @@ def measure_agent(
         candidates, fixed_paths = prepare_candidates(
             session, project, eval_options, objects, dry_run=False, agent=agent
         )
-        with project.store.lock_session(session.id) as locked:
-            run = runs.start_run(locked.directory, runs.EVAL)
-            task_file = locked.ensure_task_file(session)
+        run, task_file = _start_run(session, project)
         metric_command = eval_options.metric_command
         assert metric_command is not None
         baseline = baseline_commit(session, project, objects) if metric_command.metric else ""
@@ -98,6 +73,15 @@ def measure_agent(
             refuse_incomplete(measurements, run.path, files)
     head = _empty_entry(agent, run.name, options, project)._replace(machine=machine)
     return _make_entries(candidates, measurements, eval_options, project, head)
+
+
+def _start_run(session: Session, project: Project) -> tuple[runs.Run, str]:
+    """Return the run of this measurement, and the path of the file with the task."""
+    with project.store.lock_session(session.id) as locked:
+        # An evaluation in this clone uses the same temporary worktrees.
+        refuse_if_evaluated(session.id, locked.directory, with_workers=False)
+        task_file = locked.ensure_task_file(session)
+        return runs.start_run(locked.directory, runs.EVAL, is_worker=True), task_file
 
 
 def _empty_entry(

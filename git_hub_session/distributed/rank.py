@@ -68,7 +68,8 @@ class DistributedEvaluation:
         project = self._project
         with NewObjects(project.git) as objects, project.store.lock_session(self._sid) as locked:
             session = locked.read()
-            refuse_if_busy(session, locked, force=options.force)
+            # The jobs of an interrupted call can still measure in this clone.
+            refuse_if_busy(session, locked, force=options.force, with_workers=False)
             candidates, fixed_paths = prepare_candidates(
                 session, project, options, objects, dry_run=True
             )

@@ -101,10 +101,16 @@ def _hub_file_notes(
             yield f"{candidate.name} {files} (merge refuses them)"
 
 
-def refuse_if_busy(session: Session, locked: LockedSession, *, force: bool) -> None:
-    """Raise Busy if an agent is running, unless `force` is set, or if the session is evaluated."""
+def refuse_if_busy(
+    session: Session, locked: LockedSession, *, force: bool, with_workers: bool = True
+) -> None:
+    """Raise Busy if an agent is running, unless `force` is set, or if the session is evaluated.
+
+    Args:
+        with_workers: True if the evaluation of workers of `eval --on` counts too.
+    """
     running = running_agents(session, locked.directory)
     if running and not force:
         name, agent = next(iter(running.items()))
         raise agent.refusal(name, otherwise="use --force")
-    refuse_if_evaluated(session.id, locked.directory)
+    refuse_if_evaluated(session.id, locked.directory, with_workers=with_workers)

@@ -61,6 +61,11 @@ class QueuedJob(NamedTuple):
         return self.state in (*_WAITING, *_STARTED, *_ENDING)
 
     @property
+    def is_ending(self) -> bool:
+        """True if the processes of the job have ended, or get a signal to end."""
+        return self.state in _ENDING
+
+    @property
     def is_pending(self) -> bool:
         """True if the job waits."""
         return self.state in _WAITING

@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from time import sleep
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.errors import HubError
+from git_hub_session.errors import Busy, HubError
 from git_hub_session.executors.executor import SLURM
 from git_hub_session.executors.far_script import make_job_script
 from git_hub_session.executors.launcher import FarResult, load_wheel
 from git_hub_session.executors.slurm import JobArray, cancel_jobs, read_queue, submit_jobs
 from git_hub_session.executors.slurm_follower import JobFollower
-from git_hub_session.executors.slurm_record import JobRecord
+from git_hub_session.executors.slurm_record import JobRecord, RecordedJobs
 from git_hub_session.settings.table import executor_key
 from git_hub_session.util.shell import split_words
 from git_hub_session.util.text import count_noun
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from git_hub_session.executors.executor import Executor
     from git_hub_session.executors.far_script import FarWork
     from git_hub_session.executors.launcher import FarObserver
-    from git_hub_session.executors.slurm import Job
+    from git_hub_session.executors.slurm import Job, QueuedJob
 
 _CANCEL_PAUSES = (0.2, 0.5, 1.0)  # seconds between two reads of the queue; the last one repeats
 
@@ -36,42 +36,39 @@ class JobsPlace(NamedTuple):
     environ: Mapping[str, str]
 
 
+class AgentJobs(NamedTuple):
+    """The agents that get a job."""
+
+    agents: Sequence[int]
+    find_ended: Callable[[], Collection[int]]
+    """Fetches the session, and returns the agents whose work has ended."""
+    evaluation: str = ""
+    """The id of the evaluation for which the jobs measure, or ''."""
+
+
 class SlurmLauncher:
-    """Runs the agents of a session as jobs, or cancels the jobs."""
+    """Runs or measures the agents of a session as jobs, or cancels the jobs."""
 
-    def __init__(
-        self,
-        executor: Executor,
-        work: FarWork,
-        place: JobsPlace,
-        agents: Sequence[int],
-        find_ended: Callable[[], Collection[int]],
-    ) -> None:
-        """Prepare the jobs.
-
-        Args:
-            agents: the agents to run.
-            find_ended: fetches the session, and returns the agents whose work has ended.
-        """
+    def __init__(self, executor: Executor, work: FarWork, place: JobsPlace) -> None:
         self._executor = executor
         self._work = work
         self._place = place
-        self._agents = agents
-        self._find_ended = find_ended
 
-    def run(self, observer: FarObserver) -> list[FarResult]:
+    def run(self, observer: FarObserver, wanted: AgentJobs) -> list[FarResult]:
         """Submit a job for each agent that has none, and wait for the ends of all jobs.
 
         Raises:
             SlurmFailed: Slurm cannot be used, or refuses the jobs.
             LockHeld: another process submits jobs for the session.
+            Busy: jobs of another evaluation wait or run.
         """
-        follower = JobFollower(self._work.sid, self._place.environ, observer, self._find_ended)
-        record = JobRecord(self._place.records, self._work.sid)
+        environ = self._place.environ
+        follower = JobFollower(self._work.sid, environ, observer, wanted.find_ended)
+        record = self._open_record()
         try:
-            ended = self._find_ended()
-            left = [agent for agent in self._agents if agent not in ended]
-            jobs = self._active_jobs(record, ended)
+            ended = wanted.find_ended()
+            left = [agent for agent in wanted.agents if agent not in ended]
+            jobs = self._continued_jobs(record.read(), ended, wanted.evaluation)
             new = [agent for agent in left if agent not in jobs]
             for agent in left:
                 if agent in jobs:
@@ -79,7 +76,7 @@ class SlurmLauncher:
                     observer.on_message(SLURM, f"job {jobs[agent].id} was submitted before")
             if new:
                 submitted = self._submit(record, new)
-                record.write({**jobs, **submitted})
+                record.write(RecordedJobs({**jobs, **submitted}, wanted.evaluation))
                 number = submitted[new[0]].id.partition("_")[0]
                 observer.on_message(
                     SLURM, f"submitted job {number} ({count_noun(len(new), 'agent')})"
@@ -90,23 +87,32 @@ class SlurmLauncher:
             record.close()
         return follower.run()
 
-    def _active_jobs(self, record: JobRecord, ended: Collection[int]) -> dict[int, Job]:
-        """Return the recorded jobs that wait or run. Cancel those that wait for no work."""
-        jobs = record.read()
-        sid, environ = self._work.sid, self._place.environ
-        queue = read_queue(sid, [*jobs.values()], environ)
-        useless = [
-            job
-            for agent, job in jobs.items()
-            if agent in ended and job in queue and queue[job].is_pending
-        ]
+    def _open_record(self) -> JobRecord:
+        return JobRecord(self._place.records, self._work.directory)
+
+    def _active_jobs(self, recorded: RecordedJobs) -> dict[int, QueuedJob]:
+        """Return the recorded jobs that wait or run, by agent."""
+        jobs = recorded.by_agent
+        queue = read_queue(self._work.sid, [*jobs.values()], self._place.environ)
+        found = {agent: queue[job] for agent, job in jobs.items() if job in queue}
+        return {agent: queued for agent, queued in found.items() if queued.is_active}
+
+    def _continued_jobs(
+        self, recorded: RecordedJobs, ended: Collection[int], evaluation: str
+    ) -> dict[int, Job]:
+        """Return the recorded jobs that wait or run. Cancel those that wait for no work.
+
+        Raise Busy if they measure for another evaluation.
+        """
+        jobs, active = recorded.by_agent, self._active_jobs(recorded)
+        if recorded.evaluation != evaluation:
+            active = {agent: queued for agent, queued in active.items() if not queued.is_ending}
+            _refuse_other_jobs(self._work.sid, [jobs[agent] for agent in active])
+        useless = [agent for agent in active if agent in ended and active[agent].is_pending]
         if useless:
-            cancel_jobs(sid, useless, environ)
-        return {
-            agent: job
-            for agent, job in jobs.items()
-            if job in queue and queue[job].is_active and job not in useless
-        }
+            cancelled = [jobs[agent] for agent in useless]
+            cancel_jobs(self._work.sid, cancelled, self._place.environ)
+        return {agent: jobs[agent] for agent in active if agent not in useless}
 
     def _submit(self, record: JobRecord, agents: Sequence[int]) -> dict[int, Job]:
         executor, place = self._executor, self._place
@@ -131,9 +137,10 @@ class SlurmLauncher:
     def cancel(self, observer: FarObserver) -> list[FarResult]:
         """Cancel the jobs of the session, and wait for their ends. Raise SlurmFailed."""
         sid, environ = self._work.sid, self._place.environ
-        record = JobRecord(self._place.records, sid)
+        record = self._open_record()
         try:
-            jobs = [*self._active_jobs(record, ()).values()]
+            recorded = record.read()
+            jobs = [recorded.by_agent[agent] for agent in self._active_jobs(recorded)]
         finally:
             record.close()
         observer.on_start(SLURM)
@@ -146,3 +153,12 @@ class SlurmLauncher:
             left = [job for job in left if job in queue and queue[job].is_active]
         observer.on_end(SLURM)
         return [FarResult(SLURM, 0, is_slurm=True, cancels=True, cancelled=len(jobs))]
+
+
+def _refuse_other_jobs(sid: str, jobs: Sequence[Job]) -> None:
+    """Raise Busy if there are jobs of another evaluation."""
+    if jobs:
+        raise Busy(
+            f"jobs of another evaluation of session '{sid}' wait or run: {', '.join(job.id for job in jobs)}",
+            hint=f"git hub-session eval --on {SLURM} --cancel {sid}",
+        )

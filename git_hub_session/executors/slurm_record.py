@@ -1,7 +1,8 @@
 """The jobs of a session that this clone has submitted, and their output.
 
-They are in <git dir>/hub-session-jobs/<id>. A job on another machine writes its output there if the
-machine sees the same directory. The content of the file `id` proves that.
+Those of `exec` are in <git dir>/hub-session-jobs/<id>, and those of `eval` in its subdirectory `eval`.
+A job on another machine writes its output there if the machine sees the same directory. The content
+of the file `id` proves that.
 """
 
 from __future__ import annotations
@@ -9,59 +10,75 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from git_hub_session._typing import NamedTuple
 from git_hub_session.errors import Damaged
 from git_hub_session.executors.slurm import Job, parse_job
 from git_hub_session.system.directory import SafeDirectory, write_error
 from git_hub_session.system.json_file import encode_json, read_json
-from git_hub_session.util.json_values import as_mapping
+from git_hub_session.util.json_values import as_mapping, as_text
 from git_hub_session.util.numbers import parse_int
 
 _JOBS = "jobs.json"
+_EVALUATION = "evaluation"
 _ID = "id"
 _MAX_AGENT = 999
 _MAX_ID = 100  # bytes
 _LOCK_TIMEOUT = 60.0  # seconds: another process may be waiting for Slurm
 
 
-def read_jobs(place: str, sid: str) -> dict[int, Job]:
-    """Return the jobs of a session by agent. A record that is not valid counts as missing.
+class RecordedJobs(NamedTuple):
+    """The last job of each agent."""
+
+    by_agent: Mapping[int, Job]
+    evaluation: str = ""
+    """The id of the evaluation for which the jobs measure, or ''."""
+
+
+def read_jobs(place: str, name: str) -> RecordedJobs:
+    """Return the recorded jobs. A record that is not valid counts as missing.
 
     Args:
         place: the directory with the records of all sessions.
+        name: the path of the record below `place`.
     """
     try:
-        with SafeDirectory(f"{place}/{sid}") as directory:
+        with SafeDirectory(f"{place}/{name}") as directory:
             return _read_jobs(directory)
     except (OSError, Damaged):
-        return {}
+        return RecordedJobs({})
 
 
-def _read_jobs(directory: SafeDirectory) -> dict[int, Job]:
+def _read_jobs(directory: SafeDirectory) -> RecordedJobs:
     try:
-        values = as_mapping(read_json(directory, _JOBS).get("jobs"))
+        document = read_json(directory, _JOBS)
     except Damaged:
-        return {}
+        return RecordedJobs({})
+    values = as_mapping(document.get("jobs"))
     pairs = ((parse_int(name, _MAX_AGENT), parse_job(text)) for name, text in values.items())
-    return {agent: job for agent, job in sorted(pairs, key=str) if agent and job}
+    jobs = {agent: job for agent, job in sorted(pairs, key=str) if agent and job}
+    return RecordedJobs(jobs, as_text(document.get(_EVALUATION)))
 
 
 class JobRecord:
     """The record of the jobs of a session. Only one process can have it open."""
 
-    def __init__(self, place: str, sid: str) -> None:
+    def __init__(self, place: str, name: str) -> None:
         """Open the record, and create it if it is missing.
 
         Args:
             place: the directory with the records of all sessions.
+            name: the path of the record below `place`.
 
         Raises:
             HubError: the record cannot be written.
             LockHeld: another process has it open.
         """
-        parent, name = os.path.split(place)
+        parent, top = os.path.split(place)
         try:
-            with SafeDirectory(parent) as git_dir, git_dir.ensure_child(name) as records:
-                self._directory = records.ensure_child(sid)
+            self._directory = SafeDirectory(parent)
+            for part in (top, *name.split("/")):
+                with self._directory as directory:
+                    self._directory = directory.ensure_child(part)
         except OSError as error:
             raise write_error(place, error) from None
         self.path = self._directory.path
@@ -82,14 +99,15 @@ class JobRecord:
         """Release the record."""
         self._directory.close()
 
-    def read(self) -> dict[int, Job]:
-        """Return the jobs by agent."""
+    def read(self) -> RecordedJobs:
+        """Return the jobs."""
         return _read_jobs(self._directory)
 
-    def write(self, jobs: Mapping[int, Job]) -> None:
+    def write(self, jobs: RecordedJobs) -> None:
         """Replace the jobs."""
-        texts = {str(agent): str(job) for agent, job in sorted(jobs.items())}
-        self._directory.replace_atomically(_JOBS, encode_json({"jobs": texts}))
+        texts = {str(agent): str(job) for agent, job in sorted(jobs.by_agent.items())}
+        document = {_EVALUATION: jobs.evaluation} if jobs.evaluation else {}
+        self._directory.replace_atomically(_JOBS, encode_json({"jobs": texts, **document}))
 
     def clear_log(self, agent: int) -> None:
         """Delete the output of the last job of an agent."""

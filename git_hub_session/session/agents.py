@@ -281,9 +281,16 @@ def refuse_if_running(
             raise agent.refusal(name, otherwise="end it" if has_process else "use --force")
 
 
-def refuse_if_evaluated(sid: SessionId, directory: SafeDirectory) -> None:
-    """Raise Refused if an evaluation of the session is active. `directory` is the one of it."""
-    if runs.active_runs(directory, runs.EVAL):
+def refuse_if_evaluated(
+    sid: SessionId, directory: SafeDirectory, *, with_workers: bool = True
+) -> None:
+    """Raise Busy if an evaluation of the session is active in this clone.
+
+    Args:
+        directory: the directory of the session.
+        with_workers: True if the workers of `eval --on` count too.
+    """
+    if runs.active_evaluations(directory, with_workers=with_workers):
         raise Busy(
             f"session '{sid}' is being evaluated",
             hint="wait for the evaluation to end, or stop it",

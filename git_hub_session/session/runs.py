@@ -34,6 +34,8 @@ EVAL = "eval"
 """The kinds of runs."""
 
 OUTPUT = "output"
+_WORKER = "worker"
+"""The file in a run of a worker of `eval --on`."""
 
 
 class CannotWriteLog(HubError):
@@ -74,8 +76,11 @@ class Run:
             raise CannotWriteLog(f"cannot write in '{self.path}': {error.strerror}") from None
 
 
-def start_run(session: SafeDirectory, kind: str) -> Run:
+def start_run(session: SafeDirectory, kind: str, *, is_worker: bool = False) -> Run:
     """Start a run of `kind` (EXEC or EVAL) in the directory of a locked session.
+
+    Args:
+        is_worker: True for a worker of `eval --on`, which measures one agent.
 
     Raises:
         CannotWriteLog: the directory of the run cannot be created.
@@ -89,7 +94,10 @@ def start_run(session: SafeDirectory, kind: str) -> Run:
     except OSError as error:
         raise CannotWriteLog(f"cannot write in '{session.path}': {error.strerror}") from None
     directory.lock(wait=0)
-    return Run(directory, name)
+    run = Run(directory, name)
+    if is_worker:
+        run.write_file(_WORKER, b"")
+    return run
 
 
 def open_private_run(directory: str) -> Run:
@@ -140,6 +148,27 @@ def active_runs(session: SafeDirectory, kind: str) -> list[str]:
             return [name for name in runs if _is_active(output, name)]
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def active_evaluations(session: SafeDirectory, *, with_workers: bool) -> list[str]:
+    """Return the names of the active runs of `eval`, or raise Damaged.
+
+    Args:
+        with_workers: True to return the runs of workers of `eval --on` too.
+    """
+    names = active_runs(session, EVAL)
+    if with_workers or not names:
+        return names
+    with session.open_child(OUTPUT) as output:
+        return [name for name in names if not _is_of_worker(output, name)]
+
+
+def _is_of_worker(output: SafeDirectory, name: str) -> bool:
+    try:
+        with output.open_child(name) as run:
+            return run.exists(_WORKER)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 class RemainingProcesses(NamedTuple):

@@ -6,11 +6,8 @@ from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.distributed.key import read_session_at
-from git_hub_session.distributed.measure import (
-    measure_agent,
-    record_measurement,
-    unmeasured_agents,
-)
+from git_hub_session.distributed.measure import measure_agent, record_measurement
+from git_hub_session.distributed.unmeasured import unmeasured_agents
 from git_hub_session.git.ref_names import AgentBranch
 from git_hub_session.sharing.claims import ClaimLost
 from git_hub_session.worker.claimed_work import ClaimedWork
@@ -49,15 +46,26 @@ class MeasureWorker(ClaimedWork):
         observer: WorkObserver,
         *,
         claims: ClaimOptions,
+        agents: Sequence[int] = (),
     ) -> None:
+        """Prepare the work.
+
+        Args:
+            agents: the agents to choose from; empty: all agents of the session.
+        """
         super().__init__(sid, project, remote, claims, observer)
+        self._agents = agents
         self.measured: list[MeasuredAgent] = []
         """The agents that this worker has measured, also after an error."""
         self._options = options
 
     def _left_agents(self, session: Session) -> Sequence[int]:
         session = session._replace(base_tip=self._options.key.base)
-        return unmeasured_agents(session, self._project, self._options)
+        left = unmeasured_agents(session, self._project, self._options)
+        return [agent for agent in left if agent in self._agents] if self._agents else left
+
+    def _named_agents(self) -> Sequence[int]:
+        return self._agents
 
     def _work_on(self, fenced: FencedRemote) -> None:
         """Measure the attempts of the agent. A lost claim is noticed at the next renewal."""

@@ -314,6 +314,24 @@ def test_a_far_end_without_the_program(first: Hub, tmp_path: Path) -> None:
     assert result.err.splitlines()[0] == "error: git hub-session is not installed on 'bare'"
 
 
+def test_an_evaluation_in_the_clone_of_a_worker(first: Hub, tmp_path: Path) -> None:
+    """Both would use the same temporary worktrees."""
+    assert evaluate(first, "--on", "fast", *MEASURE, "s1").code == 0
+    far = Hub(Path(first.environ["HOME"]) / "fast" / "project", first.environ)
+    started, go = tmp_path / "started", tmp_path / "go"
+    wait = f"touch {started}; until test -e {go}; do sleep 0.05; done; {COMMAND}"
+    process = start_command(far, "eval", "--eval", wait, *MEASURE[2:], "s1")
+    wait_for(started.exists, process)
+    refused = evaluate(first, "--on", "fast", *MEASURE, "s1")
+    assert refused.code == 1
+    assert "fast: error: session 's1' is being evaluated" in refused.out.splitlines()
+    assert "error: not measured: agent-1, agent-2; nothing is ranked" in refused.err.splitlines()
+    go.touch()
+    result = finish(process)
+    assert (result.code, result.err) == (0, ""), result
+    assert evaluate(first, "--on", "fast", *MEASURE, "s1").code == 0
+
+
 @types("show them with: {}")
 @types("end them with: {}")
 def test_a_signal_leaves_the_workers(first: Hub, served: ServedRepository, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pexpect
@@ -17,27 +16,18 @@ from tests.support.clones import connect
 from tests.support.hints import find_hint, type_hint, types
 from tests.support.hub import Hub, Result, wait_for
 from tests.support.remotes import ServedRepository
-from tests.support.slurm import Slurm, install_squeue, record_job, run_slurm
+from tests.support.slurm import (
+    Slurm,
+    install_squeue,
+    record_job,
+    recorded_jobs,
+    run_slurm,
+    use_cluster,
+)
 from tests.support.workers import define_executor, finish, published_attempts, start_command
 
 pytestmark = pytest.mark.slow
 COMMIT = 'echo "${HUB_AGENT#agent-} $(uname -n)" >work && git add work && git commit -qm work'
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Slurm]:
-    """Return a cluster with two nodes that see all files of this machine."""
-    with run_slurm(nodes=2) as slurm:
-        yield slurm
-
-
-@pytest.fixture
-def slurm(cluster: Slurm) -> Iterator[Slurm]:
-    """Return the cluster. It has no jobs before and after the test."""
-    yield cluster
-    for job in cluster.queue():
-        cluster.run("scancel", job)
-    cluster.wait_for(lambda: not cluster.queue())
 
 
 @pytest.fixture
@@ -49,8 +39,7 @@ def login(hub: Hub, served: ServedRepository, slurm: Slurm) -> Hub:
 
 def prepare(hub: Hub, served: ServedRepository, slurm: Slurm) -> None:
     """Create a session, and let the clone use the cluster."""
-    connect(hub, served.url)
-    hub.environ["SLURM_CONF"] = slurm.environ["SLURM_CONF"]
+    use_cluster(hub, served, slurm)
     created = hub.run("init", "-q", "--id", "s1", "--task", "Make it fast", "--agents", "2")
     assert created == Result(0, "s1\n")
 
@@ -67,8 +56,7 @@ def execute(hub: Hub, *words: str) -> Result:
 
 def jobs(hub: Hub) -> dict[str, str]:
     """Return the recorded jobs by agent."""
-    path = hub.top / ".git" / "hub-session-jobs" / "s1" / "jobs.json"
-    return {str(name): str(job) for name, job in json.loads(path.read_text())["jobs"].items()}
+    return recorded_jobs(hub, "s1")
 
 
 def claims(served: ServedRepository) -> list[str]:
@@ -276,6 +264,7 @@ def test_status_shows_the_queue(
     assert answer["jobs"] == [
         {
             "job_agent": 1,
+            "job_command": "exec",
             "job": job,
             "cluster": None,
             "job_state": "running",

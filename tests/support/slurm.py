@@ -16,8 +16,9 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.support.clones import connect
 from tests.support.hub import Hub
-from tests.support.remotes import free_port
+from tests.support.remotes import ServedRepository, free_port
 
 _PATIENCE = 120.0  # seconds
 _KILL_WAIT = 20  # seconds between SIGTERM and SIGKILL for a job
@@ -197,6 +198,18 @@ def run_slurm(nodes: int = 1, setup: str = ":") -> Iterator[Slurm]:
             yield slurm
         finally:
             slurm.stop()
+
+
+def use_cluster(hub: Hub, served: ServedRepository, slurm: Slurm) -> None:
+    """Make a clone one on the login node of a cluster, with a remote."""
+    connect(hub, served.url)
+    hub.environ["SLURM_CONF"] = slurm.environ["SLURM_CONF"]
+
+
+def recorded_jobs(hub: Hub, name: str) -> dict[str, str]:
+    """Return the jobs in a record, such as that of "s1" or "s1/eval", by agent."""
+    path = hub.top / ".git" / "hub-session-jobs" / name / "jobs.json"
+    return {str(agent): str(job) for agent, job in json.loads(path.read_text())["jobs"].items()}
 
 
 def install_squeue(hub: Hub, directory: Path, script: str) -> None:

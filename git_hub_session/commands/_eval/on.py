@@ -8,8 +8,10 @@ from git_hub_session.cli.command_line import command_line
 from git_hub_session.commands._eval.arguments import parse_options
 from git_hub_session.commands._eval.on_view import FarEvalView
 from git_hub_session.commands._eval.options import FOR_EVALUATION, WORKER_OPTIONS
+from git_hub_session.commands._executors.job_work import JobWork
 from git_hub_session.commands._executors.options import BOOTSTRAP, CANCEL, ON
 from git_hub_session.distributed.key import MeasureOptions, make_key
+from git_hub_session.distributed.unmeasured import unmeasured_agents
 from git_hub_session.errors import HubError, Refused
 from git_hub_session.git.ref_names import HEADS
 from git_hub_session.session.agents import base_now
@@ -59,10 +61,28 @@ def evaluate_elsewhere(
     worker_args = worker_args.with_values(**{FOR_EVALUATION.name: key.text})
     worker_options = (FOR_EVALUATION, *WORKER_OPTIONS)
     line = command_line("work", worker_options, worker_args, arguments=[call.sid])
-    results = call.run_workers(line, again)
+    measure_options = MeasureOptions(key, options._replace(guard=guard))
+    jobs = _job_work(call, line, session, measure_options)
+    results = call.run_workers(line, again, jobs)
     errors = [call.fetch_session()]
-    collected = evaluation.rank(MeasureOptions(key, options._replace(guard=guard)))
+    collected = evaluation.rank(measure_options)
     return _publish_ranking(call, collected, FarEvalView(collected, results, errors, again))
+
+
+def _job_work(call: ExecutorCall, line: str, session: Session, options: MeasureOptions) -> JobWork:
+    """Return the work of jobs of Slurm. Each of them measures one agent."""
+
+    def find_left(session: Session) -> list[int]:
+        session = session._replace(base_tip=options.key.base)
+        return unmeasured_agents(session, call.context.project, options)
+
+    agents = find_left(session)
+
+    def find_ended(session: Session) -> list[int]:
+        left = find_left(session)
+        return [agent for agent in agents if agent not in left]
+
+    return JobWork(line, agents, find_ended, options.key.id)
 
 
 def _parse_eval_options(call: ExecutorCall, args: Arguments, session: Session) -> EvalOptions:

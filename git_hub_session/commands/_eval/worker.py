@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING, Any
+from git_hub_session.cli.agent_options import parse_only_agents
 from git_hub_session.cli.approval import ask_project_approval
 from git_hub_session.cli.view import (
     Record,
@@ -29,11 +30,13 @@ if TYPE_CHECKING:
 
     from git_hub_session.cli.context import Context
     from git_hub_session.cli.options import Arguments
+    from git_hub_session.distributed.key import EvaluationKey
     from git_hub_session.git.ref_names import SessionId
+    from git_hub_session.session.model import Session
     from git_hub_session.worker.measure import MeasuredAgent, MeasureWorker
 
 
-_EXCLUDED = ("agent-cmd", "only", "max", "retries", "retry-delay", "commit")
+_EXCLUDED = ("agent-cmd", "max", "retries", "retry-delay", "commit")
 
 
 def measure_as_worker(
@@ -63,11 +66,9 @@ def measure_as_worker(
     if fetched.error is not None:
         raise fetched.error
     session = read_session_at(sid, project, key)
-    options = parse_options(args, session)
-    is_measured = bool(options.metric_command and options.metric_command.metric)
-    options = options._replace(baseline=None, measure_baseline=is_measured)
-    measure_options = MeasureOptions(key, options)
-    worker = worker_type(sid, project, remote, measure_options, _Notes(context), claims=claims)
+    options = _parse_measure_options(args, session, key)
+    agents, notes = parse_only_agents(args), _Notes(context)
+    worker = worker_type(sid, project, remote, options, notes, claims=claims, agents=agents)
     error: HubError | None = None
     try:
         worker.run()
@@ -76,6 +77,13 @@ def measure_as_worker(
             raise
         error = failure
     return MeasuredView(sid, worker.measured, error)
+
+
+def _parse_measure_options(args: Arguments, session: Session, key: EvaluationKey) -> MeasureOptions:
+    options = parse_options(args, session)
+    is_measured = bool(options.metric_command and options.metric_command.metric)
+    options = options._replace(baseline=None, measure_baseline=is_measured)
+    return MeasureOptions(key, options)
 
 
 class _Notes(WorkObserver):

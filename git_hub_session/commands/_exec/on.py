@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.agent_options import AGENTS, ONLY, with_agent_command
 from git_hub_session.cli.command_line import command_line
 from git_hub_session.commands._exec.on_view import OnView
+from git_hub_session.commands._executors.job_work import JobWork
 from git_hub_session.commands._executors.options import CANCEL, ON
+from git_hub_session.git.ref_names import agent_name
 from git_hub_session.session.agents import all_agents
+from git_hub_session.session.runs import has_command_ended
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from git_hub_session.cli.options import Arguments, Option
     from git_hub_session.commands._executors.call import ExecutorCall
+    from git_hub_session.session.model import Session
 
 _CALL = "git hub-session exec --on <executors> [<id>] -- <command>"
 LOCAL_OPTIONS = (AGENTS.name, "failed", "jobs", "force", "dry-run")
@@ -32,7 +38,7 @@ def run_elsewhere(
     Raises:
         RemoteFailed, PushRefused: the session cannot be published.
     """
-    again = ""
+    again, project = "", call.context.project
     if args.is_set(CANCEL.name):
         results = call.cancel_workers()
     else:
@@ -43,10 +49,16 @@ def run_elsewhere(
         line = command_line("work", work_options, args, **words)
         job_options = [option for option in work_options if option is not ONLY]
         job_line = command_line("work", job_options, args, **words)
-        results = call.run_workers(line, again, job_line=job_line)
+        wanted = agents or all_agents(project.store.read(call.sid))
+        jobs = JobWork(job_line, wanted, partial(_ended_agents, wanted))
+        results = call.run_workers(line, again, jobs)
     error = call.fetch_session()
-    project = call.context.project
     session = project.store.read(call.sid)
     view = OnView(session, agents or all_agents(session), results, error, project.repo)
     view.show_command = again
     return view
+
+
+def _ended_agents(agents: Sequence[int], session: Session) -> list[int]:
+    """Return those of the agents whose command has ended."""
+    return [agent for agent in agents if has_command_ended(session, agent_name(agent))]

@@ -12,12 +12,10 @@ from git_hub_session.commands._executors.host_repository import choose_host_repo
 from git_hub_session.commands._executors.options import BOOTSTRAP, ON
 from git_hub_session.commands._executors.results import cancel_lines
 from git_hub_session.commands._share.arguments import read_shared_refs
-from git_hub_session.errors import HubError, UsageError
-from git_hub_session.executors.executor import SLURM, parse_executors, read_user_settings
+from git_hub_session.errors import HubError
+from git_hub_session.executors.executor import parse_executors, read_user_settings
 from git_hub_session.executors.far_script import FarWork
 from git_hub_session.executors.launcher import Launcher
-from git_hub_session.git.ref_names import agent_name
-from git_hub_session.session.runs import has_command_ended
 from git_hub_session.settings.table import CLAIM_TIMEOUT, SHARED_REFS
 from git_hub_session.sharing.choose_remote import choose_remote
 from git_hub_session.sharing.fetch import NotShared, fetch_sessions
@@ -27,10 +25,11 @@ from git_hub_session.system.temporary import temporary_directory
 from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection
 
     from git_hub_session.cli.context import Context
     from git_hub_session.cli.options import Arguments
+    from git_hub_session.commands._executors.job_work import JobWork
     from git_hub_session.executors.launcher import FarResult
     from git_hub_session.executors.slurm_launcher import SlurmLauncher
     from git_hub_session.git.ref_names import SessionId
@@ -44,19 +43,11 @@ _WEB_PASSWORD = r"(?<=^https://)[^/@]*@|(?<=^http://)[^/@]*@"
 class ExecutorCall:
     """The workers of one session on the executors that an option names."""
 
-    def __init__(
-        self,
-        context: Context,
-        sid: SessionId,
-        args: Arguments,
-        command: str,
-        agents: Sequence[int] = (),
-    ) -> None:
+    def __init__(self, context: Context, sid: SessionId, args: Arguments, command: str) -> None:
         """Read the executors and choose the remote.
 
         Args:
             command: the name of the command that has the option, such as "exec".
-            agents: the agents that get a job of Slurm, or () if the command cannot use Slurm.
 
         Raises:
             UsageError, NoSuchExecutor: the option is not valid.
@@ -68,12 +59,9 @@ class ExecutorCall:
         self._names = args.value(ON.name) or ""
         self._command = command
         self._bootstraps = args.is_set(BOOTSTRAP.name)
-        self._agents = agents
         self._settings = read_user_settings(project)
         self._executors = parse_executors(self._names, self._settings)
         self._uses_slurm = self._executors[0].is_slurm
-        if self._uses_slurm and not agents:
-            raise UsageError(f"'{command}' cannot use the executor '{SLURM}'")
         self._host_repository = choose_host_repository(self._executors, project)
         if self._host_repository is not None:
             self._executors = [self._host_repository.executor]
@@ -103,19 +91,20 @@ class ExecutorCall:
         if error is not None and not isinstance(error, NotShared):
             raise error
 
-    def run_workers(self, line: str, again: str, *, job_line: str = "") -> list[FarResult]:
+    def run_workers(self, line: str, again: str, jobs: JobWork) -> list[FarResult]:
         """Run workers. A signal ends the connections, but not the workers.
 
         Args:
             line: the command line of the workers, from `git hub-session` on.
             again: the command that shows the workers that still run, and starts the others.
-            job_line: the command line of a job of Slurm, without the agent.
+            jobs: the work in place of `line` if the executor is Slurm.
         """
-        work = self._far_work(job_line if self._uses_slurm else line)
         display = FarDisplay(self.context)
         try:
+            if self._uses_slurm:
+                return self._run_jobs(jobs, display)
             with temporary_directory() as sockets:
-                return self._launcher(work, sockets).run(display)
+                return self._launcher(self._far_work(line), sockets).run(display)
         except BaseException as error:
             display.elapsed.clear()
             if not isinstance(error, Exception) and not self._cancel_on_demand(error):  # a signal
@@ -126,8 +115,11 @@ class ExecutorCall:
 
     def cancel_workers(self) -> list[FarResult]:
         """End the workers of the session."""
+        work, display = self._far_work(""), FarDisplay(self.context)
+        if self._uses_slurm:
+            return self._slurm_launcher(work).cancel(display)
         with temporary_directory() as sockets:
-            return self._launcher(self._far_work(""), sockets).cancel(FarDisplay(self.context))
+            return self._launcher(work, sockets).cancel(display)
 
     def fetch_session(self) -> HubError | None:
         """Fetch the session. Return the error if that fails: the workers have published their work."""
@@ -161,23 +153,29 @@ class ExecutorCall:
         hints = [f"show them with: {again}", f"end them with: {cancel}"]
         reporter.print_hints(hints)
 
-    def _launcher(self, work: FarWork, sockets: str) -> Launcher | SlurmLauncher:
+    def _launcher(self, work: FarWork, sockets: str) -> Launcher:
         environ = self.context.project.environ
-        if self._uses_slurm:
-            from git_hub_session.executors.slurm_launcher import JobsPlace, SlurmLauncher
-
-            paths = self.context.project.paths
-            place = JobsPlace(paths.main_worktree or paths.common_dir, paths.jobs, environ)
-            return SlurmLauncher(self._executors[0], work, place, self._agents, self._find_ended)
         return Launcher(self._executors, work, sockets, self._settings.values, environ)
 
-    def _find_ended(self) -> list[int]:
-        """Fetch the session, and return the agents whose command has ended."""
-        error = self.fetch_session()
-        if error is not None:
-            self.context.reporter.note(f"warning: {error.message}")
-        session = self.context.project.store.read(self.sid)
-        return [agent for agent in self._agents if has_command_ended(session, agent_name(agent))]
+    def _slurm_launcher(self, work: FarWork) -> SlurmLauncher:
+        from git_hub_session.executors.slurm_launcher import JobsPlace, SlurmLauncher
+
+        project = self.context.project
+        here = project.paths.main_worktree or project.paths.common_dir
+        place = JobsPlace(here, project.paths.jobs, project.environ)
+        return SlurmLauncher(self._executors[0], work, place)
+
+    def _run_jobs(self, jobs: JobWork, display: FarDisplay) -> list[FarResult]:
+        from git_hub_session.executors.slurm_launcher import AgentJobs
+
+        def find_ended() -> Collection[int]:
+            error = self.fetch_session()
+            if error is not None:
+                self.context.reporter.note(f"warning: {error.message}")
+            return jobs.find_ended(self.context.project.store.read(self.sid))
+
+        wanted = AgentJobs(jobs.agents, find_ended, jobs.evaluation)
+        return self._slurm_launcher(self._far_work(jobs.line)).run(display, wanted)
 
     def _far_work(self, line: str) -> FarWork:
         context = self.context
