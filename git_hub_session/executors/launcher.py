@@ -25,6 +25,7 @@ _CONNECTION_FAILED = 255
 """The exit status of ssh if the connection fails (ssh(1))."""
 MISSING_HINT = "add --bootstrap, or install it there: pipx install git-hub-session"
 _PYTHON_HINT = "install Python there with pip and venv: apt install python3-venv"
+_PREFIX_HINT = "set {} to a command that runs the command in its arguments, such as 'nice'"
 _BOOTSTRAP_HINT = "set PIP_INDEX_URL or PIP_FIND_LINKS in {} if PyPI cannot be reached there"
 
 
@@ -233,6 +234,11 @@ def _result_of(connection: _Connection, status: int) -> FarResult:
         return result._replace(error=error, is_running=True)
     if status == _CONNECTION_FAILED:
         return result._replace(error=f"connection to '{name}' failed")
+    if not status:
+        hint = _PREFIX_HINT.format(executor_key(name, "command"))
+        return result._replace(
+            error=f"the command of '{name}' did not run its arguments", hint=hint
+        )
     return result._replace(error=f"'{name}' failed with exit status {status}")
 
 

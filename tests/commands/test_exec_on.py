@@ -452,6 +452,23 @@ def test_an_executor_fails_and_the_others_go_on(first: Hub, served: ServedReposi
     check_done(first, served, "box")
 
 
+@types("set {} to a command that runs the command in its arguments, such as 'nice'")
+def test_a_command_that_runs_nothing(first: Hub, served: ServedRepository) -> None:
+    define_executor(first, "box", command="echo")
+    result = execute(first, "--on", "box", "s1", "--", "true")
+    key = "hubsession.executor.box.command"
+    assert result.code == 1
+    assert result.err.splitlines() == [
+        "error: the command of 'box' did not run its arguments",
+        f"hint: set {key} to a command that runs the command in its arguments, such as 'nice'",
+    ]
+    assert published_attempts(served) == {}
+    template = "set {} to a command that runs the command in its arguments, such as 'nice'"
+    follow_hint(find_hint(result, template))
+    first.git("config", "--global", key, "nice")
+    assert execute(first, "--on", "box", "s1", "--", "sh", "-c", COMMIT).code == 0
+
+
 def test_a_setup_that_fails(first: Hub, served: ServedRepository) -> None:
     define_executor(first, "box", setup="echo no module >&2; false")
     result = execute(first, "--on", "box", "s1", "--", "true")
