@@ -46,7 +46,8 @@ class OtherSession(Refused):
 
     def __init__(self, sid: str, key: str) -> None:
         super().__init__(
-            f"'{sid}' is another session on the remote: '{key}' differs in config.yaml"
+            f"'{sid}' is another session on the remote: '{key}' differs in config.yaml",
+            hint="name another remote, or create the session again with another id",
         )
 
 
