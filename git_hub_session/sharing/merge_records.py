@@ -46,8 +46,7 @@ class OtherSession(Refused):
 
     def __init__(self, sid: str, key: str) -> None:
         super().__init__(
-            f"'{sid}' is another session on the remote: '{key}' differs in config.yaml",
-            hint="name another remote, or create the session again with another id",
+            f"'{sid}' is another session on the remote: '{key}' differs in config.yaml"
         )
 
 
