@@ -24,6 +24,7 @@ SLURM = "slurm"
 """The name of the executor that submits jobs to Slurm, unless the user gives it a command."""
 MAX_WORKERS = 999
 """The largest number of workers of an executor."""
+_MIXED_HINT = f"start one command with --on {SLURM}, and one with the other executors"
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _HOST = r"(?:[A-Za-z0-9_][A-Za-z0-9._-]*@)?[A-Za-z0-9][A-Za-z0-9._:-]*"
 _USER_SCOPES = ("system", "global", "command")
@@ -103,7 +104,7 @@ def parse_executors(text: str, settings: UserSettings) -> list[Executor]:
         if [each.name for each in executors].count(executor.name) > 1:
             raise UsageError(f"executor '{executor.name}' is given twice")
     if len(executors) > 1 and any(executor.is_slurm for executor in executors):
-        raise UsageError(f"'{SLURM}' and other executors exclude each other")
+        raise UsageError(f"'{SLURM}' and other executors exclude each other", hint=_MIXED_HINT)
     return executors
 
 

@@ -125,6 +125,23 @@ def test_exec_and_eval_have_their_own_jobs(login: Hub, served: ServedRepository)
     check_ranked(login, served)
 
 
+def test_another_executor_at_the_same_time(
+    login: Hub, served: ServedRepository, slurm: Slurm, tmp_path: Path
+) -> None:
+    """Two commands share the agents of one evaluation. Both rank all agents."""
+    define_executor(login, "box", command="env FAR=x", path="box/project")
+    wait = f"touch {tmp_path}/job-$SLURM_JOB_ID; until test -e {tmp_path}/go; do sleep 0.05; done"
+    words = ("--eval", f"{wait}; echo ms: $(cat ms)", *METRIC, "s1")
+    first = start_command(login, "eval", "--on", "slurm*1", *words)
+    wait_for(lambda: len(claims(served)) == 1, first)
+    second = start_command(login, "eval", "--on", "box", *words)
+    wait_for((tmp_path / "job-").exists, second)
+    (tmp_path / "go").touch()
+    assert [finish(process).code for process in (first, second)] == [0, 0]
+    check_ranked(login, served)
+    slurm.wait_for(lambda: not slurm.queue())
+
+
 def test_the_jobs_go_on_without_eval(
     login: Hub, served: ServedRepository, slurm: Slurm, tmp_path: Path
 ) -> None:

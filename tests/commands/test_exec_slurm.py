@@ -13,7 +13,7 @@ import pexpect
 import pytest
 
 from tests.support.clones import connect
-from tests.support.hints import find_hint, type_hint, types
+from tests.support.hints import find_hint, follow_hint, type_hint, types
 from tests.support.hub import Hub, Result, wait_for
 from tests.support.remotes import ServedRepository
 from tests.support.slurm import (
@@ -202,19 +202,34 @@ def test_a_machine_without_slurm(hub: Hub, served: ServedRepository, tmp_path: P
     assert result == Result(128, "", message)
 
 
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [
-        ("slurm*0", "not a number of workers: 'slurm*0'"),
-        ("slurm,ssh:far", "'slurm' and other executors exclude each other"),
-    ],
-)
-def test_wrong_options(hub: Hub, served: ServedRepository, value: str, message: str) -> None:
+def test_no_jobs(hub: Hub, served: ServedRepository) -> None:
     connect(hub, served.url)
     hub.run("init", "-q", "--id", "s1", "--task", "Make it fast", "--agents", "2")
-    result = execute(hub, "--on", value, "s1", "--", "true")
+    result = execute(hub, "--on", "slurm*0", "s1", "--", "true")
     assert (result.code, result.out) == (129, "")
-    assert message in result.err
+    assert "not a number of workers: 'slurm*0'" in result.err
+
+
+@types("start one command with --on slurm, and one with the other executors")
+def test_slurm_and_other_executors(login: Hub, served: ServedRepository, tmp_path: Path) -> None:
+    """A job has one agent, and another worker takes any agent. Two commands can share the agents."""
+    define_executor(login, "box", command="env FAR=x", path="box/project")
+    mixed = ("--on", "box,slurm*2", "s1")
+    for words in (("exec", *mixed, "--", "true"), ("eval", *mixed, "--eval", "true")):
+        result = login.run(*words)
+        assert (result.code, result.out) == (129, "")
+        error, hint = result.err.splitlines()[:2]
+        assert error == "error: 'slurm' and other executors exclude each other"
+    assert served.refs("refs/hub") == {}
+    follow_hint(hint.removeprefix("hint: "))
+    # The command of agent-1 waits for that of agent-2: both are running at the same time.
+    wait = f"touch {tmp_path}/$HUB_AGENT; until test -e {tmp_path}/agent-2; do sleep 0.1; done"
+    command = ("s1", "--", "sh", "-c", f"{wait}; {COMMIT}")
+    first = start(login, "--on", "slurm", "--only", "1", *command)
+    wait_for((tmp_path / "agent-1").exists, first)
+    second = execute(login, "--on", "box", "--only", "2", *command)
+    assert (finish(first).code, second.code) == (0, 0), second
+    check_done(login, served)
 
 
 def test_a_command_replaces_the_executor(hub: Hub, served: ServedRepository) -> None:
