@@ -210,7 +210,7 @@ def test_no_jobs(hub: Hub, served: ServedRepository) -> None:
     assert "not a number of workers: 'slurm*0'" in result.err
 
 
-@types("start one command with --on slurm, and one with the other executors")
+@types("start one command with --on {}, and one with the other executors")
 def test_slurm_and_other_executors(login: Hub, served: ServedRepository, tmp_path: Path) -> None:
     """A job has one agent, and another worker takes any agent. Two commands can share the agents."""
     define_executor(login, "box", command="env FAR=x", path="box/project")
