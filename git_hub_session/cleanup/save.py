@@ -22,16 +22,11 @@ from git_hub_session.git.ref_names import (
 from git_hub_session.removal.inspect import IgnoredSelection, paths_to_save, scan_changes
 from git_hub_session.session.agents import group_by_agent
 from git_hub_session.session.record import with_rescues, with_work
-from git_hub_session.stash.create import (
-    CannotRoundTrip,
-    ChangedDuringSave,
-    IndexCopy,
-    StashTrees,
-    write_trees,
-)
+from git_hub_session.stash.create import IndexCopy, StashTrees, write_trees
 from git_hub_session.stash.filtered import stash_message
 from git_hub_session.stash.lfs import LfsContents
 from git_hub_session.stash.permissions import describe_permissions, read_permissions
+from git_hub_session.stash.round_trip import CannotRoundTrip, ChangedDuringSave
 from git_hub_session.system.directory import CannotWrite
 from git_hub_session.temporary.objects import NewObjects
 from git_hub_session.util.clock import format_iso

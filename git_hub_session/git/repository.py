@@ -183,7 +183,7 @@ class GitRepo:
         return isinstance(self._find(oid), pygit2.Commit)
 
     def has_object(self, oid: str) -> bool:
-        """Return True if an object with the object id `oid` exists."""
+        """Return True if an object with the object id `oid` exists and can be read."""
         return self._find(oid) is not None
 
     @_translate_errors()
@@ -278,7 +278,7 @@ class GitRepo:
     def _find(self, oid: str) -> pygit2.Object | None:
         try:
             return self._repo[oid]
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, pygit2.GitError) as error:
             if "ambiguous" in str(error):
                 raise HubError(f"ambiguous object id: '{oid}'") from None
             return None

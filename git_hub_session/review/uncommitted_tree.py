@@ -23,6 +23,7 @@ _SETTINGS = {
     "core.untrackedCache": "false",
     "core.splitIndex": "false",
     "core.safecrlf": "false",
+    "core.ignoreStat": "false",
     "core.hooksPath": os.devnull,
 }
 # The message of `git update-index` about a path that it skips.

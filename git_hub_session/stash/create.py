@@ -22,6 +22,11 @@ from git_hub_session.errors import GitFailed
 from git_hub_session.git.index import Index, IndexEntry
 from git_hub_session.git.ref_names import short_name
 from git_hub_session.git.safe_open import open_regular
+from git_hub_session.stash.round_trip import (
+    CannotRoundTrip,
+    ChangedDuringSave,
+    require_sound_blobs,
+)
 from git_hub_session.system.tree import read_file_or_link
 
 if TYPE_CHECKING:
@@ -39,6 +44,7 @@ STRICT_SETTINGS = {
     "core.fileMode": "true",
     "core.splitIndex": "false",
     "core.safecrlf": "false",
+    "core.ignoreStat": "false",
     "core.hooksPath": os.devnull,
     # A git since 2.46 advises the user, whose index is not the one that it reads here.
     "advice.sparseIndexExpanded": "false",
@@ -59,18 +65,6 @@ _SKIPPED_PATH = b"Ignoring path "
 
 # An index entry without stat data, so that its file is read.
 _WITHOUT_STAT_DATA = IndexEntry(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b"", 0)
-
-
-class CannotRoundTrip(Exception):
-    """The stored blob would not restore the file. The message names the path and the cause."""
-
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.hint = hint
-
-
-class ChangedDuringSave(Exception):
-    """Another process has written to a file while git stored it."""
 
 
 class StashTrees(NamedTuple):
@@ -225,7 +219,7 @@ class IndexCopy:
             ChangedDuringSave: another process has written to a file.
         """
         stored = self.read_stages()
-        filtered_files = {}
+        filtered_files, equal = {}, {}
         for path in paths:
             file = changes.tree.files[path]
             if path not in stored:  # the name means .git on another file system
@@ -236,12 +230,14 @@ class IndexCopy:
             data = read_file_or_link(self._worktree.path, path, file.st_mode)
             data_oid = repo.blob_id(data)
             if data_oid == oid:
+                equal[oid.hex()] = path
                 if stat.S_ISLNK(mode) and not stat.S_ISLNK(file.st_mode):
                     filtered_files[path] = data_oid.hex()
                 continue
             if not filtered or data != self._apply_filters(path, oid):
                 raise self._difference_error(path, data, oid)
             filtered_files[path] = data_oid.hex()
+        require_sound_blobs(equal, self._run, repo, self._objects, self._worktree.common_dir)
         return filtered_files
 
     def _difference_error(self, path: bytes, data: bytes, oid: bytes) -> Exception:

@@ -14,10 +14,12 @@ The process id in a .keep file shows if a killed process left it.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, Self
 from git_hub_session.git.environment import object_variables
+from git_hub_session.git.ref_names import is_object_id
 from git_hub_session.git.safe_open import read_text
 from git_hub_session.system.directory import write_error
 from git_hub_session.system.temporary import temporary_directory
@@ -84,7 +86,9 @@ class NewObjects:
     def keep(self, tips: Sequence[str], reached: Sequence[str]) -> None:
         """Write a pack of all objects that `tips` reach, except those that `reached` reach.
 
-        git cannot delete these objects before the end of the `with` block.
+        git cannot delete these objects before the end of the `with` block. The pack also has each
+        object in the directory: git writes there what the repository does not have, and an object
+        that `reached` should reach can be missing.
 
         Args:
             tips: the ids of new commits or trees.
@@ -100,13 +104,25 @@ class NewObjects:
         base = os.path.join(self.directory, "pack", "pack")
         # git need not flush these files to the disk: their copies in the repository are flushed.
         settings = {"core.fsync": "none"}
-        command = ["pack-objects", "--revs", "--quiet", "--delta-base-offset", base]
-        output = git.run(command, stdin=revisions.encode(), settings=settings)
+        listed = git.run(["rev-list", "--objects", "--stdin"], stdin=revisions.encode())
+        stdin = listed + "".join(f"{oid}\n" for oid in self._loose_objects()).encode()
+        command = ["pack-objects", "--quiet", "--delta-base-offset", base]
+        output = git.run(command, stdin=stdin, settings=settings)
         for pack_hash in output.decode().split():
             try:
                 self._install_pack(pack_hash)
             except OSError as error:
                 raise write_error(self._packs, error, hint="") from None
+
+    def _loose_objects(self) -> list[str]:
+        """Return the ids of the objects in the directory that are not packed."""
+        names = filter(re.compile("[0-9a-f]{2}").fullmatch, os.listdir(self.directory))
+        return [
+            f"{name}{rest}"
+            for name in names
+            for rest in os.listdir(os.path.join(self.directory, name))
+            if is_object_id(f"{name}{rest}")  # not the temporary file of a killed git
+        ]
 
     def _install_pack(self, pack_hash: str) -> None:
         """Copy a pack from the directory to the repository under a new name, with a .keep file."""

@@ -36,6 +36,7 @@ _SETTINGS = {
     "core.fileMode": "false",
     "core.fsmonitor": "false",
     "core.hooksPath": os.devnull,
+    "core.ignoreStat": "false",
     "core.splitIndex": "false",
     "core.untrackedCache": "false",
 }

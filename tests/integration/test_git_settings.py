@@ -111,3 +111,18 @@ def test_finished_session_and_old_session_have_no_warning(session: Hub) -> None:
     session.session("s2", agents=1)
     session.run("update", "-q", "s2", "--state", "running")
     assert session.run("status", "s2").err == ""
+
+
+@pytest.mark.parametrize("content", ["changed\n", "a\r\nc\r\n"])
+def test_stat_data_that_git_ignores(hub: Hub, content: str) -> None:
+    """With core.ignoreStat, git does not look at a file again that it has added to an index."""
+    hub.commit(hub.top, "lines", "a\r\nb\r\n")
+    worktree = hub.session("s1", agents=1).worktree(1)
+    hub.git("config", "core.ignoreStat", "true")
+    (worktree / "lines").write_text(content, newline="")
+    (worktree / "new").write_text("new\n")
+    assert hub.run("cleanup", "-q", "s1").code == 0
+    assert not worktree.exists()
+    assert hub.run("restore", "-q", "s1", "--path", "../worktrees/{id}/agent-{n}").code == 0
+    assert (worktree / "lines").read_bytes() == content.encode()
+    assert (worktree / "new").read_text() == "new\n"

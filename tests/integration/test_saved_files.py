@@ -199,6 +199,29 @@ def test_log_of_duckdb(hub: Hub) -> None:
     assert not (worktree / "other.wal").exists()
 
 
+@pytest.mark.parametrize("directory", ["", "cache/"])
+@pytest.mark.parametrize("tracked", [False, True])
+def test_log_of_leveldb(hub: Hub, directory: str, tracked: bool) -> None:
+    """A common pattern for logs matches the newest changes of the database."""
+    commit_gitignore(hub, "*.log\n*.sst\n")
+    worktree = hub.session("s1", agents=1).worktree(1)
+    top = worktree / directory
+    names = {"CURRENT", "MANIFEST-000002", "000003.log", "000001.ldb", "000005.sst"}
+    (worktree / "other").mkdir()
+    (worktree / "other" / "000003.log").write_text("not saved\n")
+    for name in (*names, "app.log"):
+        top.mkdir(exist_ok=True)
+        (top / name).write_text(f"{name}\n")
+    if tracked:
+        hub.git("add", ".", cwd=worktree)
+        hub.git("commit", "-q", "-m", "database", cwd=worktree)
+    clean_up_and_restore(hub)
+    assert names <= {path.name for path in top.iterdir() if path.is_file()}
+    assert (top / "000003.log").read_text() == "000003.log\n"
+    assert not (top / "app.log").exists()
+    assert not (worktree / "other").exists()
+
+
 def test_permissions_of_paths_outside_the_worktree(hub: Hub) -> None:
     """Another user may have written the message of a rescue ref."""
     worktree = hub.session("s1", agents=1).worktree(1)
