@@ -97,6 +97,9 @@ class Row(NamedTuple):
         )
 
 
+EVAL = "echo p50_ms: 7"
+"""The command that measures."""
+
 HEADER = """\
 | work | against | goal | ratio | | ours / theirs | pairs |
 |---|---|---|---|---|---|---|"""
@@ -154,19 +157,21 @@ class Bench:
         prepare: Prepare | None = None,
         *,
         is_new: bool = False,
+        earlier: Command = (),
     ) -> tuple[list[Cost], list[Cost]]:
         """Run both commands and the earlier version in turn, and return the costs of each command.
 
         Args:
             prepare: called before each run and not measured.
             is_new: the earlier version does not have the command.
+            earlier: the same work for the earlier version (default: the words of `ours`).
         """
         pairs: tuple[list[Cost], list[Cost]] = ([], [])
         self.before_costs = []
         measured = [(pairs[0], ours), (pairs[1], theirs)]
         if self.before and not is_new:
-            earlier = [self.before if word == OURS else word for word in ours]
-            measured.append((self.before_costs, earlier))
+            words = [self.before if word == OURS else word for word in earlier or ours]
+            measured.append((self.before_costs, words))
         for number in range(count + 1):
             for costs, command in measured:
                 if prepare:
@@ -252,6 +257,7 @@ class Bench:
             self.fetch,
             self.exec_on,
             self.evaluate,
+            self.evaluate_in_place,
             self.rank,
             self.merge,
             self.cleanup_finished,
@@ -628,36 +634,56 @@ class Bench:
             del self.environ["GIT_SSH_COMMAND"]
         return _timed(work, against, 1.0, ours, theirs)
 
-    def evaluate(self) -> Row:
-        """Measure the time that `eval` adds to a shell loop that makes the same worktrees."""
-        agents = self.sizes.agents
-        repository = self.repository("eval", 100)
+    def with_commits(self, name: str) -> Path:
+        """Create a repository with a running session, each of whose agents has a commit."""
+        repository = self.repository(name, 100)
         self.sessions(repository, 1)
-        self.worktrees(repository, agents)
-        for agent in range(1, agents + 1):
-            worktree = self.top / "eval-worktrees" / f"agent-{agent}"
+        self.worktrees(repository, self.sizes.agents)
+        for agent in range(1, self.sizes.agents + 1):
+            worktree = self.top / f"{name}-worktrees" / f"agent-{agent}"
             self.git("commit", "-q", "--allow-empty", "-m", f"agent {agent}", cwd=worktree)
         state = repository / ".agenthub" / "sessions" / SID / "state.json"
         state.write_text(_state(SID, "running"))
-        command = "echo p50_ms: 7"
+        return repository
+
+    def evaluate(self) -> Row:
+        """Measure the time that `eval` adds to a shell loop that makes the same worktrees."""
+        agents = self.sizes.agents
+        repository = self.with_commits("eval")
         numbers = " ".join(map(str, range(1, agents + 1)))
         loop = (
             f"for n in {numbers}; do"
             f" git worktree add -q --detach ../eval-$n hub/{SID}/agent-$n/attempt-1;"
-            f" (cd ../eval-$n && {command}); git worktree remove ../eval-$n; done"
+            f" (cd ../eval-$n && {EVAL}); git worktree remove ../eval-$n; done"
         )
         ours, theirs = self.pairs(
-            [OURS, "eval", "-q", "--eval", command, SID],
+            [OURS, "eval", "-q", "--eval", EVAL, SID],
             ["sh", "-c", loop],
             repository,
             self.sizes.runs,
+            is_new=True,
         )
-        added = _timed("", "", 0, ours, theirs)
-        assert added.ours is not None and added.theirs is not None
-        for_each_agent = (added.ours - added.theirs) / agents
-        work = f"`eval`, {agents} agents, time added for each agent"
         against = "15 ms more than its command, `git worktree add` and `git worktree remove`"
-        return Row(work, against, 1.0, added.runs, for_each_agent, 15.0)
+        return _added_time(f"`eval`, {agents} agents", against, agents, ours, theirs)
+
+    def evaluate_in_place(self) -> Row:
+        """Measure the time that `eval --in-place` adds to the same commands in the worktrees.
+
+        The earlier version always measured in the worktrees of the agents.
+        """
+        agents = self.sizes.agents
+        repository = self.with_commits("in-place")
+        loop = f"for dir in ../in-place-worktrees/*; do (cd $dir && {EVAL}); done"
+        words = ("eval", "-q", "--eval", EVAL, SID)
+        ours, theirs = self.pairs(
+            [OURS, *words, "--in-place"],
+            ["sh", "-c", loop],
+            repository,
+            self.sizes.runs,
+            earlier=[OURS, *words],
+        )
+        work = f"`eval --in-place`, {agents} agents"
+        return _added_time(work, "15 ms more than its command", agents, ours, theirs)
 
     def rank(self) -> Row:
         """Rank 16 agents with 40 values each, in this process. Nearly all of them are a tie."""
@@ -756,6 +782,17 @@ def _timed(
 ) -> Row:
     mine, other = (median(cost.seconds for cost in costs) * 1000 for costs in (ours, theirs))
     return Row(work, against, goal, len(ours), mine, other)
+
+
+def _added_time(
+    work: str, against: str, agents: int, ours: Sequence[Cost], theirs: Sequence[Cost]
+) -> Row:
+    """Return the row of the time that our command adds for each agent, against 15 ms."""
+    added = _timed("", "", 0, ours, theirs)
+    assert added.ours is not None and added.theirs is not None
+    for_each_agent = (added.ours - added.theirs) / agents
+    work = f"{work}, time added for each agent"
+    return Row(work, against, 1.0, added.runs, for_each_agent, 15.0)
 
 
 def _machine() -> str:

@@ -33,6 +33,7 @@ WORK = [
     "`fetch` of one of 50 sessions, 500 refs",
     "`exec --on` of 2 agents, ssh",
     "`eval`, 2 agents, time added for each agent",
+    "`eval --in-place`, 2 agents, time added for each agent",
     "the ranking of 16 agents with 40 values each, in one process",
     "`merge` of a winner, 100 files",
     "`cleanup --finished -n`, 2 sessions, 20 worktrees",

@@ -12,10 +12,11 @@ from git_hub_session.evaluation.units import (
     Measurement,
     convert_to_one_unit,
 )
+from git_hub_session.metric.quantity import convert_quantity
 from git_hub_session.ranking.margin import baseline_margins
 from git_hub_session.ranking.race import COMPARISONS
 from git_hub_session.ranking.ranking import Rank, Score, describe_tie, rank_by_size, rank_scores
-from git_hub_session.util.numbers import difference
+from git_hub_session.util.numbers import difference, format_values
 
 if TYPE_CHECKING:
     from git_hub_session.evaluation.candidates import Candidate
@@ -52,6 +53,7 @@ def rank_candidates(
     ranks, tie_notes = rank_agents(unranked, options)
     by_agent = _with_margins(unranked, compared, baseline, options)
     ranked = [by_agent.pop(rank.agent)._replace(rank=rank) for rank in ranks]
+    notes += _noise_notes(ranked, compared, options)
     return EvalResult(
         session,
         session.state,
@@ -151,6 +153,25 @@ def _choose_baseline(
     if compared.is_converted and not known.unit:
         return None, None, failure or f"the baseline {number} has no unit"
     return known.value, None, f"{failure} (compared with {number})" if failure else ""
+
+
+def _noise_notes(
+    ranked: Sequence[RankedCandidate], compared: ComparedMeasurements, options: EvalOptions
+) -> list[str]:
+    """Return a note if two single runs of the base branch differ by as much as the best agent."""
+    measured, earlier = compared.measurements.get(BASELINE), options.baseline
+    score = ranked[0].score if ranked else None
+    if measured is None or score is None or earlier is None:
+        return []
+    before = convert_quantity(earlier, compared.unit)
+    if before is None or not len(measured.values) == len(score.values) == 1:
+        return []
+    [now], [best] = measured.values, score.values
+    if before == now or abs(now - before) < abs(best - now):
+        return []
+    first, second = format_values(before, now)
+    change = f"the baseline was {first} and is now {second}"
+    return [f"one run for each agent may be too few: {change} (to repeat the runs: --repeat auto)"]
 
 
 def _with_margins(

@@ -290,6 +290,26 @@ def test_baseline_is_measured_in_the_rounds_of_the_agents(slow_project: Hub) -> 
     assert "baseline: 48.5\n" in (slow_project.directory() / "config.yaml").read_text()
 
 
+@pytest.mark.parametrize(("second", "is_noted"), [(30, True), (43, True), (70, False)])
+def test_baseline_that_changes_as_much_as_the_winner(
+    slow_project: Hub, second: int, *, is_noted: bool
+) -> None:
+    """The base branch is measured twice: 50, and then another value. The winner has 40."""
+    first = slow_project.top.parent / "first"
+    command = (
+        f"case $HUB_AGENT in baseline) [ -e {first} ] && echo ms: {second} || cat ms; >{first} ;;"
+        " *) cat ms ;; esac"
+    )
+    agent = 'echo "ms: 4${HUB_AGENT#agent-}" >ms'
+    arguments = (*RUN_ARGUMENTS, agent, *MEASURE, "--eval", command, "--no-guard", "--yes")
+    result = slow_project.run(*arguments, "--allow-regression")
+    note = (
+        "warning: one run for each agent may be too few:"
+        f" the baseline was 50 and is now {second} (to repeat the runs: --repeat auto)\n"
+    )
+    assert (result.code, note in result.err) == (0, is_noted), result
+
+
 def test_given_baseline(slow_project: Hub) -> None:
     """A number is recorded unchanged. With 'none' no baseline is recorded."""
     assert (
