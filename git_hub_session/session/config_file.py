@@ -11,7 +11,9 @@ to it, or save it with CR LF. None of them changes how the nine keys of AgentHub
 - Each of the other seven is the rest of its line, if that contains no quote. A comment after it is
   ignored.
 
-Spaces before and after the colon of a key do not matter. A comment can follow the last `"` of a text.
+Spaces before and after the colon of a key do not matter, and none is needed after it. The seven keys
+can be indented, unless they continue the YAML of another key. A comment can follow the last `"` of a
+text.
 
 All other lines of such a file are YAML, and so is every other file. All scalars are strings. A file
 that is neither is damaged. docs/format.md describes the layouts that are written.
@@ -47,14 +49,14 @@ _SIMPLE_LAYOUT = re.compile(
 
 # The next patterns are compiled at their first use: `list` rarely needs them.
 # A task in one of the last two styles was written by `render_config` and is YAML.
-_TASK = r'^task[ \t]*:[ \t]+("|\|2-$|!!str ")'
-_COUNT = "\nagent_count:"
-_EVAL = r'^eval_cmd[ \t]*:[ \t]+"'
+_TASK = r'^task[ \t]*:[ \t]*("|\|2-$|!!str ")'
+_COUNT = r"^[ \t]*agent_count[ \t]*:"
+_EVAL = r'^eval_cmd[ \t]*:[ \t]*"'
 _CLOSING_QUOTE = r'"[ \t]*(?:#.*)?$'
 # The lines that are read literally. A value cannot start with `|` or `>`: they start a block.
 _LITERAL = (
-    r"""(agent_count)[ \t]*:[ \t]+(-?[0-9]+)|(base_branch)[ \t]*:[ \t]+([^\s"'|>]\S*)"""
-    r"""|(session_id|created|metric|direction|baseline)[ \t]*:[ \t]+([^\s"'|>][^"']*)"""
+    r"""(agent_count)[ \t]*:[ \t]*(-?[0-9]+)|(base_branch)[ \t]*:[ \t]*([^\s"'|>]\S*)"""
+    r"""|(session_id|created|metric|direction|baseline)[ \t]*:[ \t]*([^\s"'|>][^"']*)"""
 )
 _KEY = r"""["']?([A-Za-z_][\w.-]*)["']?[ \t]*:(?:\s|$)"""
 _REQUIRED = {"session_id", "task", "agent_count", "base_branch", "created"}
@@ -102,12 +104,11 @@ def _split_layout(text: str) -> _Layout | None:
     if text.count("\n") == text.count("\r\n"):
         text = text.replace("\r\n", "\n")
     task = re.search(_TASK, text, re.MULTILINE)
-    end = len(text)
-    for _ in range(_MAX_TRIES):
-        end = text.rfind(_COUNT, task.end() if task else end, end)
-        if task is None or end < 0:
-            return None
-        layout = _split_at(text[: task.start()], text[task.start() : end], text[end + 1 :])
+    if task is None:
+        return None
+    counts = re.compile(_COUNT, re.MULTILINE).finditer(text, task.end())
+    for start in reversed([match.start() for match in counts][-_MAX_TRIES:]):
+        layout = _split_at(text[: task.start()], text[task.start() : start - 1], text[start:])
         if layout is not None:
             return layout
     return None
@@ -185,17 +186,20 @@ def _is_ignored(line: str) -> bool:
 def _add_lines(text: str, layout: _Layout) -> None:
     """Add the literal values and the YAML in the lines of `text`. The last line of a key counts."""
     block: list[str] = []
+    is_in_yaml = False  # AgentHub ignores spaces before a key. After a YAML key they mean a value.
     for line in text.split("\n"):
         key = re.match(_KEY, line)
-        literal = re.fullmatch(_LITERAL, re.split("[ \t]#", line, maxsplit=1)[0].rstrip())
+        bare = line if is_in_yaml else line.lstrip(" \t")
+        literal = re.fullmatch(_LITERAL, re.split("[ \t]#", bare, maxsplit=1)[0].rstrip())
         if literal:
             name, value = filter(None, literal.groups())
             layout.blocks.pop(name, None)
             layout.values[name] = value
-            block = []
+            block, is_in_yaml = [], False
         elif key:
             layout.values[key[1]] = ""
             layout.blocks[key[1]] = block = [line]
+            is_in_yaml = True
         elif _continues_block(line):
             block.append(line)
         else:

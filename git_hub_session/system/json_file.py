@@ -17,6 +17,8 @@ MAX_JSON_BYTES = 16 << 20
 MAX_NESTING = 200
 # Limit the memory: a value in memory takes up to 60 times its size in the file.
 MAX_VALUES = 500_000
+_BOM = "\ufeff".encode()
+"""The mark that some editors write at the start of a file."""
 
 
 class TooLarge(HubError):
@@ -79,7 +81,7 @@ _raw_decode = json.JSONDecoder(
 
 def _decode(data: bytes) -> Any:
     """Return the JSON document in `data`, or raise ValueError or RecursionError."""
-    text = data.decode().strip()
+    text = data.removeprefix(_BOM).decode().strip()
     document, end = _raw_decode(text)
     if end != len(text):
         raise ValueError("more than one document")

@@ -35,6 +35,32 @@ def test_units_are_converted(hub: Hub) -> None:
     assert [line for line in porcelain.splitlines() if line.startswith("unit")] == ["unit s"] * 3
 
 
+@pytest.mark.parametrize("text", ["18O", "180,5", "0o10", "about 180", ".inf"])
+def test_baseline_in_config_that_is_not_a_number(hub: Hub, text: str) -> None:
+    """Without this error, `merge` would not compare the agents with the baseline."""
+    create_measurable_session(hub, "ms: 1\n")
+    config = hub.directory() / "config.yaml"
+    config.write_text(f"{config.read_text()}metric: ms\nbaseline: {text}\n")
+    assert hub.run("eval", *MEASURE, "s1") == Result(
+        1,
+        "",
+        f"error: config.yaml: the baseline is not a number: '{text}'\n"
+        "hint: give a number with --baseline <number>\n",
+    )
+    assert hub.state()["state"] == "running"
+    assert hub.run("eval", "-q", *MEASURE, "--baseline", "180", "s1") == Result(0)
+    assert hub.state()["evaluation"]["baseline"] == 180
+
+
+@pytest.mark.parametrize("text", ["", "~", "null", "None", "N/A"])
+def test_baseline_in_config_that_is_none(hub: Hub, text: str) -> None:
+    create_measurable_session(hub, "ms: 1\n")
+    config = hub.directory() / "config.yaml"
+    config.write_text(f"{config.read_text()}metric: ms\nbaseline: {text}\n")
+    assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)
+    assert hub.state()["evaluation"]["baseline"] is None
+
+
 def test_value_without_a_unit_is_an_error(hub: Hub) -> None:
     create_measurable_session(hub, "ms: 5 s\n", "ms: 7\n", "ms: 900 ms\n")
     assert hub.run("eval", *MEASURE, "s1") == Result(

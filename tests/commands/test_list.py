@@ -166,7 +166,7 @@ def create_unreadable_sessions(hub: Hub) -> dict[str, str]:
     no_value = "not valid JSON (Expecting value: line 1 column 1 (char 0))"
     state("s-array", b"[1]", "not an object")
     state("s-brace", b"{", "not valid JSON (Expecting property name enclosed in double quotes: line 1 column 2 (char 1))")  # fmt: skip
-    state("s-bom", b"\xef\xbb\xbf{}", no_value)
+    state("s-bom", b"\xef\xbb\xbf{}", "no state")
     state("s-deep", b"[" * DEEP, "nested too deeply")
     state(
         "s-deep2", b'{"state": "init", "x": ' + b"[" * 900 + b"]" * 900 + b"}", "nested too deeply"

@@ -35,6 +35,10 @@ CONFIG = ".agenthub/sessions/s1/config.yaml"
          f"echo holdout: $(realpath ../secret) >>{CONFIG}", DONE),
     corrected("give a number with --baseline <number>", f"{METRIC} --baseline measure",
               f"{METRIC} --baseline 1", f"{S1}\ngit branch -m other\n{NO_BASE}"),
+    Case("write lower or higher, or use --direction <direction>", "eval s1",
+         "git hub-session eval s1 --direction lower",
+         f"{INIT} --eval 'echo ms: 1' --metric ms --direction lower\n{WORK}\n"
+         f"sed -i 's/: lower/: Lower/' {CONFIG}", DONE),
     Case("run the command in the worktree of an agent", "eval --here --eval true",
          f"cd {W} && git hub-session eval --here --eval true", S1, then=None),
     Case("correct config.yaml, or use --no-require", "eval s1 --eval true",

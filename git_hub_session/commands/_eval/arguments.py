@@ -17,7 +17,7 @@ from git_hub_session.cli.measure_options import (
 )
 from git_hub_session.cli.options import parse_jobs, parse_timeout
 from git_hub_session.commands._eval.options import MEASURE
-from git_hub_session.errors import UsageError
+from git_hub_session.errors import Refused, UsageError
 from git_hub_session.evaluation.judge import Judge
 from git_hub_session.evaluation.measure import MetricCommand
 from git_hub_session.evaluation.result import EvalOptions
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from git_hub_session.cli.options import Arguments
     from git_hub_session.session.model import Config, Session
 
+_NO_BASELINE = frozenset({"", "~", "-", "null", "none", "n/a"})
+"""Words in config.yaml that mean that there is no baseline."""
 _MEASURE_OPTIONS = (
     "eval",
     "metric",
@@ -106,6 +108,11 @@ def _parse_metric_command(
 ) -> MetricCommand:
     metric = _metric_name(args, config)
     if metric and direction not in DIRECTIONS:
+        if direction:
+            raise Refused(
+                f"config.yaml: not a direction: '{direction}'",
+                hint="write lower or higher, or use --direction <direction>",
+            )
         raise UsageError("--metric requires --direction", hint="--direction lower")
     file = _parse_metric_file(args)
     repeat, race = parse_repeat(args), Race(direction, parse_budget(args))
@@ -177,9 +184,18 @@ def _parse_baseline(args: Arguments, config: Config) -> Quantity | None:
     If it is to be measured, the baseline of the session counts if the measurement fails.
     """
     text = args.value("baseline")
+    if text not in (None, MEASURE):
+        baseline = parse_finite_quantity(text)
+        if baseline is None:
+            raise UsageError(f"not a number: '{text}'", hint="give a number or 'measure'")
+        return baseline
     is_other_metric = args.value("metric") not in (None, config.get("metric"))
-    config_baseline = "" if is_other_metric else config.get("baseline")
-    baseline = parse_finite_quantity(config_baseline if text in (None, MEASURE) else text)
-    if text not in (None, MEASURE) and baseline is None:
-        raise UsageError(f"not a number: '{text}'", hint="give a number or 'measure'")
+    text_in_config = "" if is_other_metric else config.get("baseline")
+    baseline = parse_finite_quantity(text_in_config)
+    if baseline is None and text is None and text_in_config.lower() not in _NO_BASELINE:
+        # Without the baseline, `merge` would accept an agent that is worse.
+        raise Refused(
+            f"config.yaml: the baseline is not a number: '{text_in_config}'",
+            hint="give a number with --baseline <number>",
+        )
     return baseline

@@ -201,6 +201,11 @@ ADDED_LINES = (
         ("baseline: 180", "baseline: 180 "),
         ("direction: lower", "direction  :\tlower\t"),
         ("agent_count: 3", "agent_count:   3"),
+        ("agent_count: 3", "\tagent_count:3"),
+        ("base_branch: dev", "  base_branch:dev"),
+        ("direction: lower", "\tdirection:lower"),
+        ("baseline: 180", "baseline:180"),
+        ("baseline: 180", "baseline: 180\nowner:\n  metric: x\n# no\n  baseline: 1"),
         ("metric: p50_ms", '"metric": p50_ms'),
         ("metric: p50_ms", '"metric": "p50_ms"'),
         ("direction: lower", "'direction' : 'lower'"),
@@ -285,7 +290,7 @@ def test_invalid_setting_in_the_layout_of_agenthub(line: str, message: str) -> N
 
 
 def test_last_line_of_a_key_counts() -> None:
-    """AgentHub and YAML agree on that. A line that only looks like a setting counts for neither."""
+    """AgentHub and YAML agree on that. AgentHub needs no space after the colon."""
     text = (
         'session_id: s1\ntask: "a "b" c"\nagent_count: 3   # three\nbase_branch: \'dev\'\n'
         "created: 2026\nmetric: a\nmetric: b\nbaseline:1\n"
@@ -297,6 +302,7 @@ def test_last_line_of_a_key_counts() -> None:
         "base_branch": "dev",
         "created": "2026",
         "metric": "b",
+        "baseline": "1",
     }
 
 
