@@ -86,7 +86,7 @@ class RestoreView(View):
 
     @property
     def next_command(self) -> str:
-        return f"status {self.result.session}"
+        return f"status {self.result.session.id}"
 
     def document(self) -> dict[str, Any]:
         result = self.result

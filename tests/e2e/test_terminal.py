@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import unicodedata
 
 import pexpect
@@ -140,6 +141,38 @@ def test_next_command_of_cleanup_and_delete(hub: Hub) -> None:
         "Deleted session s2",
         f"{hint} list",
     ]
+
+
+def test_each_command_names_the_next_one(hub: Hub) -> None:
+    """The named command is typed next. Some need the words that only the user knows."""
+    hub.commit(hub.top, "ms", "ms: 50\n")
+    script = 'echo "ms: ${HUB_AGENT#agent-}" >ms; git commit -qam m'
+    measure = (
+        "--eval",
+        "cat ms",
+        "--metric",
+        "ms",
+        "--direction",
+        "lower",
+        "--no-guard",
+        "--force",
+    )
+    steps = [
+        (["init", "--id", "s1", "--task", "t", "--agents", "2"], "spawn s1"),
+        (["spawn", "s1"], "exec s1 -- <command>"),
+        (["exec", "s1", "--", "sh", "-c", script], "eval s1"),
+        (["adopt", "s1", "agent-1", "other"], "eval s1"),
+        (["eval", *measure, "s1"], "merge s1"),
+        (["merge", "--yes", "--agent", "2", "s1"], "report s1"),
+        (["restore", "s1", "--agent", "2"], "status s1"),
+        (["cleanup", "s1"], "report s1"),
+    ]
+    for words, following in steps:
+        if words[0] == "adopt":
+            hub.git("branch", "other", "hub/s1/agent-2/attempt-1")
+        lines = run_in_terminal(hub, *map(shlex.quote, words)).splitlines()
+        hints = [line for line in lines if line.startswith("hint: continue with: ")]
+        assert hints == [f"hint: continue with: git hub-session {following}"], (words, lines)
 
 
 def test_narrow_table_of_exec(hub: Hub) -> None:
