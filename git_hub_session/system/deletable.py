@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from glob import glob
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.system import procfs
+from git_hub_session.util.mounts import MountTable, unescape
+from git_hub_session.util.paths import is_inside
 from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
@@ -28,6 +32,12 @@ READ_ONLY = "read-only"
 """The file system of the directory is read-only."""
 UNWRITABLE = "unwritable"
 """The user may not change the directory."""
+LOOP = "loop"
+"""A loop device shows the file as a disk."""
+OVERLAY = "overlay"
+"""The directory is a part of an overlay file system."""
+SWAP = "swap"
+"""The system stores memory in the file."""
 
 
 _CAP_DAC_OVERRIDE = 1
@@ -44,6 +54,9 @@ _REASONS = {
     IMMUTABLE: "it is immutable",
     READ_ONLY: "its file system is read-only",
     UNWRITABLE: "no write permission",
+    LOOP: "'{}' uses it",
+    OVERLAY: "the overlay file system at '{}' uses it",
+    SWAP: "it is swap space",
 }
 
 
@@ -52,7 +65,9 @@ class Undeletable(NamedTuple):
 
     path: str
     cause: str
-    """APPEND_ONLY, FOREIGN, IMMUTABLE, READ_ONLY or UNWRITABLE."""
+    """One of the causes above."""
+    user: str = ""
+    """The loop device or the mount point that uses the path."""
 
     @property
     def message(self) -> str:
@@ -65,7 +80,7 @@ class Undeletable(NamedTuple):
     @property
     def reason(self) -> str:
         """The end of a message that names the path."""
-        return _REASONS[self.cause]
+        return _REASONS[self.cause].format(self.user)
 
     @property
     def hint(self) -> str:
@@ -73,6 +88,12 @@ class Undeletable(NamedTuple):
         path = quote_word(self.path)
         if self.cause == FOREIGN:
             return f"{_sudo()}rm -r {path}"
+        if self.cause == SWAP:
+            return f"{_sudo()}swapoff {path}"
+        if self.cause == LOOP:
+            return f"{_sudo()}losetup -d {self.user}"
+        if self.cause == OVERLAY:
+            return f"{_sudo()}umount {quote_word(self.user)}"
         return self.access_command or (
             "mount the file system for writing"
             if self.cause == READ_ONLY
@@ -99,7 +120,19 @@ def find_undeletable(top: str, tree: DirectoryTree) -> tuple[Undeletable, ...]:
     files = [file for file, status in tree.files.items() if status.st_mode & 0o170000 == regular]
     # The scan leaves out .git.
     protected = _find_protected(b".git", *files, top=os.fsencode(top))
-    return (*_undeletable_directories(top, tree), *protected)
+    users = (user for user in _kernel_users() if is_inside(user.path, os.path.realpath(top)))
+    return (*_undeletable_directories(top, tree), *protected, *users)
+
+
+def _kernel_users() -> Iterator[Undeletable]:
+    """Yield the files and directories that the system itself uses (Linux)."""
+    for point, layer in MountTable(procfs.read_proc("/proc/self/mountinfo")).layers:
+        yield Undeletable(layer, OVERLAY, point)
+    for path in sorted(glob("/sys/block/loop*/loop/backing_file")):
+        file = procfs.read_proc(path).removesuffix("\n")
+        yield Undeletable(file, LOOP, f"/dev/{path.split('/')[3]}")
+    for line in procfs.read_proc("/proc/swaps").splitlines()[1:]:
+        yield Undeletable(unescape(line.split(" ")[0]), SWAP)
 
 
 def find_unwritable(*directories: str) -> tuple[Undeletable, ...]:
@@ -208,7 +241,7 @@ def _find_refusal(directory: str) -> str:
         return READ_ONLY
     has_permission = status.st_mode & 0o300 == 0o300
     # Root needs no permission, unless a container has taken the capability away.
-    if not procfs.has_capability(_CAP_DAC_OVERRIDE):
+    if not _has_capability(_CAP_DAC_OVERRIDE):
         if status.st_uid != uid:
             return FOREIGN
     elif not uid:
@@ -264,3 +297,14 @@ def _opening_error(path: bytes) -> int | None:
 def _is_accessible(path: str | bytes, mode: int) -> bool:
     # The system answers: it knows access control lists, capabilities and immutable files.
     return os.access(path, mode, effective_ids=True)
+
+
+def _has_capability(number: int) -> bool:
+    """Return True if this process has a capability of Linux.
+
+    Without /proc, root has all of them.
+    """
+    match = re.search(
+        r"^CapEff:\s*([0-9a-f]+)$", procfs.read_proc("/proc/self/status"), re.MULTILINE
+    )
+    return bool(int(match[1], 16) >> number & 1) if match else not os.geteuid()

@@ -154,7 +154,7 @@ def _read_process(
     top, cwd = next(iter(cwds.items()))
     links = [f"{top}/root"]
     if open_files:
-        links += [f"{top}/exe", *(f"{top}/fd/{fd}" for fd in _list_directory(f"{top}/fd"))]
+        links += [f"{top}/exe", *_open_files(cwds)]
     # A pipe or a socket has no path.
     paths = {*cwds.values(), *(path for path in map(_read_link, links) if path.startswith("/"))}
     if mapped_files:  # the path is the last field of a line, and the first one with a slash
@@ -179,6 +179,15 @@ def _thread_directories(pid: int) -> list[str]:
         return [top]
     tids = _list_directory(f"{top}/task") if has_threads else []
     return [top, *(f"{top}/task/{tid}" for tid in tids)]
+
+
+def _open_files(threads: Iterable[str]) -> list[str]:
+    """Return the links to the open files of a process, from the directories of its threads.
+
+    A thread can have files of its own (unshare(2) with CLONE_FILES).
+    """
+    numbers = {tuple(_list_directory(f"{top}/fd")): top for top in threads}
+    return [f"{top}/fd/{fd}" for fds, top in numbers.items() for fd in fds]
 
 
 def processes_in(directory: str, snapshot: ProcessList | None = None) -> list[int]:
@@ -303,15 +312,6 @@ def lock_holder(directory: str) -> int | None:
         if len(fields) > 5 and fields[1:2] == ["FLOCK"] and fields[5] == inode:
             return parse_int(fields[4], MAX_COUNT) or None
     return None
-
-
-def has_capability(number: int) -> bool:
-    """Return True if this process has a capability of Linux.
-
-    Without /proc, root has all of them.
-    """
-    match = re.search(r"^CapEff:\s*([0-9a-f]+)$", read_proc("/proc/self/status"), re.MULTILINE)
-    return bool(int(match[1], 16) >> number & 1) if match else not os.geteuid()
 
 
 def _pids() -> list[int]:

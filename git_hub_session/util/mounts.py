@@ -6,6 +6,8 @@ import re
 
 # A string, not a compiled pattern: most commands never use it.
 _OCTAL = r"\\([0-7]{3})"
+# The options of an overlay file system that name directories: see mount(8).
+_LAYERS = ("lowerdir", "lowerdir+", "datadir+", "upperdir", "workdir")
 
 
 class MountTable:
@@ -19,12 +21,17 @@ class MountTable:
         """Parse the content of /proc/<pid>/mountinfo. Without it, a place is the path itself."""
         self._places: dict[str, str] = {}
         """The place of the root of each mount, by its mount point. The last mount covers others."""
+        self.layers: list[tuple[str, str]] = []
+        """The directories of overlay file systems, each with the mount point before it."""
         self._found: dict[str, str] = {}  # many processes have the same directory
         for line in text.splitlines():
             fields = line.split(" ")
             if len(fields) > 4:
                 root, point = (unescape(field) for field in fields[3:5])
                 self._places[point] = f"{fields[2]}:{root.rstrip('/')}"
+                if " - overlay " in line:
+                    options = unescape(fields[-1])
+                    self.layers += [(point, layer) for layer in _overlay_layers(options)]
 
     @property
     def points(self) -> list[str]:
@@ -33,8 +40,9 @@ class MountTable:
 
     @property
     def places(self) -> frozenset[str]:
-        """The places of the roots of all mounts."""
-        return frozenset(self._places.values())
+        """The places of the roots of all mounts, and of the layers of overlay file systems."""
+        layers = (self.find_place(layer) for _, layer in self.layers)
+        return frozenset((*self._places.values(), *layers))
 
     def find_place(self, path: str) -> str:
         """Return the device of an absolute path, and the path in the file system, as one text."""
@@ -50,6 +58,14 @@ class MountTable:
                 return path
             point = parent
         return self._places[point] + (path if point == "/" else path[len(point) :])
+
+
+def _overlay_layers(options: str) -> list[str]:
+    """Return the absolute paths in the options of an overlay, in which `\\` escapes `:` and `,`."""
+    pairs = (option.partition("=") for option in re.split(r"(?<!\\),", options))
+    values = (value for name, _, value in pairs if name in _LAYERS)
+    layers = [layer for value in values for layer in re.split(r"(?<!\\):", value)]
+    return [re.sub(r"\\(.)", r"\1", layer) for layer in layers if layer.startswith("/")]
 
 
 def unescape(field: str) -> str:

@@ -63,13 +63,17 @@ THREAD = """
 import ctypes, os, sys, threading, time
 
 def work():
-    assert ctypes.CDLL(None).unshare(CLONE_FS) == 0
-    os.chdir(sys.argv[1])
+    if sys.argv[2] == "files":
+        assert ctypes.CDLL(None).unshare(CLONE_FILES) == 0
+        os.open(sys.argv[1], os.O_RDONLY)
+    else:
+        assert ctypes.CDLL(None).unshare(CLONE_FS) == 0
+        os.chdir(sys.argv[1])
     print("ready", flush=True)
     time.sleep(600)
 
-CLONE_FS, SYS_exit = 0x200, 60
-if sys.argv[2] == "directory":
+CLONE_FS, CLONE_FILES, SYS_exit = 0x200, 0x400, 60
+if sys.argv[2] != "first":
     threading.Thread(target=work).start()
 else:
     os.chdir(sys.argv[1])
@@ -82,9 +86,9 @@ else:
 @pytest.mark.skipif(
     (sys.platform, platform.machine()) != ("linux", "x86_64"), reason="needs Linux on x86-64"
 )
-@pytest.mark.parametrize("kind", ["directory", "first"])
+@pytest.mark.parametrize("kind", ["directory", "files", "first"])
 def test_thread(hub: Hub, kind: str) -> None:
-    """A thread has its own current directory, or the first thread of the process has ended."""
+    """A thread has its own directory or open files, or the first thread of the process has ended."""
     worktree = hub.session("s1", agents=1).worktree(1)
     with subprocess.Popen(
         [PYTHON, "-c", THREAD, worktree, kind], cwd="/", stdout=subprocess.PIPE

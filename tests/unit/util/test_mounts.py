@@ -26,5 +26,19 @@ def test_place_of_a_path() -> None:
         "/home/tmp/x": "0:6:/x",
     }
     assert {path: table.find_place(path) for path in places} == places
+    assert table.layers == []
     assert MountTable().find_place("/usr/bin") == "/usr/bin"
     assert MountTable().points == []
+
+
+def test_layers_of_an_overlay() -> None:
+    """A layer can be relative, and its path can have escaped colons, commas and white space."""
+    options = r"rw,lowerdir=/a\134:b:l/ABC:/c\040d,upperdir=/srv/up,workdir=/e\134,f,xino=off"
+    table = MountTable(
+        "22 1 8:1 / / rw - ext4 /dev/sda1 rw,upperdir=/no\n"
+        "23 22 8:2 / /srv rw - ext4 /dev/sda2 rw\n"
+        f"24 22 0:40 / /merged rw shared:1 - overlay overlay {options}\n"
+    )
+    layers = ["/a:b", "/c d", "/srv/up", "/e,f"]
+    assert table.layers == [("/merged", layer) for layer in layers]
+    assert {"8:1:/a:b", "8:2:/up", "0:40:"} <= table.places
