@@ -19,8 +19,9 @@ from git_hub_session.removal.journal import (
     is_trash_blocked,
     read_journal,
 )
+from git_hub_session.removal.undeletable import find_undeletable
 from git_hub_session.stash.create import IndexCopy
-from git_hub_session.system import deletable, procfs
+from git_hub_session.system import procfs
 from git_hub_session.system.deletable import Undeletable
 from git_hub_session.system.tree import EMPTY_DIRECTORY, DirectoryTree, scan_directory
 from git_hub_session.util.databases import database_of
@@ -181,7 +182,7 @@ def inspect_changes(
         rescue_limit=rescue_limit,
         own_commits=tuple(own),
         unreachable_commits=tuple(unreachable),
-        undeletable=_find_undeletable(state.worktree, changes),
+        undeletable=find_undeletable(state.worktree, changes),
     )
 
 
@@ -194,18 +195,6 @@ def _add_hint(error: OSError | HubError, worktree: Worktree) -> OSError | HubErr
     if path and os.path.lexists(path) and os.lstat(path).st_uid == os.geteuid():
         return HubError(to_hub_error(error).message, hint=f"chmod u+rwx {quote_word(path)}")
     return error
-
-
-def _find_undeletable(worktree: Worktree, changes: WorktreeChanges) -> tuple[Undeletable, ...]:
-    """Return the paths that prevent the removal of the worktree."""
-    parents = [os.path.dirname(worktree.git_dir), worktree.common_dir]
-    if not worktree.is_missing:
-        parents.insert(0, os.path.dirname(worktree.path))
-    git_dir = worktree.git_dir
-    unwritable = deletable.find_unwritable(*parents) or deletable.find_unwritable_below(git_dir)
-    if unwritable or worktree.is_missing:
-        return unwritable
-    return deletable.find_undeletable(worktree.path, changes.tree)
 
 
 def scan_changes(worktree: Worktree, project: Project) -> WorktreeChanges:

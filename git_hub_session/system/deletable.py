@@ -22,16 +22,22 @@ if TYPE_CHECKING:
     _Suspects = list[tuple[bytes, int | None]]
     _AttributeReader = Callable[[bytes, Sequence[bytes]], _Suspects]
 
+ALTERNATE = "alternate"
+"""The repository reads objects from the directory."""
 APPEND_ONLY = "append-only"
 """The file or directory is append-only (`chattr +a`)."""
 FOREIGN = "foreign"
 """The directory has files that only another user may delete."""
 IMMUTABLE = "immutable"
 """The file or directory is immutable (`chattr +i`)."""
+OWN_LFS = "own-lfs"
+"""Git LFS stores the contents of this worktree in the directory."""
 READ_ONLY = "read-only"
 """The file system of the directory is read-only."""
 UNWRITABLE = "unwritable"
 """The user may not change the directory."""
+LFS = "lfs"
+"""Git LFS stores the contents of all worktrees in the directory."""
 LOOP = "loop"
 """A loop device shows the file as a disk."""
 OVERLAY = "overlay"
@@ -57,6 +63,9 @@ _REASONS = {
     LOOP: "'{}' uses it",
     OVERLAY: "the overlay file system at '{}' uses it",
     SWAP: "it is swap space",
+    ALTERNATE: "git reads objects from it",
+    LFS: "Git LFS stores contents in it",
+    OWN_LFS: "Git LFS stores contents in it",
 }
 
 
@@ -67,7 +76,7 @@ class Undeletable(NamedTuple):
     cause: str
     """One of the causes above."""
     user: str = ""
-    """The loop device or the mount point that uses the path."""
+    """The loop device, the mount point or the common dir that uses the path."""
 
     @property
     def message(self) -> str:
@@ -88,6 +97,8 @@ class Undeletable(NamedTuple):
         path = quote_word(self.path)
         if self.cause == FOREIGN:
             return f"{_sudo()}rm -r {path}"
+        if self.cause in (ALTERNATE, LFS, OWN_LFS):
+            return self._copy_command
         if self.cause == SWAP:
             return f"{_sudo()}swapoff {path}"
         if self.cause == LOOP:
@@ -99,6 +110,20 @@ class Undeletable(NamedTuple):
             if self.cause == READ_ONLY
             else f"get write permission for {path}"
         )
+
+    @property
+    def _copy_command(self) -> str:
+        """The command that copies the contents into the repository."""
+        path = quote_word(self.path)
+        common_dir = quote_word(self.user)
+        if self.cause == ALTERNATE:
+            alternates = quote_word(os.path.join(self.user, "objects", "info", "alternates"))
+            return f"git --git-dir {common_dir} repack -adq && rm {alternates}"
+        config = quote_word(os.path.join(self.user, "config"))
+        target = quote_word(os.path.join(self.user, "lfs"))
+        if self.cause == LFS:
+            return f"cp -R {path}/. {target} && git config -f {config} --unset lfs.storage"
+        return f"cp -R {path}/. {target} && rm -r {path}"
 
     @property
     def access_command(self) -> str:
