@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from time import sleep
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.agents.run_monitor import RunObserver
 from git_hub_session.claims.claim import ClaimObserver, SeenClaim
 from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import AgentBranch, agent_name
@@ -25,12 +24,15 @@ from git_hub_session.sharing.remote import Remote
 from git_hub_session.worker.candidates import find_free_agents
 from git_hub_session.worker.fenced_remote import FencedRemote
 from git_hub_session.worker.renewer import Renewer
+from git_hub_session.worker.worked_agent import WorkedAgent
 
 if TYPE_CHECKING:
+    from git_hub_session.agents.run_monitor import AgentRun
     from git_hub_session.git.ref_names import SessionId
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
     from git_hub_session.worker.claim_options import ClaimOptions
+    from git_hub_session.worker.observer import WorkObserver
 
 PUBLISH_PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0)
 """The seconds between the tries to publish a result: a remote may be away for two minutes."""
@@ -38,13 +40,6 @@ _RENEWALS = 3  # in the time after which a claim is stale
 # The seconds between two reads of the claims of other workers.
 _FIRST_PAUSE, _MAX_PAUSE = 0.5, 30.0
 _BRIEF_SILENCE = 20.0  # seconds: a command waits for the renewal, and a signal for the last push
-
-
-class WorkObserver(RunObserver):
-    """The methods that are called during the work. Here they do nothing."""
-
-    def note(self, text: str) -> None:
-        """Receive a sentence about the progress."""
 
 
 class ClaimedWork(ABC):
@@ -64,6 +59,10 @@ class ClaimedWork(ABC):
         self._shared = options.shared
         self._claim_timeout = options.claim_timeout
         self._observer = observer
+        self._branch = AgentBranch(sid, 0, 0)
+        """The attempt of the present agent, or the attempt 0 before there is one."""
+        self.worked: list[WorkedAgent] = []
+        """The agents on which this worker has worked, also after an error."""
         self._claims = Claims(sid, project, remote, shared=options.shared)
         brief = Remote(
             *remote.binding,
@@ -105,10 +104,6 @@ class ClaimedWork(ABC):
     @abstractmethod
     def _work_on(self, fenced: FencedRemote) -> None:
         """Work on the agent of a claim, publish the result and release the claim."""
-
-    @abstractmethod
-    def _on_lost(self, agent: int) -> None:
-        """Note that another worker has taken over an agent."""
 
     def _named_agents(self) -> Sequence[int]:
         """Return the agents that the options name."""
@@ -158,6 +153,7 @@ class ClaimedWork(ABC):
     def _work_under(self, held: HeldClaim) -> None:
         """Work on the agent of a claim, and release the claim at the end."""
         fenced = FencedRemote(self._remote, self._patient_claims, held)
+        self._branch = AgentBranch(self._sid, held.agent, 0)
         try:
             self._fetch()
             if held.agent not in self._left_agents(self._project.store.read(self._sid)):
@@ -166,7 +162,7 @@ class ClaimedWork(ABC):
             self._observer.note(f"working on {agent_name(held.agent)}")
             self._work_on(fenced)
         except ClaimLost:
-            self._on_lost(held.agent)
+            self._mark_lost()
         except BaseException:
             if not fenced.is_released:
                 self._give_up(fenced)
@@ -188,6 +184,24 @@ class ClaimedWork(ABC):
         [pushed] = push_sessions([self._sid], self._project, fenced, options)
         if pushed.error is not None:
             raise pushed.error
+
+    def _publish_result(self, fenced: FencedRemote, agent_run: AgentRun | None = None) -> None:
+        """Publish the finished work on the agent, and release the claim."""
+        self._add(agent_run)
+        fenced.releases = True
+        self._publish(fenced)
+        self.worked[-1] = self.worked[-1]._replace(is_published=True)
+
+    def _add(self, agent_run: AgentRun | None = None) -> None:
+        tip = self._project.repo.tip(self._branch.ref)
+        self.worked.append(WorkedAgent(self._branch, agent_run, tip))
+
+    def _mark_lost(self) -> None:
+        """Note that another worker has taken over the agent."""
+        last = self.worked[-1] if self.worked else None
+        if last is None or last.branch != self._branch or last.is_published:
+            self._add()
+        self.worked[-1] = self.worked[-1]._replace(is_lost=True)
 
     def _make_renewer(self, branch: AgentBranch, fenced: FencedRemote) -> Renewer:
         return Renewer(

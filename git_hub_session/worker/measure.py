@@ -4,34 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.distributed.key import read_session_at
 from git_hub_session.distributed.measure import measure_agent, record_measurement
 from git_hub_session.distributed.unmeasured import unmeasured_agents
-from git_hub_session.git.ref_names import AgentBranch
 from git_hub_session.sharing.claims import ClaimLost
 from git_hub_session.worker.claimed_work import ClaimedWork
 
 if TYPE_CHECKING:
     from git_hub_session.distributed.key import MeasureOptions
     from git_hub_session.git.ref_names import SessionId
-    from git_hub_session.session.evaluation_log import EvaluationEntry
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
     from git_hub_session.sharing.remote import Remote
     from git_hub_session.worker.claim_options import ClaimOptions
-    from git_hub_session.worker.claimed_work import WorkObserver
     from git_hub_session.worker.fenced_remote import FencedRemote
-
-
-class MeasuredAgent(NamedTuple):
-    """An agent that this worker has measured."""
-
-    agent: int
-    entries: tuple[EvaluationEntry, ...] = ()
-    is_lost: bool = False
-    """True if another worker has taken over the claim. The result was not published."""
-    is_published: bool = False
+    from git_hub_session.worker.observer import WorkObserver
 
 
 class MeasureWorker(ClaimedWork):
@@ -55,8 +43,6 @@ class MeasureWorker(ClaimedWork):
         """
         super().__init__(sid, project, remote, claims, observer)
         self._agents = agents
-        self.measured: list[MeasuredAgent] = []
-        """The agents that this worker has measured, also after an error."""
         self._options = options
 
     def _left_agents(self, session: Session) -> Sequence[int]:
@@ -71,7 +57,7 @@ class MeasureWorker(ClaimedWork):
         """Measure the attempts of the agent. A lost claim is noticed at the next renewal."""
         agent = fenced.held.agent
         # No ref has the attempt 0: the renewer publishes no branch.
-        renewer = self._make_renewer(AgentBranch(self._sid, agent, 0), fenced)
+        renewer = self._make_renewer(self._branch, fenced)
         session = read_session_at(self._sid, self._project, self._options.key)
         try:
             entries = measure_agent(session, self._project, self._options, agent, renewer.on_wait)
@@ -79,13 +65,5 @@ class MeasureWorker(ClaimedWork):
             fenced.held = renewer.held
         if renewer.is_lost:
             raise ClaimLost(f"another worker has taken over agent-{agent}")
-        self.measured.append(MeasuredAgent(agent, tuple(entries)))
         record_measurement(self._sid, self._project, entries)
-        fenced.releases = True
-        self._publish(fenced)
-        self.measured[-1] = self.measured[-1]._replace(is_published=True)
-
-    def _on_lost(self, agent: int) -> None:
-        if not self.measured or self.measured[-1].agent != agent or self.measured[-1].is_published:
-            self.measured.append(MeasuredAgent(agent))
-        self.measured[-1] = self.measured[-1]._replace(is_lost=True)
+        self._publish_result(fenced)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from git_hub_session.git.ref_names import AgentBranch
     from git_hub_session.session.project import Project
     from git_hub_session.sharing.claims import HeldClaim
-    from git_hub_session.worker.claimed_work import WorkObserver
     from git_hub_session.worker.fenced_remote import FencedRemote
+    from git_hub_session.worker.observer import WorkObserver
 
 
 class Renewer(RunObserver):

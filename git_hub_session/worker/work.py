@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from git_hub_session.session.project import Project
     from git_hub_session.sharing.remote import Remote
     from git_hub_session.worker.claim_options import ClaimOptions
-    from git_hub_session.worker.claimed_work import WorkObserver
     from git_hub_session.worker.fenced_remote import FencedRemote
+    from git_hub_session.worker.observer import WorkObserver
 
 
 class WorkOptions(NamedTuple):
@@ -48,19 +48,6 @@ class WorkOptions(NamedTuple):
     """The template for the paths of worktrees."""
 
 
-class WorkedAgent(NamedTuple):
-    """An agent on which this worker has worked."""
-
-    branch: AgentBranch
-    agent_run: AgentRun | None
-    """The run of the command, or None if the claim was lost before."""
-    tip: str = ""
-    """The object id of the last commit of the attempt."""
-    is_lost: bool = False
-    """True if another worker has taken over the claim. The result was not published."""
-    is_published: bool = True
-
-
 class Worker(ClaimedWork):
     """Runs the command of the agents of one session."""
 
@@ -73,11 +60,7 @@ class Worker(ClaimedWork):
         observer: WorkObserver,
     ) -> None:
         super().__init__(sid, project, remote, options.claims, observer)
-        self.worked: list[WorkedAgent] = []
-        """The agents on which this worker has worked, also after an error."""
         self._options = options
-        self._branch = AgentBranch(sid, 0, 0)
-        """The attempt of the present agent, or the attempt 0 before there is one."""
 
     def _named_agents(self) -> Sequence[int]:
         return (*self._options.agents, *self._options.exec_options.agent_commands.named)
@@ -90,15 +73,14 @@ class Worker(ClaimedWork):
         return [agent for agent in agents if not has_command_ended(session, agent_name(agent))]
 
     def _work_on(self, fenced: FencedRemote) -> None:
-        self._branch = AgentBranch(self._sid, fenced.held.agent, 0)
         self._branch = branch = self._prepare(fenced)
         self._publish(fenced)
         agent_run, is_lost = self._run_command(branch, fenced)
-        self._add(branch, agent_run, is_lost=is_lost, is_published=False)
-        if not is_lost:
-            fenced.releases = True
-            self._publish(fenced)
-            self.worked[-1] = self.worked[-1]._replace(is_published=True)
+        if is_lost:
+            self._add(agent_run)
+            self._mark_lost()
+        else:
+            self._publish_result(fenced, agent_run)
 
     def _prepare(self, fenced: FencedRemote) -> AgentBranch:
         """Return the attempt to work on, which has a worktree in this clone.
@@ -141,14 +123,3 @@ class Worker(ClaimedWork):
         for note in result.notes:
             self._observer.note(f"warning: {note}")
         return result.agent_runs[0], renewer.is_lost
-
-    def _add(self, branch: AgentBranch, agent_run: AgentRun | None, **marks: bool) -> None:
-        tip = self._project.repo.tip(branch.ref)
-        self.worked.append(WorkedAgent(branch, agent_run, tip, **marks))
-
-    def _on_lost(self, agent: int) -> None:
-        branch = self._branch if self._branch.agent == agent else AgentBranch(self._sid, agent, 0)
-        if not self.worked or self.worked[-1].branch != branch:
-            self._add(branch, None, is_published=False)
-        self.worked[-1] = self.worked[-1]._replace(is_lost=True)
-        self._branch = AgentBranch(self._sid, 0, 0)

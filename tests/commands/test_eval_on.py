@@ -332,6 +332,30 @@ def test_an_evaluation_in_the_clone_of_a_worker(first: Hub, tmp_path: Path) -> N
     assert evaluate(first, "--on", "fast", *MEASURE, "s1").code == 0
 
 
+@types("git hub-session push {} {}")
+def test_a_remote_that_refuses_a_measurement(
+    first: Hub, served: ServedRepository, tmp_path: Path
+) -> None:
+    """The clone of the worker keeps the measurement, and its next push publishes it."""
+    served.install_hook(
+        "pre-receive", f"test ! -e {tmp_path}/measured || ! grep -q refs/hub/sessions"
+    )
+    words = ("--eval", f"touch {tmp_path}/measured; {COMMAND}", *MEASURE[2:], "s1")
+    result = evaluate(first, "--on", "fast", *words)
+    assert result.code == 1
+    lines = [line.removeprefix("fast: ") for line in result.out.splitlines()]
+    [outcome] = [line for line in lines if line.endswith(": not published")]
+    far = Hub(Path(first.environ["HOME"]) / "fast" / "project", first.environ)
+    (served.path / "hooks" / "pre-receive").unlink()
+    type_hint(far, find_hint(Result(1, "\n".join(lines)), "git hub-session push {} {}"))
+    assert claims(served) == []
+    again = evaluate(first, "--on", "fast", *words)
+    assert again.code == 0, again
+    measured = [line for line in again.out.splitlines() if line.endswith(": measured")]
+    assert len(measured) == 1
+    assert outcome.partition(":")[0] not in measured[0]
+
+
 @types("show them with: {}")
 @types("end them with: {}")
 def test_a_signal_leaves_the_workers(first: Hub, served: ServedRepository, tmp_path: Path) -> None:

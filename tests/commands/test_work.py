@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 from pathlib import Path
@@ -79,6 +80,14 @@ def test_one_worker_works_on_all_agents(first: Hub, served: ServedRepository) ->
     assert first.refs("refs/hub/own-claims") == {}
     again = work(first, "s1", "--", "false")
     assert again == Result(0, "", "nothing left to work on in session s1\n")
+
+
+def test_an_output_that_cannot_be_written(first: Hub, served: ServedRepository) -> None:
+    """The results are published, so the exit status is that of the work."""
+    script = f"git hub-session work s1 -- sh -c {shlex.quote(COMMIT)} >/dev/full"
+    result = first.call("sh", "-c", script)
+    assert result.code == 0, result
+    assert len(published_attempts(served)) == 2
 
 
 def test_two_clones_share_the_agents(first: Hub, second: Hub, served: ServedRepository) -> None:
