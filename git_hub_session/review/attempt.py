@@ -6,8 +6,19 @@ from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import HubError, NoWorktree
 from git_hub_session.git.ref_names import AgentBranch, SessionId, agent_name, attempt_name
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
-from git_hub_session.session.agents import comparison_base, find_base_commit, require_agent
-from git_hub_session.session.attempts import attempt_refs, lost_reason
+from git_hub_session.session.agents import (
+    comparison_base,
+    find_base_commit,
+    missing_agents_hint,
+    require_agent,
+)
+from git_hub_session.session.attempts import (
+    archived_agents,
+    attempt_refs,
+    attempts_by_agent,
+    lost_reason,
+)
+from git_hub_session.session.state import State
 from git_hub_session.worktree.owner import attempt_worktrees
 from git_hub_session.worktree.reattach import find_off_branch
 from git_hub_session.worktree.repair_commands import repair_command
@@ -121,14 +132,24 @@ def find_worktree(
         if pair[0].agent == number and attempt in (0, pair[0].attempt)
     ]
     if not found:
-        require_agent(number, project.store.read(sid))
+        session = project.store.read(sid)
+        require_agent(number, session)
         name = _name(sid, number, attempt)
-        verb = f"restore {sid} --agent {name}" if attempt else f"status {sid}"
-        raise NoWorktree(
-            f"{name} of session '{sid}' has no worktree", hint=f"git hub-session {verb}"
-        )
+        hint = _restore_hint(session, number, name, project)
+        raise NoWorktree(f"{name} of session '{sid}' has no worktree", hint=hint)
     branch, worktree = found[-1]
     # A directory without a valid link may belong to another repository.
     if worktree.link_error:
         raise HubError(f"'{worktree.path}': {worktree.link_error}", hint=repair_command(worktree))
     return branch, worktree
+
+
+def _restore_hint(session: Session, number: int, name: str, project: Project) -> str:
+    """Return the command that creates the worktree of an agent, or of an attempt with this name."""
+    known = {
+        *attempts_by_agent(session.id, project.repo),
+        *archived_agents(session.id, project.repo),
+    }
+    if number in known and session.state is not State.INIT:
+        return f"git hub-session restore {session.id} --agent {name}"
+    return missing_agents_hint(session, project.repo)

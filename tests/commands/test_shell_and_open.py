@@ -84,14 +84,20 @@ def test_a_shell_that_does_not_exist(spawned: Hub) -> None:
     followed.append(hint)
 
 
-def test_no_worktree(hub: Hub) -> None:
-    hub.session()
-    for command in ("shell", "open"):
-        assert hub.run(command, "s1", "1") == Result(
-            1,
-            "",
-            "error: agent-1 of session 's1' has no worktree\nhint: git hub-session status s1\n",
-        )
+@pytest.mark.parametrize("state", ["init", "running", "archived"])
+def test_no_worktree(hub: Hub, state: str) -> None:
+    """The hint creates the worktree."""
+    hub.session("s1", agents=0 if state == "init" else 1)
+    if state != "init":
+        hub.run("update", "-q", "s1", "--state", "running")
+        assert hub.run("cleanup" if state == "running" else "archive", "-q", "s1").code == 0
+    for command in ("shell", "open", "path"):
+        result = hub.run(command, "s1", "1")
+        hint = "spawn s1" if state == "init" else "restore s1 --agent agent-1"
+        error = "error: agent-1 of session 's1' has no worktree\n"
+        assert result == Result(1, "", f"{error}hint: git hub-session {hint}\n")
+    assert hub.run(*hint.split()).code == 0
+    assert hub.run("path", "s1", "1").code == 0
 
 
 def test_the_editor(spawned: Hub) -> None:
