@@ -147,7 +147,7 @@ class GitFailed(HubError):
     @property
     def reason(self) -> str:
         """git's error as one line, for a message that contains it."""
-        lines = [line.strip() for line in self.stderr.splitlines() if line.strip()]
+        lines = [line.strip().rstrip(";") for line in self.stderr.splitlines() if line.strip()]
         return "; ".join(lines) or self.message
 
     @property

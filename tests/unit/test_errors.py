@@ -46,3 +46,10 @@ def test_a_read_error_is_described_without_the_name_of_the_file() -> None:
 )
 def test_git_was_killed_if_its_status_names_a_signal(status: int, *, expected: bool) -> None:
     assert GitFailed("commit", status, "fatal: no\n").was_killed is expected
+
+
+def test_an_error_of_git_with_several_lines_becomes_one_line() -> None:
+    stderr = "fatal: 'x' is missing but already registered;\nuse 'add -f' to override\n\n"
+    reason = "fatal: 'x' is missing but already registered; use 'add -f' to override"
+    assert GitFailed("worktree add", 128, stderr).reason == reason
+    assert GitFailed("worktree add", 128, "").reason == "'git worktree add' failed (exit 128)"
