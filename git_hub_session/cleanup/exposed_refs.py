@@ -6,11 +6,12 @@ ignored files, such as .env.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import HubError
-from git_hub_session.git.config import is_true
+from git_hub_session.git.config import ConfigEntry, is_true
 from git_hub_session.git.ref_names import (
     ALL_ARCHIVES,
     ALL_BRANCHES,
@@ -19,10 +20,15 @@ from git_hub_session.git.ref_names import (
     ALL_TAGS,
     REFS,
 )
+from git_hub_session.git.safe_open import read_text
 from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
-    from git_hub_session.git.config import ConfigEntry
+    from git_hub_session.session.project import Project
+
+
+# git before 3.0 reads these lines of a file in .git/remotes (gitrepository-layout(5)).
+_REMOTE_FILE_KEYS = {"Pull": "fetch", "Push": "push"}
 
 
 class ExposedRefs(NamedTuple):
@@ -34,6 +40,23 @@ class ExposedRefs(NamedTuple):
     """A sentence that names the git command and the refs."""
     hint: str
     """The command that protects the refs."""
+
+
+def remote_settings(project: Project) -> Iterator[ConfigEntry]:
+    """Yield the git settings, and those of the files in .git/remotes. Raise HubError."""
+    yield from project.config_entries
+    directory = os.path.join(project.paths.common_dir, "remotes")
+    try:
+        names = sorted(os.listdir(directory))
+    except OSError:
+        return
+    for name in names:
+        path = os.path.join(directory, name)
+        for line in read_text(path).splitlines():
+            key, _, value = line.partition(":")
+            if key in _REMOTE_FILE_KEYS:
+                setting = f"remote.{name}.{_REMOTE_FILE_KEYS[key]}"
+                yield ConfigEntry(setting, value.strip(), f"file:{path}")
 
 
 def find_exposed_refs(entries: Iterable[ConfigEntry]) -> list[ExposedRefs]:
@@ -127,7 +150,8 @@ def _publishes(refspecs: Sequence[str]) -> bool:
 
 
 def _excludes(refspecs: Sequence[str], prefix: str) -> bool:
-    return any(_matches(refspec[1:], prefix) for refspec in refspecs if refspec[:1] == "^")
+    patterns = [refspec[1:] for refspec in refspecs if refspec[:1] == "^"]
+    return prefix in patterns or any(_matches(pattern, prefix) for pattern in patterns)
 
 
 def _matches(pattern: str, prefix: str) -> bool:
@@ -136,10 +160,11 @@ def _matches(pattern: str, prefix: str) -> bool:
 
 def _overlaps(pattern: str, prefix: str) -> bool:
     """Return True if all or some refs of the hub with the prefix match the pattern."""
-    start = pattern[:-1]
+    start, star, end = pattern.partition("*")
+    # The names of all these refs end with a number.
+    if not star or not (not end or end[-1].isdigit()):
+        return False
     if not start.startswith(prefix):
-        return _matches(pattern, prefix)
+        return prefix.startswith(start)
     own = (ALL_RESCUES, ALL_ARCHIVES, ALL_BRANCHES, ALL_TAGS)
-    return pattern.endswith("*") and any(
-        start.startswith(name) or name.startswith(start) for name in own
-    )
+    return any(start.startswith(name) or name.startswith(start) for name in own)

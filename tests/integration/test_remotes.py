@@ -232,3 +232,56 @@ def test_rescue_ref_that_a_mirror_deletes(losers: Hub) -> None:
     assert saved in type_hint(losers, find).out
     losers.git("stash", "apply", "-q", saved, cwd=losers.top.parent / "project.hub/s1/agent-1")
     assert (losers.top.parent / "project.hub/s1/agent-1/draft").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "refs"),
+    [
+        ("refs/heads/*-1", "refs/heads/hub/*"),
+        ("refs/heads/*/attempt-1", "refs/heads/hub/*"),
+        ("refs/heads/h*", "refs/heads/hub/*"),
+        ("refs/hub/rescue/s1/*/1", "refs/hub/*"),
+        ("refs/heads/*/head", ""),
+        ("refs/heads/hub/s1/agent-1/attempt-1", ""),  # git refuses without the ref in the remote
+    ],
+)
+def test_refspec_with_a_star_before_its_end(losers: Hub, target: str, refs: str) -> None:
+    assert losers.run("cleanup", "-q", "s1").code == 0
+    remote = add_remote(losers, fetch=f"+{target}:{target}", prune="true")
+    before = losers.refs("refs/heads/hub") | losers.refs("refs/hub")
+    if not refs:
+        losers.call("git", "fetch", "-q", "up")
+        assert losers.refs("refs/heads/hub") | losers.refs("refs/hub") == before
+        assert losers.run("doctor").code == 0
+        return
+    [(evidence, advice)] = exposed(losers).values()
+    assert evidence == f"{FETCH_DELETES} {refs}"
+    type_hint(losers, advice)
+    losers.git("fetch", "-q", "up")
+    assert losers.refs("refs/heads/hub") | losers.refs("refs/hub") == before
+    assert losers.run("doctor").code == 0
+    assert remote.exists()
+
+
+def test_old_file_of_a_remote(losers: Hub) -> None:
+    """git before 3.0 reads .git/remotes. A mirror that is not checked out has such refspecs."""
+    remote = add_remote(losers)
+    losers.git("remote", "remove", "up")
+    (losers.top / ".git" / "remotes").mkdir()
+    text = f"URL: {remote}\nPull: +refs/hub/*:refs/hub/*\nPush: refs/*:refs/*\n"
+    (losers.top / ".git" / "remotes" / "up").write_text(text)
+    assert losers.run("archive", "-q", "s1").code == 0
+    before = losers.refs("refs/hub")
+    assert len(before) == 3
+    found = exposed(losers)
+    assert {name: evidence for name, (evidence, _) in found.items()} == {
+        "remote.up.fetch": f"{FETCH_DELETES} refs/hub/*",
+        "remote.up.push": PUBLISHES,
+    }
+    for _, advice in found.values():
+        type_hint(losers, advice)
+    assert losers.run("doctor").code == 0
+    if losers.call("git", "fetch", "-q", "--prune", "up").code == 0:
+        losers.git("push", "-q", "up")
+        assert losers.refs("refs/hub") == before
+        assert losers.git("-C", str(remote), "for-each-ref", "refs/hub") == ""
