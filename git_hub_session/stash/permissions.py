@@ -77,8 +77,9 @@ def read_permissions(
         empty: the empty directories to save.
     """
     files = tree.files
-    saved = [path for path in written if path in files and stat.S_ISREG(files[path].st_mode)]
-    modes = {path: _mode(top, path, files[path]) & PERMISSIONS for path in saved}
+    saved = [path for path in written if path in files]
+    regular = [path for path in saved if stat.S_ISREG(files[path].st_mode)]
+    modes = {path: _mode(top, path, files[path]) & PERMISSIONS for path in regular}
     directories = {
         path: _mode(top, path) & DIRECTORY_PERMISSIONS
         for path in _directories_of([*saved, *empty]).union(empty)

@@ -33,7 +33,7 @@ _CHECKOUT_NAMES = (
     *("info/attributes", "include.path"),
 )
 _NAMES = {
-    *("core.bare", "core.worktree", "core.hookspath", "core.fsmonitor"),
+    *("core.bare", "core.worktree", "core.hookspath", "core.fsmonitor", "core.excludesfile"),
     *_CHECKOUT_NAMES,
     "commit.gpgsign",
 }

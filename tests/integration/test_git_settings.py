@@ -58,6 +58,7 @@ def test_unchanged_settings(session: Hub) -> None:
     ("arguments", "names"),
     [
         (["core.autocrlf", "true"], "'core.autocrlf'"),
+        (["core.excludesFile", "all"], "'core.excludesfile'"),
         (["core.symlinks", "false"], "'core.symlinks'"),
         (["core.hooksPath", "/tmp/hooks"], "'core.hookspath'"),
         (["user.email", "agent@example.com"], "'user.email'"),
