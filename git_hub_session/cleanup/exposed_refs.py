@@ -162,7 +162,7 @@ def _overlaps(pattern: str, prefix: str) -> bool:
     """Return True if all or some refs of the hub with the prefix match the pattern."""
     start, star, end = pattern.partition("*")
     # The names of all these refs end with a number.
-    if not star or not (not end or end[-1].isdigit()):
+    if not star or not (not end or end[-1] in "0123456789"):
         return False
     if not start.startswith(prefix):
         return prefix.startswith(start)

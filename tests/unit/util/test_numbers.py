@@ -126,7 +126,8 @@ def test_no_other_module_parses_integers_from_text() -> None:
         ("stash.create", "int(mode, 8)"),
         ("stash.create", "int(stage)"),
         ("util.mounts", "int(match[1], 8)"),
-        ("system.procfs", "int(match[1], 16)"),  # from the kernel
+        ("stash.round_trip", "int(words[2])"),  # from git
+        ("system.deletable", "int(match[1], 16)"),  # from the kernel
         ("system.trace", "int(now % 1 * 1000000.0)"),  # a float
         ("system.trace", "int(value)"),  # one digit
         ("util.clock", "int(seconds)"),  # a float
