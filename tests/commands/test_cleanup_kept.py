@@ -784,10 +784,9 @@ def test_hook_that_rejects_the_rescue_ref(hub: Hub, worktree: Path) -> None:
     assert (worktree / "file").read_text() == "changed\n"
 
 
-@pytest.mark.parametrize(("name", "depth"), [("d" * 100, 60), ("d", 1500)])
-def test_deeply_nested_directories(hub: Hub, worktree: Path, name: str, depth: int) -> None:
-    """The path is longer than PATH_MAX, or too deep for recursion. The worktree is kept."""
-    with nested_directories(worktree, name, depth):
+def test_path_that_is_too_long(hub: Hub, worktree: Path) -> None:
+    """git cannot store a file whose path is longer than PATH_MAX. The worktree is kept."""
+    with nested_directories(worktree, "d" * 100, 60):
         result = hub.run("cleanup", "s1")
         assert (result.code, result.err) == (1, "")
         assert result.out.startswith(f"agent-1: kept {shown_path(worktree)}\n")
