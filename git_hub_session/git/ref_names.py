@@ -31,6 +31,7 @@ _RESCUE = r"refs/hub/rescue/([^/]+)/.+"
 
 REFS = "refs/"
 HEADS = "refs/heads/"
+REMOTES = "refs/remotes/"
 LIST_BRANCHES_COMMAND = "git branch --list 'hub/*'"
 """The command that lists the branches of all sessions."""
 STASH = "refs/stash"

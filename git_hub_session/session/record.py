@@ -288,6 +288,13 @@ def with_work(
     return with_agents(session, changes, at=at) if changes else session
 
 
+def with_base_commit(session: Session, commit: str) -> Session:
+    """Return the session with the commit from which agents start, unless it has one."""
+    if session.base_commit:
+        return session
+    return session._replace(document={**session.document, "base_commit": commit})
+
+
 def with_rescues(session: Session, rescues: Mapping[str, list[str]], *, at: str) -> Session:
     """Return the session with rescue refs of agents, or `session` itself if none is new.
 

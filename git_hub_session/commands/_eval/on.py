@@ -8,16 +8,15 @@ from git_hub_session.cli.command_line import command_line
 from git_hub_session.commands._eval.arguments import parse_options
 from git_hub_session.commands._eval.on_view import FarEvalView
 from git_hub_session.commands._eval.options import FOR_EVALUATION, WORKER_OPTIONS
+from git_hub_session.commands._executors.base import refuse_unpublished_base
 from git_hub_session.commands._executors.job_work import JobWork
 from git_hub_session.commands._executors.options import BOOTSTRAP, CANCEL, ON
 from git_hub_session.distributed.key import MeasureOptions, make_key
 from git_hub_session.distributed.unmeasured import unmeasured_agents
 from git_hub_session.errors import HubError, Refused
-from git_hub_session.git.ref_names import HEADS
 from git_hub_session.session.agents import base_now
 from git_hub_session.session.guarded import holdout_directory
 from git_hub_session.settings.table import HOOK_EVALUATED
-from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from git_hub_session.cli.options import Arguments
     from git_hub_session.commands._executors.call import ExecutorCall
     from git_hub_session.distributed.rank import CollectedResult, DistributedEvaluation
-    from git_hub_session.evaluation.candidates import Candidate
     from git_hub_session.evaluation.result import EvalOptions
     from git_hub_session.session.model import Session
 
@@ -54,7 +52,7 @@ def evaluate_elsewhere(
     candidates, guard = evaluation.list_candidates(options)
     session = call.context.project.store.read(call.sid)
     base = base_now(session, call.context.project.repo)
-    _refuse_unpublished_base(call, session, candidates, base)
+    refuse_unpublished_base(call, session, base, [each.commit for each in candidates])
     worker_args = _worker_arguments(args, options, guard)
     line = command_line("work", WORKER_OPTIONS, worker_args, arguments=[call.sid])
     key = make_key(session, base, line)
@@ -121,21 +119,6 @@ def _worker_arguments(args: Arguments, options: EvalOptions, guard: Sequence[str
     requirements = tuple(each.text for each in metric_command.requirements)
     values["require" if requirements else "no-require"] = requirements or True
     return args.with_values(**values)
-
-
-def _refuse_unpublished_base(
-    call: ExecutorCall, session: Session, candidates: Sequence[Candidate], base: str
-) -> None:
-    """Raise Refused if the remote does not have the tip of the base branch."""
-    repo = call.context.project.repo
-    if any(each.commit and repo.is_ancestor(each.commit, base) for each in candidates):
-        return
-    branch = session.config.base_branch
-    theirs = call.remote.list_refs(HEADS + branch).get(HEADS + branch, "")
-    if repo.has_commit(theirs) and repo.is_ancestor(theirs, base):
-        return
-    push = f"git push {quote_word(call.remote.name)} {quote_word(branch)}"
-    raise Refused(f"'{call.remote.label}' does not have commit {base:.12} of '{branch}'", hint=push)
 
 
 def _publish_ranking(

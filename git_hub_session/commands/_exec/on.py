@@ -8,6 +8,7 @@ from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cli.agent_options import AGENTS, ONLY, with_agent_command
 from git_hub_session.cli.command_line import command_line
 from git_hub_session.commands._exec.on_view import OnView
+from git_hub_session.commands._executors.base import share_base
 from git_hub_session.commands._executors.job_work import JobWork
 from git_hub_session.commands._executors.options import CANCEL, ON
 from git_hub_session.git.ref_names import agent_name
@@ -37,12 +38,14 @@ def run_elsewhere(
 
     Raises:
         RemoteFailed, PushRefused: the session cannot be published.
+        Refused: the remote does not have the commit from which the agents start.
     """
     again, project = "", call.context.project
     if args.is_set(CANCEL.name):
         results = call.cancel_workers()
     else:
         args = with_agent_command(call.context, args, _CALL)
+        share_base(call)
         call.publish_session()
         words = {"arguments": [call.sid], "command": args.command}
         again = command_line("exec", (ON, *work_options), args, **words)

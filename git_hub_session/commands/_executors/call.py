@@ -70,6 +70,11 @@ class ExecutorCall:
             name = choose_remote(project)
         self.remote = Remote(project.git, name, note=context.reporter.note)
 
+    @property
+    def has_host_repository(self) -> bool:
+        """True if a bare repository on the host of the executor is the remote."""
+        return self._host_repository is not None
+
     def publish_session(self) -> None:
         """Publish the session. Raise HubError if that fails.
 
