@@ -223,3 +223,21 @@ def test_relative_path_of_the_hub_is_handed_on_as_absolute(hub: Hub) -> None:
     assert hub.run(*show, environ=environ).code == 0
     paths = {os.path.normpath(line) for line in seen.read_text().splitlines()}
     assert paths == {str(hub.top.parent / "hub")}
+
+
+@pytest.mark.parametrize("phase", ["prepared", "committed"])
+def test_hook_that_kills_git_before_work_is_saved(hub: Hub, phase: str) -> None:
+    """The worktree is kept, and the next cleanup saves the work."""
+    worktree = hub.session("s1", agents=1).worktree(1)
+    (worktree / "new").write_text("new\n")
+    write_hook(hub, "reference-transaction", f'[ "$1" = {phase} ] && kill -9 $PPID; exit 0')
+    result = hub.run("cleanup", "s1")
+    assert result.code == 1
+    assert "cannot save the work: 'git update-ref' was ended by signal 9 (Killed)" in result.out
+    assert (worktree / "new").read_text() == "new\n"
+    (hub.top / ".git" / "hooks" / "reference-transaction").unlink()
+    for lock in (hub.top / ".git").rglob("*.lock"):
+        lock.unlink()
+    assert hub.run("cleanup", "-q", "s1") == Result(0)
+    assert hub.run("restore", "-q", "s1", "--path", "../worktrees/{id}/agent-{n}") == Result(0)
+    assert (worktree / "new").read_text() == "new\n"
