@@ -59,3 +59,21 @@ def test_damaged_stash(hub: Hub) -> None:
     assert f"cannot read the saved work '{ref}'" in result.err
     codes = [finding["code"] for finding in hub.json("doctor", "s1", code=1)["findings"]]
     assert codes == ["ref-broken"]
+
+
+def test_contents_of_a_blob_that_a_partial_clone_does_not_have(hub: Hub) -> None:
+    """A new file has the contents of a file of HEAD that was never fetched, and the remote is gone."""
+    remote = hub.top.parent / "remote.git"
+    hub.commit(hub.top, "absent", "unique contents\n")
+    oid = hub.git("rev-parse", "HEAD:absent")
+    hub.git("clone", "-q", "--bare", hub.top, remote)
+    worktree = hub.session("s1", agents=1).worktree(1)
+    hub.git("config", "remote.origin.url", remote)
+    hub.git("config", "remote.origin.promisor", "true")
+    hub.git("sparse-checkout", "set", "--no-cone", "/file", cwd=worktree)
+    (hub.top / ".git" / "objects" / oid[:2] / oid[2:]).unlink()
+    (worktree / "new").write_text("unique contents\n")
+    remote.rename(remote.with_name("away.git"))
+    assert hub.run("cleanup", "-q", "s1") == Result(0)
+    [ref] = hub.refs("refs/hub/rescue")
+    assert hub.git("show", f"{ref}^3:new") == "unique contents"
