@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import HubError
 from git_hub_session.git.ref_names import (
+    ALL_ARCHIVES,
+    ALL_RESCUES,
+    ALL_TAGS,
     REFS,
-    archive_prefixes,
     delete_command,
     is_object_id,
-    rescue_prefix,
 )
+from git_hub_session.session.attempts import group_by_session
 from git_hub_session.session.model import Session
 from git_hub_session.session.state import FINISHED
 from git_hub_session.util.clock import parse_iso
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from git_hub_session.session.read import UnreadableSession
 
 ARCHIVED, RESCUED = "archived", "rescued"
+_PREFIXES = {ARCHIVED: (ALL_TAGS, ALL_ARCHIVES), RESCUED: (ALL_RESCUES,)}
 _REASON = "hub-session prune"
 
 
@@ -72,7 +75,7 @@ def _select_finished(
     return found
 
 
-def find_expired(project: Project, min_age: float, kinds: Iterable[str]) -> Expiry:
+def find_expired(project: Project, min_age: float, kinds: Sequence[str]) -> Expiry:
     """Return the expired refs of some kinds.
 
     A rescue ref is expired if its commit is old too: a later cleanup may have saved more work. The
@@ -81,11 +84,11 @@ def find_expired(project: Project, min_age: float, kinds: Iterable[str]) -> Expi
     repo, limit = project.repo, project.now() - min_age
     sessions = project.store.read_all()
     kept = _starts_of_unfinished(sessions)
+    names = {kind: group_by_session(repo.refs(*_PREFIXES[kind])) for kind in kinds}
     refs: dict[str, tuple[SessionId, str]] = {}
     for session in _select_finished(sessions, limit):
-        prefixes = {ARCHIVED: archive_prefixes(session.id), RESCUED: (rescue_prefix(session.id),)}
         for kind in kinds:
-            for branch in (repo.branch(ref) for ref in repo.refs(*prefixes[kind])):
+            for branch in map(repo.branch, names[kind].get(session.id, ())):
                 is_recent = kind == RESCUED and branch.time > limit
                 if branch.oid and not (branch.symbolic or is_recent or branch.oid in kept):
                     refs[branch.ref] = (session.id, kind)
@@ -137,9 +140,11 @@ def delete_expired(expiry: Expiry, project: Project) -> dict[SessionId, HubError
     Return the error of each session whose refs are kept, because a ref moved or the session is no
     longer finished.
     """
+    groups: dict[SessionId, list[ExpiredRef]] = {}
+    for each in expiry.refs:
+        groups.setdefault(each.session, []).append(each)
     errors: dict[SessionId, HubError] = {}
-    for sid in dict.fromkeys(each.session for each in expiry.refs):
-        refs = [each for each in expiry.refs if each.session == sid]
+    for sid, refs in groups.items():
         try:
             with project.store.lock_session(sid) as locked:
                 _delete_refs(locked.read(), refs, project)

@@ -120,7 +120,7 @@ def _make_result(
     hub: HubSnapshot, sid: SessionId | None, results: list[FindingResult]
 ) -> DoctorResult:
     sessions = list(hub.sessions) if sid is None else [sid]
-    worktrees = hub.session_by_git_dir if sid is None else hub.worktrees_of(sid)
+    worktrees = hub.session_by_git_dir if sid is None else hub.by_session.worktrees(sid)
     locked = tuple(session for session in hub.locked_sessions if session in sessions)
     return DoctorResult(len(sessions), len(worktrees), tuple(results), locked)
 

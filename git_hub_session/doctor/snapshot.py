@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.doctor.session_index import ListedRefs, SessionIndex
 from git_hub_session.errors import Damaged, HubError
 from git_hub_session.git.ref_names import (
     ALL_ARCHIVES,
@@ -14,10 +15,8 @@ from git_hub_session.git.ref_names import (
     ALL_TAGS,
     AgentBranch,
     SessionId,
-    archive_prefixes,
     is_session_id,
     session_prefixes,
-    tag_prefix,
 )
 from git_hub_session.git.refs import list_files_below, read_consistently
 from git_hub_session.git.worktrees import (
@@ -29,6 +28,7 @@ from git_hub_session.git.worktrees import (
     worktree_names,
 )
 from git_hub_session.lineage.parent import parent_attempts
+from git_hub_session.session.attempts import SESSION_PREFIXES
 from git_hub_session.session.model import Session
 from git_hub_session.session.read import UnreadableSession
 from git_hub_session.session.state import FINISHED
@@ -82,14 +82,12 @@ class HubSnapshot(NamedTuple):
     find_parents: Callable[[], Collection[AgentBranch]]
     """Return the attempts from which other sessions start. They are found at the first call."""
 
-    def worktrees_of(self, sid: SessionId) -> list[Worktree]:
-        """Return the worktrees of a session."""
-        owners = self.session_by_git_dir
-        return [worktree for worktree in self.worktrees if owners.get(worktree.git_dir) == sid]
+    by_session: SessionIndex
+    """The refs and the worktrees of each session."""
 
     def find_worktree(self, session: str, git_dir: str) -> Worktree:
         """Return the worktree of the session that has this git dir. Raise HubError if it is gone."""
-        for worktree in self.worktrees_of(SessionId(session)):
+        for worktree in self.by_session.worktrees(SessionId(session)):
             if worktree.git_dir == git_dir:
                 return worktree
         raise HubError("the worktree does not exist anymore")
@@ -98,15 +96,6 @@ class HubSnapshot(NamedTuple):
         """Return the session of a worktree, or None if it cannot be read."""
         session = self.sessions.get(self.session_by_git_dir[worktree.git_dir])
         return session if isinstance(session, Session) else None
-
-    def archive_tags(self, sid: SessionId) -> dict[str, str]:
-        """Return the archive tags of a session with the commits that they point to."""
-        return {ref: oid for ref, oid in self.tags.items() if ref.startswith(tag_prefix(sid))}
-
-    def archived_refs(self, sid: SessionId) -> dict[str, str]:
-        """Return the archive tags and the archive refs of a session with their commits."""
-        refs = {**self.tags, **self.archives}
-        return {ref: oid for ref, oid in refs.items() if ref.startswith(archive_prefixes(sid))}
 
     def readable_sessions(self) -> list[Session]:
         """Return the readable sessions that no other process is changing."""
@@ -136,6 +125,8 @@ def take_snapshot(project: Project) -> HubSnapshot:
     # A session that was changed in the meantime can differ from the worktrees and refs read here.
     entries_after = {entry.id: entry for entry in _read_sessions(project)[0]}
     locked |= {sid: 0 for sid, session in sessions.items() if entries_after.get(sid) != session}
+    owners = _find_owners(worktrees, sessions, off_branch, project)
+    ref_files = _list_ref_files(project.paths.common_dir, SESSION_PREFIXES)
     return HubSnapshot(
         project=project,
         now=project.now(),
@@ -146,17 +137,16 @@ def take_snapshot(project: Project) -> HubSnapshot:
         locked_sessions=locked,
         copied_git_dirs=copied_git_dirs(project.paths.common_dir),
         worktrees=worktrees,
-        session_by_git_dir=_find_owners(worktrees, sessions, off_branch, project),
+        session_by_git_dir=owners,
         off_branch=off_branch,
         branches=refs.branches,
         tags=refs.tags,
         archives=refs.archives,
         rescues=refs.rescues,
-        ref_files=_list_ref_files(
-            project.paths.common_dir, (ALL_BRANCHES, ALL_TAGS, ALL_ARCHIVES, ALL_RESCUES)
-        ),
+        ref_files=ref_files,
         read_processes=cache(procfs.processes),
         find_parents=cache(lambda: parent_attempts(sessions.values())),
+        by_session=SessionIndex(refs, ref_files, worktrees, owners),
     )
 
 
@@ -179,22 +169,34 @@ def take_session_snapshot(
     worktrees, changed = _read_worktrees_again(before, sid, all_worktrees=all_worktrees)
     off_branch = off_branch_attempts(_readable(sessions), worktrees)
     owners = _find_owners(changed, {**before.sessions, **sessions}, off_branch, project)
+    owners = {git_dir: owner for git_dir, owner in owners.items() if owner == sid}
     ref_files = _list_ref_files(project.paths.common_dir, session_prefixes(sid))
-    refs = _existing_refs(before, sid, ref_files)
+    refs = _read_existing(_existing_refs(before, sid, ref_files), project)
     return before._replace(
         now=project.now(),
         sessions=sessions,
         invalid_entries=(),
         locked_sessions={},
         worktrees=worktrees,
-        session_by_git_dir={git_dir: owner for git_dir, owner in owners.items() if owner == sid},
+        session_by_git_dir=owners,
         off_branch=off_branch,
-        branches=[project.repo.branch(ref) for ref in refs if ref.startswith(ALL_BRANCHES)],
-        tags={ref: project.repo.tip(ref) for ref in refs if ref.startswith(ALL_TAGS)},
-        archives={ref: project.repo.tip(ref) for ref in refs if ref.startswith(ALL_ARCHIVES)},
-        rescues=[ref for ref in refs if ref.startswith(ALL_RESCUES)],
+        branches=refs.branches,
+        tags=refs.tags,
+        archives=refs.archives,
+        rescues=refs.rescues,
         ref_files=ref_files,
         read_processes=cache(procfs.processes),
+        by_session=SessionIndex(refs, ref_files, worktrees, owners),
+    )
+
+
+def _read_existing(refs: Sequence[str], project: Project) -> ListedRefs:
+    """Return these refs of one session with their commits."""
+    return ListedRefs(
+        [project.repo.branch(ref) for ref in refs if ref.startswith(ALL_BRANCHES)],
+        {ref: project.repo.tip(ref) for ref in refs if ref.startswith(ALL_TAGS)},
+        {ref: project.repo.tip(ref) for ref in refs if ref.startswith(ALL_ARCHIVES)},
+        [ref for ref in refs if ref.startswith(ALL_RESCUES)],
     )
 
 
@@ -231,26 +233,14 @@ def _existing_refs(before: HubSnapshot, sid: SessionId, ref_files: Sequence[str]
     if before.open_error is not None:
         return []
     repo = before.project.repo
-    listed = [*(branch.ref for branch in before.branches), *before.tags]
-    listed += [*before.archives, *before.rescues]
-    known = [ref for ref in listed if ref.startswith(session_prefixes(sid))]
-    candidates = sorted({*known, *ref_files})
+    candidates = sorted({*before.by_session.refs(sid), *ref_files})
     return read_consistently(
         before.project.paths.common_dir,
         lambda: [ref for ref in candidates if repo.find_ref_target(ref)],
     )
 
 
-class _Refs(NamedTuple):
-    """The refs of all sessions, as in the snapshot."""
-
-    branches: Sequence[Branch] = ()
-    tags: Mapping[str, str] = {}
-    archives: Mapping[str, str] = {}
-    rescues: Sequence[str] = ()
-
-
-def _read_refs(project: Project) -> tuple[_Refs, HubError | None]:
+def _read_refs(project: Project) -> tuple[ListedRefs, HubError | None]:
     """Return the refs, or the error of libgit2."""
     try:
         repo = project.repo
@@ -258,9 +248,9 @@ def _read_refs(project: Project) -> tuple[_Refs, HubError | None]:
         tags, archives = (
             {ref: repo.tip(ref) for ref in repo.refs(prefix)} for prefix in (ALL_TAGS, ALL_ARCHIVES)
         )
-        return _Refs(branches, tags, archives, rescues), None
+        return ListedRefs(branches, tags, archives, rescues), None
     except HubError as error:
-        return _Refs(), error
+        return ListedRefs(), error
 
 
 def _list_ref_files(common_dir: str, prefixes: Sequence[str]) -> list[str]:

@@ -7,6 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.ref_names import (
+    ALL_ARCHIVES,
+    ALL_BRANCHES,
+    ALL_RESCUES,
+    ALL_TAGS,
     AgentBranch,
     SessionId,
     agent_name,
@@ -30,8 +34,26 @@ if TYPE_CHECKING:
 
 _PREFIX = "attempt-"
 
+SESSION_PREFIXES = (ALL_BRANCHES, ALL_TAGS, ALL_ARCHIVES, ALL_RESCUES)
+"""The prefixes of the refs of sessions. The id of the session follows, and then a slash."""
+
 NO_BRANCH = "its branch does not exist"
 """The reason that an agent without a branch is neither run nor measured."""
+
+
+def group_by_session(refs: Iterable[str]) -> dict[str, list[str]]:
+    """Return the refs of each session by its id, in their order.
+
+    Use this for many sessions: to search all refs for each session would take quadratic time.
+    """
+    groups: dict[str, list[str]] = {}
+    for ref in refs:
+        prefix = next(filter(ref.startswith, SESSION_PREFIXES), None)
+        if prefix is not None:
+            sid, slash, _ = ref[len(prefix) :].partition("/")
+            if slash:
+                groups.setdefault(sid, []).append(ref)
+    return groups
 
 
 def earlier_attempts(session: Session, agent: str) -> list[int]:

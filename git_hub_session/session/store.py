@@ -77,12 +77,9 @@ class Store:
 
     def ids(self) -> list[SessionId]:
         """Return the sorted ids of all sessions, readable or not."""
-        return [parse_session_id(name) for name in self._names() if is_session_id(name)]
-
-    def _names(self) -> list[str]:
         try:
             with self._open_sessions() as sessions:
-                return sessions.names()
+                return [parse_session_id(name) for name in sessions.names() if is_session_id(name)]
         except FileNotFoundError:
             return []
 
@@ -118,11 +115,15 @@ class Store:
         return [result for result in results if result is not None]
 
     def has_session(self, sid: SessionId) -> bool:
-        """Return True if a directory has exactly this name.
-
-        Compare the listed names: the file system may ignore case.
-        """
-        return sid in self._names()
+        """Return True if a directory has exactly this name, also if the file system ignores case."""
+        try:
+            with self._open_sessions() as sessions:
+                # Listing all sessions for each of them would take quadratic time.
+                other = sid.swapcase()
+                is_ambiguous = other != sid and sessions.exists(other)
+                return sid in sessions.names() if is_ambiguous else sessions.exists(sid)
+        except FileNotFoundError:
+            return False
 
     def read(self, sid: SessionId) -> Session:
         """Return the session as it is now, or raise NoSuchSession or Damaged."""

@@ -78,8 +78,9 @@ def check_archive_refs(session: Session, hub: HubSnapshot) -> Iterator[Problem]:
 
 def _missing_refs(session: Session, hub: HubSnapshot) -> dict[str, tuple[str, str]]:
     """Return the missing archive refs, each with the name and the commit of its tag."""
-    tags, archives = hub.archive_tags(session.id), newest_archive_refs(hub.archives)
-    branches = {branch.ref for branch in hub.branches}
+    tags = hub.by_session.archive_tags(session.id)
+    archives = newest_archive_refs(hub.by_session.archived(session.id))
+    branches = {branch.ref for branch in hub.by_session.branches(session.id)}
     context = make_archive_context(session.id, session, hub.project, hub.find_parents)
     return {
         f"{branch.archive_prefix}1": (short_name(tag), tags[tag])
@@ -113,5 +114,5 @@ def check_missing_tags(session: Session, hub: HubSnapshot) -> Iterator[Problem]:
 def _missing_tags(session: Session, hub: HubSnapshot) -> dict[str, tuple[str, str]]:
     """Return the archive refs without a tag, each with its missing tag and its commit."""
     context = make_archive_context(session.id, session, hub.project, hub.find_parents)
-    branches = {branch.ref for branch in hub.branches}
-    return missing_tags(context, hub.archived_refs(session.id), branches)
+    branches = {branch.ref for branch in hub.by_session.branches(session.id)}
+    return missing_tags(context, hub.by_session.archived(session.id), branches)

@@ -111,7 +111,7 @@ def _interrupted_command(session: Session, name: str, attempt: int, hub: HubSnap
     if status in (AgentStatus.RUNNING, AgentStatus.WAITING):
         return "" if _is_agent_running(session, name, attempt, hub) else "exec"
     # check_partial_add reports the partial worktree. Its fix has to come first.
-    if any(is_partial_add(worktree) for worktree in hub.worktrees_of(session.id)):
+    if any(is_partial_add(worktree) for worktree in hub.by_session.worktrees(session.id)):
         return ""
     if status == AgentStatus.SPAWNING:
         return "spawn"
@@ -155,7 +155,7 @@ def _has_complete_worktree(prefix: str, sid: SessionId, hub: HubSnapshot) -> boo
     return any(
         f"{worktree.head}/".startswith(prefix)
         and not (worktree.is_missing or worktree.link_error or worktree.lock_reason is not None)
-        for worktree in hub.worktrees_of(sid)
+        for worktree in hub.by_session.worktrees(sid)
     )
 
 
@@ -178,7 +178,7 @@ def _has_process_in(sid: SessionId, prefix: str, hub: HubSnapshot) -> bool:
     """Return True if a process uses a worktree that is on a branch with this prefix."""
     return any(
         procfs.processes_in(worktree.path, hub.read_processes())
-        for worktree in hub.worktrees_of(sid)
+        for worktree in hub.by_session.worktrees(sid)
         if any(f"{ref}/".startswith(prefix) for ref in worktree.branches)
     )
 
@@ -247,10 +247,9 @@ def check_idle_session(session: Session, hub: HubSnapshot) -> Iterator[Problem]:
 
 def _last_activity(session: Session, hub: HubSnapshot) -> float:
     """Return the time of the last change to the session, its branches or its worktrees."""
-    prefix = branch_prefix(session.id)
     times: list[float] = [parse_iso(session.updated) or 0.0]
-    times += [branch.time for branch in hub.branches if branch.ref.startswith(prefix)]
-    for worktree in hub.worktrees_of(session.id):
+    times += [branch.time for branch in hub.by_session.branches(session.id)]
+    for worktree in hub.by_session.worktrees(session.id):
         times += _modification_times(worktree)
     return max(times)
 

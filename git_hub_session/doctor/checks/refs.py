@@ -6,6 +6,7 @@ They find nothing if libgit2 cannot open the repository.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
@@ -70,9 +71,8 @@ def rescue_ref_findings(hub: HubSnapshot) -> Iterator[Finding]:
 @check("branches-of-no-session", "branches of a session that does not exist")
 def check_orphan_branches(hub: HubSnapshot) -> Iterator[Problem]:
     agents = filter(None, (parse_agent_branch(branch.ref) for branch in hub.branches))
-    sids = [agent.session for agent in agents if agent.session not in hub.sessions]
-    for sid in dict.fromkeys(sids):
-        count = sids.count(sid)
+    counts = Counter(agent.session for agent in agents if agent.session not in hub.sessions)
+    for sid, count in counts.items():
         yield Problem(
             f"{short_name(ALL_BRANCHES)}{sid}/",
             f"{count} branch{'es' if count > 1 else ''}, but no session '{sid}'",
@@ -221,7 +221,7 @@ def _recreate_branch_command(agent: int, last: int, session: Session, hub: HubSn
     """
     sid = session.id
     checked_out = ""
-    for worktree in hub.worktrees_of(sid):
+    for worktree in hub.by_session.worktrees(sid):
         attempt = parse_agent_branch(worktree.head)
         if attempt is not None and attempt.agent == agent and attempt.attempt > last:
             command = restore_branch_command(worktree)
@@ -249,9 +249,10 @@ def _last_attempts_with_refs(session: Session, hub: HubSnapshot) -> dict[int, in
     Broken refs count. Include the agents that have renamed their branch: check_branch reports them.
     """
     # check_broken_refs reports a file of a ref that cannot be read.
-    refs = [*(branch.ref for branch in hub.branches), *hub.ref_files]
+    listed = [branch.ref for branch in hub.by_session.branches(session.id)]
+    refs = [*listed, *hub.by_session.ref_files(session.id)]
     attempts = [parse_agent_branch(ref) or parse_archive_tag(ref) for ref in refs]
-    attempts += session_archived_attempts(session, hub.archived_refs(session.id))
+    attempts += session_archived_attempts(session, hub.by_session.archived(session.id))
     attempts += hub.off_branch.values()
     last_attempts: dict[int, int] = {}
     for attempt in attempts:
@@ -269,8 +270,8 @@ def check_archive_tags(session: Session, hub: HubSnapshot) -> Iterator[Problem]:
 
     A restored branch may continue from its tag.
     """
-    tips = {branch.ref: branch.oid for branch in hub.branches}
-    tags = hub.archive_tags(session.id)
+    tips = {branch.ref: branch.oid for branch in hub.by_session.branches(session.id)}
+    tags = hub.by_session.archive_tags(session.id)
     for branch, tag in session_archived_attempts(session, tags).items():
         # The short tag of an agent with several attempts may be of the first or the last attempt.
         if branch.attempt > 1 and tag != branch.attempt_tag:

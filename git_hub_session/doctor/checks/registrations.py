@@ -59,16 +59,15 @@ def check_copied_git_dir(worktree: Worktree, sid: SessionId) -> Iterator[Problem
 def _unregistered(session: Session, hub: HubSnapshot) -> Iterator[_Unregistered]:
     """Yield the directories at the recorded and the default paths of the session's attempts."""
     paths = hub.project.paths
-    attempts = [parse_agent_branch(branch.ref) for branch in hub.branches]
+    refs = [branch.ref for branch in hub.by_session.branches(session.id)]
     places = {
         path: attempt
-        for attempt in attempts
-        if attempt is not None and attempt.session == session.id
+        for attempt in filter(None, map(parse_agent_branch, refs))
         for path in default_paths(attempt, hub.project)
     }
     places |= {path: attempt for attempt, path in recorded_attempts(session).items()}
     # check_link reports a directory that another git dir records.
-    recorded = {worktree.path for worktree in hub.worktrees}
+    recorded = hub.by_session.recorded_paths
     for path, attempt in places.items():
         git_dir = lost_git_dir(path, paths.common_dir)
         if git_dir and os.path.realpath(path) not in recorded:
@@ -110,7 +109,7 @@ def check_lost_git_dir(
 
 def _last_commit(branch: AgentBranch, session: Session, hub: HubSnapshot) -> str:
     """Return the commit of an attempt whose branch is missing, or ''."""
-    refs = hub.archived_refs(session.id)
+    refs = hub.by_session.archived(session.id)
     archived = session_archived_attempts(session, refs).get(branch)
     if archived:
         return refs[archived]

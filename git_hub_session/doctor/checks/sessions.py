@@ -11,7 +11,7 @@ from git_hub_session.doctor.checks.progress import progress_findings
 from git_hub_session.doctor.finding import Finding, Problem, check
 from git_hub_session.errors import Damaged, HubError, describe_read_error
 from git_hub_session.git.head import reflog_commits
-from git_hub_session.git.ref_names import SessionId, branch_prefix
+from git_hub_session.git.ref_names import SessionId
 from git_hub_session.session.history import find_contradiction, read_history, with_correction
 from git_hub_session.session.model import Session
 from git_hub_session.session.read import UnreadableSession
@@ -142,10 +142,9 @@ def guess_state(sid: SessionId, document: Mapping[str, Any], hub: HubSnapshot) -
     target = last.get("to") if isinstance(last, dict) else None
     if target in _STATES:
         return State(target)
-    has_branches = any(branch.ref.startswith(branch_prefix(sid)) for branch in hub.branches)
-    if has_branches or hub.worktrees_of(sid):
+    if hub.by_session.branches(sid) or hub.by_session.worktrees(sid):
         return State.RUNNING
-    return State.ARCHIVED if hub.archived_refs(sid) else State.INIT
+    return State.ARCHIVED if hub.by_session.archived(sid) else State.INIT
 
 
 def rewrite_state(finding: Finding, hub: HubSnapshot, locked: LockedSession) -> list[str]:
@@ -168,8 +167,7 @@ def rewrite_state(finding: Finding, hub: HubSnapshot, locked: LockedSession) -> 
 
 def _guess_base_commit(sid: SessionId, hub: HubSnapshot) -> str:
     """Return the commit at which the reflogs of all branches of the session start, or ''."""
-    prefix = branch_prefix(sid)
-    refs = [branch.ref for branch in hub.branches if branch.ref.startswith(prefix)]
+    refs = [branch.ref for branch in hub.by_session.branches(sid)]
     reflogs = [reflog_commits(hub.project.paths.common_dir, ref) for ref in refs]
     first_commits = {commits[0] for commits in reflogs if commits}
     return first_commits.pop() if len(first_commits) == 1 else ""
