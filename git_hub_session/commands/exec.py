@@ -81,8 +81,12 @@ USAGE = Usage(
 )
 
 
-def run(context: Context, args: Arguments) -> View:
-    """Run the command for all selected agents, here or with workers elsewhere."""
+def run(context: Context, args: Arguments, following: Sequence[str] = ()) -> View:
+    """Run the command for all selected agents, here or with workers elsewhere.
+
+    Args:
+        following: as for run_here(). With workers elsewhere, the caller prints these commands.
+    """
     if has_executors(args):
         from git_hub_session.commands._exec.on import LOCAL_OPTIONS, run_elsewhere
         from git_hub_session.commands._executors.call import ExecutorCall
@@ -92,7 +96,7 @@ def run(context: Context, args: Arguments) -> View:
         check_executor_options(args, LOCAL_OPTIONS)
         call = ExecutorCall(context, sid, args, "exec")
         return run_elsewhere(call, args, agents, (AGENT_CMD, ONLY, *RUN_OPTIONS))
-    return run_here(context, args)
+    return run_here(context, args, following)
 
 
 def run_here(context: Context, args: Arguments, following: Sequence[str] = ()) -> ExecView:

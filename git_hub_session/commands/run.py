@@ -14,6 +14,7 @@ from git_hub_session.cli.retry_options import RETRIES, RETRY_DELAY
 from git_hub_session.commands import archive, init, merge, spawn
 from git_hub_session.commands import eval as eval_
 from git_hub_session.commands import exec as exec_
+from git_hub_session.commands._exec.on_view import OnView
 from git_hub_session.commands._merge.options import RUN_OPTIONS, parse_options
 from git_hub_session.commands._run.arguments import (
     INIT_OPTIONS,
@@ -39,6 +40,7 @@ from git_hub_session.commands._run.defaults import (
     refuse_other_winner,
     with_defaults,
 )
+from git_hub_session.commands._run.elsewhere import EXECUTOR_OPTIONS, check_run_executors
 from git_hub_session.commands._run.steps import Outcome, Plan, interrupted_error, run_steps
 from git_hub_session.commands._run.view import RunView
 from git_hub_session.errors import HubError, to_hub_error
@@ -77,6 +79,7 @@ USAGE = Usage(
         RETRIES,
         RETRY_DELAY,
         Option("--fail-fast", "stop after the agents' commands if one of them failed"),
+        *EXECUTOR_OPTIONS,
         Option("--no-commit", "do not commit what the agents leave uncommitted"),
         Option(
             "--rounds", "sessions, each from the winner of the last one (default: 1)", "<number>"
@@ -100,6 +103,7 @@ def run(context: Context, args: Arguments) -> RunView:
     # A session after another one inherits what is not typed.
     first = init_args(args if after_sid is None else typed)
     check_options(args)
+    check_run_executors(context, args)
     if after_sid is not None:
         refuse_other_winner(context, typed, after_sid)
     parse_options(args)
@@ -319,7 +323,9 @@ def _plan_steps(
     merged_sid = continuation.merged_session or sid
     last_steps = ["eval", "merge"] if is_ranked(args) else ["eval"]
     names = ["spawn", "exec", *last_steps]
-    if measures_baseline(args) and args.value("after") is None:
+    if args.has("on"):  # the workers create the attempts, and measure the base branch
+        names.remove("spawn")
+    elif measures_baseline(args) and args.value("after") is None:
         names.insert(0, "baseline")
     if continuation.merged_session:
         names.append("archive")
@@ -327,7 +333,7 @@ def _plan_steps(
     steps: dict[str, Callable[[], View]] = {
         "baseline": partial(measure_run_baseline, context, args, sid),
         "spawn": partial(spawn.run, context, args.subset(arguments=[sid])),
-        "exec": partial(exec_.run_here, context, exec_args(args, sid), following=following),
+        "exec": partial(exec_.run, context, exec_args(args, sid), following=following),
         "eval": partial(eval_.run, context, eval_args(args, sid, continuation.time_limit)),
         "archive": partial(archive.run, context, archive_args(args, sid)),
         "merge": partial(merge.run, context, merge_args(args, merged_sid)),
@@ -338,6 +344,6 @@ def _plan_steps(
 def _read_outcome(view: View) -> Outcome:
     if isinstance(view, BaselineView):
         return Outcome(view.time_limit)
-    if isinstance(view, exec_.ExecView) and view.exit_code:
+    if isinstance(view, exec_.ExecView | OnView) and view.exit_code:
         return Outcome(None, view.failed_agents, view.has_success)
     return Outcome()

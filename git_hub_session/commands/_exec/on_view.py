@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from git_hub_session.session.model import Session
 
 
+_FAILED = (RunState.FAILED, RunState.TIMED_OUT)
+
+
 class _AgentRow(NamedTuple):
     """An agent as this clone knows it after the fetch."""
 
@@ -73,6 +76,19 @@ class OnView(View):
         has_failed = self.error is not None or any(each.has_failed for each in self.results)
         is_done = self.cancels or all(row.state is RunState.DONE for row in self.rows)
         return 1 if has_failed or not is_done else 0
+
+    @property
+    def failed_agents(self) -> list[int]:
+        """The numbers of the agents whose command failed."""
+        return [row.agent for row in self.rows if row.state in _FAILED]
+
+    @property
+    def has_success(self) -> bool:
+        """True if all commands have ended, and one of them succeeded."""
+        states = {row.state for row in self.rows}
+        return (
+            self.error is None and RunState.DONE in states and states <= {RunState.DONE, *_FAILED}
+        )
 
     @property
     def diagnostics(self) -> list[str]:

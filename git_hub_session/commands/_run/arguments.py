@@ -47,11 +47,13 @@ INIT_OPTIONS = (
     "after",
     "id",
 )
+_ON_OPTIONS = ("on", "bootstrap")
 _EXEC_OPTIONS = (
     "jobs",
     "timeout",
     "retries",
     "retry-delay",
+    *_ON_OPTIONS,
 )
 MEASURE_OPTIONS = (
     "warmup",
@@ -70,7 +72,7 @@ _EVAL_OPTIONS = (
 )
 _MERGE_OPTIONS = (*(option.name for option in RUN_OPTIONS), "yes")
 OUTPUT_OPTIONS = ("quiet", "format", "z", "color")
-_MEASURE, NONE = "measure", "none"
+MEASURE, NONE = "measure", "none"
 _MAX_ROUNDS = 100
 
 
@@ -128,14 +130,14 @@ def is_ranked(args: Arguments) -> bool:
 
 def init_args(args: Arguments) -> Arguments:
     """Return the arguments of `init`."""
-    has_baseline = args.value("baseline") not in (None, _MEASURE, NONE)
+    has_baseline = args.value("baseline") not in (None, MEASURE, NONE)
     baseline_option = ("baseline",) if has_baseline else ()
     return args.subset(*INIT_OPTIONS, *baseline_option, "dry-run")
 
 
 def measures_baseline(args: Arguments) -> bool:
     """Return True if the base branch is measured before the agents start."""
-    return args.value("eval") is not None and args.value("baseline") in (None, _MEASURE)
+    return args.value("eval") is not None and args.value("baseline") in (None, MEASURE)
 
 
 def exec_args(args: Arguments, sid: SessionId) -> Arguments:
@@ -159,10 +161,12 @@ def eval_args(args: Arguments, sid: SessionId, time_limit: int = 0) -> Arguments
         time_limit: the time limit of a measurement in seconds, if `run` has proposed one, or 0.
     """
     has_baseline = measures_baseline(args) and args.value("metric") is not None
-    values = {"baseline": _MEASURE} if has_baseline else {}
+    values = {"baseline": MEASURE} if has_baseline else {}
     if time_limit:
         values["timeout"] = f"{time_limit}s"
     names = [name for name in _EVAL_OPTIONS if name != "eval" or args.value("after") is None]
+    if args.value("eval") is not None:
+        names += _ON_OPTIONS
     return args.subset(*names, *OUTPUT_OPTIONS, arguments=[sid], **values)
 
 
@@ -186,6 +190,6 @@ def after_args(args: Arguments, sid: SessionId, rounds: int) -> Arguments:
     values = {"after": str(sid)}
     if rounds > 1:
         values["rounds"] = str(rounds)
-    if args.value("baseline") not in (None, _MEASURE):
+    if args.value("baseline") not in (None, MEASURE):
         values["baseline"] = NONE
     return args.without(*INIT_OPTIONS, "rounds").with_values(**values)

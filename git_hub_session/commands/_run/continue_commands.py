@@ -57,6 +57,10 @@ class Continuation(NamedTuple):
         commands["merge"] = self.run_command() if self.rounds_left else self.merge_command()
         return [commands[step] for step in steps if step in commands]
 
+    def hints_after_signal(self, step: str, commands: Sequence[str]) -> Sequence[str]:
+        """Return the commands to print if a signal ends a step. In this clone `exec` prints them."""
+        return () if step == "exec" and not self.args.has("on") else commands
+
     def run_command(self) -> str:
         """Return the command that does the other rounds and the merge."""
         args = after_args(self.args, self.session, self.rounds_left)

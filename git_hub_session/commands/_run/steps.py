@@ -56,7 +56,7 @@ def run_steps(
     for name in todo:
         commands = continuation.commands(names[names.index(name) :])
         try:
-            result = _run_step(context.reporter, name, steps[name], commands)
+            result = _run_step(continuation, name, steps[name], commands, context.reporter)
         except BrokenPipeError:
             raise
         except (HubError, OSError) as error:
@@ -76,7 +76,7 @@ def run_steps(
             failures = read_failures(context.project, continuation, outcome.failed_agents)
             if outcome.has_success and not continuation.args.is_set("fail-fast"):
                 continue
-            commands[0] = failures.command
+            commands[0] = failures.command or commands[0]
         if result.exit_code:
             return RunView(
                 sid, views, failed_step=name, continue_commands=commands, failures=failures
@@ -85,14 +85,19 @@ def run_steps(
 
 
 def _run_step(
-    reporter: Reporter, name: str, step: Callable[[], View], commands: Sequence[str]
+    continuation: Continuation,
+    name: str,
+    step: Callable[[], View],
+    commands: Sequence[str],
+    reporter: Reporter,
 ) -> View:
     """Run a step. If a signal ends it, print the commands that continue."""
     try:
         return step()
     except BaseException as error:
-        if name != "exec" and not isinstance(error, Exception):  # `exec` says more itself
-            reporter.print_hints(continue_lines(commands))
+        hints = continuation.hints_after_signal(name, commands)
+        if hints and not isinstance(error, Exception):
+            reporter.print_hints(continue_lines(hints))
         raise
 
 

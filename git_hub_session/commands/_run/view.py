@@ -52,7 +52,10 @@ def read_failures(project: Project, continuation: Continuation, agents: Iterable
     reasons = {
         agent: read_last_run(session, agent_name(agent)).failure or "failed" for agent in agents
     }
-    return Failures(reasons, continuation.exec_command(only_failed=True))
+    # A worker runs no agent again whose command has failed.
+    is_elsewhere = continuation.args.has("on")
+    command = "" if is_elsewhere else continuation.exec_command(only_failed=True)
+    return Failures(reasons, command)
 
 
 class RunView(View):
