@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import cache
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.config import parse_git_config
@@ -38,30 +39,39 @@ def _find_stores(worktree: Worktree) -> Iterator[Undeletable]:
     They can be in an ignored directory. Without an alternate, branches lose their commits.
     """
     common_dir = worktree.common_dir
+    own_storage = _lfs_storage(common_dir, os.path.join(worktree.git_dir, "config.worktree"))
+    stores = [*_common_stores(common_dir), *((path, OWN_LFS) for path in own_storage)]
+    if not stores:
+        return
     tops = [os.path.realpath(path) for path in (worktree.path, worktree.git_dir) if path]
-    for path, cause in (*_alternates(common_dir), *_lfs_storage(worktree)):
+    for path, cause in stores:
         real = os.path.realpath(path)
         if any(is_inside(real, top) for top in tops) and _has_content(real):
             yield Undeletable(real, cause, common_dir)
 
 
-def _alternates(common_dir: str) -> Iterator[tuple[str, str]]:
+@cache
+def _common_stores(common_dir: str) -> tuple[tuple[str, str], ...]:
+    """Return the stores of the repository. They are read once, for all worktrees of a cleanup."""
+    storage = _lfs_storage(common_dir, os.path.join(common_dir, "config"))
+    alternates = ((path, ALTERNATE) for path in _alternates(common_dir))
+    return (*alternates, *((path, LFS) for path in storage))
+
+
+def _alternates(common_dir: str) -> Iterator[str]:
     """Yield the directories of objects that the repository borrows."""
     objects = os.path.join(common_dir, "objects")
     text = read_text(os.path.join(objects, "info", "alternates"), limit=MAX_BYTES)
     for line in text.splitlines():
         if line and not line.startswith("#"):
-            yield os.path.join(objects, line), ALTERNATE
+            yield os.path.join(objects, line)
 
 
-def _lfs_storage(worktree: Worktree) -> Iterator[tuple[str, str]]:
-    """Yield the directories of Git LFS that the repository and the worktree configure."""
-    files = ((worktree.common_dir, "config", LFS), (worktree.git_dir, "config.worktree", OWN_LFS))
-    for directory, name, cause in files:
-        text = read_text(os.path.join(directory, name), limit=MAX_BYTES)
-        storage = parse_git_config(text).get("lfs.storage", "")
-        if storage:
-            yield os.path.join(worktree.common_dir, os.path.expanduser(storage)), cause
+def _lfs_storage(common_dir: str, config: str) -> list[str]:
+    """Return the directory of Git LFS that a file of git's configuration names, or []."""
+    text = read_text(config, limit=MAX_BYTES)
+    storage = parse_git_config(text).get("lfs.storage", "") if text else ""
+    return [os.path.join(common_dir, os.path.expanduser(storage))] if storage else []
 
 
 def _has_content(directory: str) -> bool:

@@ -145,19 +145,26 @@ def find_undeletable(top: str, tree: DirectoryTree) -> tuple[Undeletable, ...]:
     files = [file for file, status in tree.files.items() if status.st_mode & 0o170000 == regular]
     # The scan leaves out .git.
     protected = _find_protected(b".git", *files, top=os.fsencode(top))
-    users = (user for user in _kernel_users() if is_inside(user.path, os.path.realpath(top)))
+    real_top = os.path.realpath(top)
+    users = (user for user in _kernel_users() if is_inside(user.path, real_top))
     return (*_undeletable_directories(top, tree), *protected, *users)
 
 
-def _kernel_users() -> Iterator[Undeletable]:
-    """Yield the files and directories that the system itself uses (Linux)."""
+@cache
+def _kernel_users() -> tuple[Undeletable, ...]:
+    """Return the files and directories that the system itself uses (Linux).
+
+    They are read once, for all worktrees of a cleanup.
+    """
+    found = []
     for point, layer in MountTable(procfs.read_proc("/proc/self/mountinfo")).layers:
-        yield Undeletable(layer, OVERLAY, point)
+        found.append(Undeletable(layer, OVERLAY, point))
     for path in sorted(glob("/sys/block/loop*/loop/backing_file")):
         file = procfs.read_proc(path).removesuffix("\n")
-        yield Undeletable(file, LOOP, f"/dev/{path.split('/')[3]}")
+        found.append(Undeletable(file, LOOP, f"/dev/{path.split('/')[3]}"))
     for line in procfs.read_proc("/proc/swaps").splitlines()[1:]:
-        yield Undeletable(unescape(line.split(" ")[0]), SWAP)
+        found.append(Undeletable(unescape(line.split(" ")[0]), SWAP))
+    return tuple(found)
 
 
 def find_unwritable(*directories: str) -> tuple[Undeletable, ...]:
