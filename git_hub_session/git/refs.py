@@ -7,7 +7,8 @@ order, a reader would miss a ref that git packs between the two reads.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.git.safe_open import open_regular, raise_if_unreadable, read_bytes, read_text
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _TRIES = 20  # two or three were enough while `git pack-refs` ran in a loop
 _MAX_SYMBOLIC_STEPS = 5  # git's limit
+_INVALID_NAME = r"/\.|\.\.|\.lock(?:/|$)|@\{|[\x00-\x20\x7f~^:?*\[\\]|[./]$"
+"""A part that git allows in no name of a ref, see git-check-ref-format(1)."""
 
 
 def ref_exists(common_dir: str, ref: str) -> bool:
@@ -102,6 +105,39 @@ def read_consistently(common_dir: str, read_refs: Callable[[], Result]) -> Resul
         if _packed_refs_stat(common_dir) == before:
             break
     return result
+
+
+def all_refs(
+    common_dir: str, list_refs: Callable[[], Iterable[bytes]], prefixes: Iterable[str]
+) -> set[str]:
+    """Return the refs that begin with a prefix, also those that libgit2 does not list.
+
+    libgit2 (iterator.c) stops at a loose ref with about 100 components, without an error. It then
+    lists no loose ref behind it.
+
+    Args:
+        list_refs: list all refs with libgit2.
+    """
+    wanted = tuple(prefixes)
+    encoded = tuple(map(os.fsencode, wanted))
+    directories = {prefix.rpartition("/")[0] for prefix in wanted}
+
+    def read_refs() -> set[str]:
+        listed = {os.fsdecode(name) for name in list_refs() if name.startswith(encoded)}
+        files = {path for name in directories for path in list_files_below(common_dir, name)}
+        missed = (path for path in files - listed if path.startswith(wanted))
+        return listed | {ref for ref in missed if _is_ref(common_dir, ref)}
+
+    return read_consistently(common_dir, read_refs)
+
+
+def _is_ref(common_dir: str, path: str) -> bool:
+    """Return True if the file has a valid name and contains an object id or the name of a ref."""
+    if re.search(_INVALID_NAME, path):
+        return False
+    text = read_ref(common_dir, path)
+    is_id = len(text) in (40, 64) and not text.strip("0123456789abcdef")
+    return is_id or text.startswith("ref: ")
 
 
 def _packed_refs_stat(common_dir: str) -> tuple[int, ...]:

@@ -32,7 +32,7 @@ from git_hub_session.git.libgit2_config import (
     has_worktree_settings,
 )
 from git_hub_session.git.ref_names import MIGRATE_REFTABLE_HINT, REFS, is_object_id
-from git_hub_session.git.refs import read_consistently
+from git_hub_session.git.refs import all_refs, read_consistently
 from git_hub_session.git.safe_open import MAX_BYTES, read_bytes
 
 _LOOKUP_ERRORS = (pygit2.GitError, ValueError, KeyError, OSError)
@@ -130,9 +130,7 @@ class GitRepo:
     @_translate_errors()
     def refs(self, *prefixes: str) -> list[str]:
         """Return the full names of the refs that start with one of the prefixes, sorted."""
-        wanted = tuple(map(os.fsencode, prefixes))
-        names = read_consistently(self._repo.path, self._repo.raw_listall_references)
-        return sorted(os.fsdecode(name) for name in names if name.startswith(wanted))
+        return sorted(all_refs(self._repo.path, self._repo.raw_listall_references, prefixes))
 
     def branch(self, ref: str) -> Branch:
         """Return the commit that the full ref `ref` leads to. A broken ref has no object id."""
@@ -273,7 +271,9 @@ class GitRepo:
         return tips - {""}
 
     def _ref_targets(self) -> set[str | pygit2.Oid]:
-        return {ref.target for ref in self._repo.references.objects}
+        references = {ref.raw_name: ref.target for ref in self._repo.references.objects}
+        names = all_refs(self._repo.path, lambda: references, (REFS,))
+        return {*references.values(), *names.difference(map(os.fsdecode, references))}
 
     def _find(self, oid: str) -> pygit2.Object | None:
         try:

@@ -216,6 +216,8 @@ def unwritable_reason(path: str, common_dir: str, new_ref: str) -> tuple[str, st
     for problem in find_unwritable(*filter(os.path.isdir, map(_nearest_path, files))):
         return f"cannot create a branch in '{problem.path}': {problem.reason}", problem.hint
     parent = _nearest_path(path)
+    if not os.path.isdir(parent):
+        return f"cannot create a worktree in '{parent}': it is not a directory", CHOOSE_PATH_HINT
     for problem in find_unwritable(parent):
         message = f"cannot create a worktree in '{parent}': {problem.reason}"
         return message, problem.access_command or CHOOSE_PATH_HINT

@@ -349,3 +349,17 @@ def test_git_that_locks_the_branch_is_killed(hub: Hub) -> None:
     shutil.rmtree(hub.top.parent / "wrapped")
     assert protected_state(hub) == before
     assert hub.run(*arguments[1:]) == Result(0)
+
+
+@pytest.mark.parametrize("first", ["a", "hub", "z"])
+def test_branch_with_many_components(hub: Hub, first: str) -> None:
+    """libgit2 lists no loose ref behind such a branch, and reports no error."""
+    create_evaluated_session(hub)
+    hub.git("branch", f"{first}/{'d/' * 110}x")
+    lock = hub.top / ".git" / "refs" / "heads" / "hub" / "s1" / "agent-1" / "attempt-9.lock"
+    lock.write_text(f"{hub.git('rev-parse', 'main')}\n")
+    branches = {branch["branch"] for branch in hub.json("status", "s1")["branches"]}
+    assert branches == {f"hub/s1/agent-{number}/attempt-1" for number in (1, 2)}
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    assert hub.refs("refs/tags/hub/archive").keys() == {"refs/tags/hub/archive/s1/agent-1"}
+    assert hub.run("restore", "-q", "s1") == Result(0)

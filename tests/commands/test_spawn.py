@@ -364,7 +364,7 @@ def test_path_of_worktrees(hub: Hub) -> None:
 
 
 def test_invalid_paths(hub: Hub) -> None:
-    """Two agents with one path are refused, and so is a symbolic link."""
+    """Two agents with one path are refused, and so are a symbolic link and a path below a file."""
     hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
     elsewhere = hub.top.parent / "elsewhere"
     elsewhere.mkdir()
@@ -375,6 +375,11 @@ def test_invalid_paths(hub: Hub) -> None:
     )
     assert hub.run("spawn", "s1", "--path", "../link{n}").err == (
         f"error: '{hub.top.parent}/link1' exists already\nhint: choose another --path\n"
+    )
+    (hub.top.parent / "taken").touch()
+    assert hub.run("spawn", "s1", "--path", "../taken/a/{n}").err == (
+        f"error: cannot create a worktree in '{hub.top.parent}/taken': it is not a directory\n"
+        "hint: choose another --path\n"
     )
     assert everything(hub) == before
 
