@@ -369,6 +369,7 @@ def test_invalid_paths(hub: Hub) -> None:
     elsewhere = hub.top.parent / "elsewhere"
     elsewhere.mkdir()
     (hub.top.parent / "link1").symlink_to(elsewhere)
+    (hub.top.parent / "taken").touch()
     before = everything(hub)
     assert hub.run("spawn", "s1", "--path", "../{n}/../same").err == (
         f"error: two agents cannot share '{hub.top.parent}/same'\nhint: choose another --path\n"
@@ -376,7 +377,6 @@ def test_invalid_paths(hub: Hub) -> None:
     assert hub.run("spawn", "s1", "--path", "../link{n}").err == (
         f"error: '{hub.top.parent}/link1' exists already\nhint: choose another --path\n"
     )
-    (hub.top.parent / "taken").touch()
     assert hub.run("spawn", "s1", "--path", "../taken/a/{n}").err == (
         f"error: cannot create a worktree in '{hub.top.parent}/taken': it is not a directory\n"
         "hint: choose another --path\n"
