@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.evaluated_sessions import create_evaluated_session
 from tests.support.hub import Hub, Result
 from tests.support.interrupt import run_with_injected_code
 
@@ -91,6 +92,16 @@ def test_branch_created_before_the_lock(hub: Hub) -> None:
     )
     assert result.code == 0, result
     assert hub.state("a")["state"] == "running"
+
+
+def test_state_of_a_merged_session(hub: Hub) -> None:
+    """`merge` leaves the branch of the winner, whose commits the base branch has."""
+    create_evaluated_session(hub)
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(0)
+    (hub.directory("s1") / "state.json").write_text("{")
+    assert hub.run("doctor", "--fix").code == 0
+    assert hub.state("s1")["state"] == "merged"
+    assert hub.run("doctor").code == 0
 
 
 def test_finding_that_appears_after_a_fix(hub: Hub) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.doctor.checks.hub import hub_damaged, not_a_session
@@ -11,7 +11,7 @@ from git_hub_session.doctor.checks.progress import progress_findings
 from git_hub_session.doctor.finding import Finding, Problem, check
 from git_hub_session.errors import Damaged, HubError, describe_read_error
 from git_hub_session.git.head import reflog_commits
-from git_hub_session.git.ref_names import SessionId
+from git_hub_session.git.ref_names import HEADS, SessionId
 from git_hub_session.session.history import find_contradiction, read_history, with_correction
 from git_hub_session.session.model import Session
 from git_hub_session.session.read import UnreadableSession
@@ -22,6 +22,7 @@ from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
     from git_hub_session.doctor.snapshot import HubSnapshot
+    from git_hub_session.git.repository import Branch
     from git_hub_session.session.store import LockedSession
 
 _STATES = list(State)
@@ -142,9 +143,23 @@ def guess_state(sid: SessionId, document: Mapping[str, Any], hub: HubSnapshot) -
     target = last.get("to") if isinstance(last, dict) else None
     if target in _STATES:
         return State(target)
-    if hub.by_session.branches(sid) or hub.by_session.worktrees(sid):
+    branches, is_archived = hub.by_session.branches(sid), bool(hub.by_session.archived(sid))
+    if hub.by_session.worktrees(sid):
         return State.RUNNING
-    return State.ARCHIVED if hub.by_session.archived(sid) else State.INIT
+    if branches:
+        is_merged = is_archived and _has_branch_with_all(branches, sid, hub)
+        return State.MERGED if is_merged else State.RUNNING
+    return State.ARCHIVED if is_archived else State.INIT
+
+
+def _has_branch_with_all(branches: Sequence[Branch], sid: SessionId, hub: HubSnapshot) -> bool:
+    """Return True if the base branch of a session has all commits of some branches.
+
+    `merge` leaves only the branch of the winner, and archives the others.
+    """
+    config = hub.sessions[sid].config
+    tip = hub.project.repo.tip(HEADS + config.base_branch) if config else ""
+    return all(hub.project.repo.is_ancestor(tip, branch.oid) for branch in branches)
 
 
 def rewrite_state(finding: Finding, hub: HubSnapshot, locked: LockedSession) -> list[str]:
