@@ -2,7 +2,7 @@
 # bare repository.
 #
 # The caller writes this script to the standard input of `sh -s`, after lines that set the variables
-# action, directory, slot, path, clone, url, setup, git_settings, version, wheel_name and wheel, and
+# action, directory, evaluation, slot, path, clone, url, setup, git_settings, version, wheel_name and wheel, and
 # the positional parameters: the command of the worker. The worker has its own session and writes to
 # a file, so it goes on if the connection is lost. The output of the worker goes to standard output.
 # Lines to the caller go to standard error: an agent cannot write them.
@@ -107,6 +107,7 @@
 	start_worker() {
 		rm -f "$files.status"
 		: >"$files.log"
+		[ ! "$evaluation" ] || printf %s "$evaluation" >"$files.evaluation"
 		find_default
 		(detach $default sh -c 'trap : TERM; "$@"; echo $? >"$0.new"; mv "$0.new" "$0.status"' \
 			"$files" git-hub-session "$@" </dev/null >"$files.log" 2>&1) &
@@ -212,6 +213,10 @@
 	if [ "$action" = cancel ]; then
 		cancel_workers
 	elif [ "$action" = start ] && is_running "$files"; then
+		[ "$(cat "$files.evaluation" 2>/dev/null)" = "$evaluation" ] || {
+			tell failed other
+			exit 1
+		}
 		offset=$(($(wc -c <"$files.log")))
 		tell attached
 		follow_worker

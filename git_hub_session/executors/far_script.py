@@ -38,6 +38,8 @@ class FarWork(NamedTuple):
     """The settings of git that the worker needs."""
     directory: str = ""
     """The directory for the files of the workers, below the directory of all sessions."""
+    evaluation: str = ""
+    """The id of the evaluation for which the workers measure, or ''."""
     bootstraps: bool = False
     """True to install this program on a machine that does not have it."""
 
@@ -66,6 +68,7 @@ def make_script(
     values = {
         "action": action,
         "directory": work.directory,
+        "evaluation": work.evaluation,
         "slot": str(slot),
         "path": path,
         "clone": clone_name(url),

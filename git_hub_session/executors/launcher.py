@@ -16,6 +16,7 @@ from git_hub_session.executors.ssh import ssh_command
 from git_hub_session.programs.piped import PipedObserver, ProgramGroup
 from git_hub_session.settings.table import executor_key
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
+from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
     from git_hub_session.executors.executor import Executor
@@ -198,6 +199,11 @@ class Launcher(PipedObserver):
 
     def _add_result(self, key: _Connection, status: int) -> None:
         result = _result_of(key, status)
+        if key.reports.get("failed") == "other":
+            name = quote_word(key.executor.name)
+            error = f"a worker on '{key.executor.name}' measures for another evaluation"
+            hint = f"git hub-session eval --on {name} --cancel {self._work.sid}"
+            result = result._replace(error=error, hint=hint)
         self.results.append(result._replace(cancels=self._action == CANCEL))
 
     def on_wait(self) -> float | None:

@@ -332,6 +332,27 @@ def test_an_evaluation_in_the_clone_of_a_worker(first: Hub, tmp_path: Path) -> N
     assert evaluate(first, "--on", "fast", *MEASURE, "s1").code == 0
 
 
+@types("git hub-session eval --on {} --cancel {}")
+def test_a_worker_of_another_evaluation(
+    first: Hub, served: ServedRepository, tmp_path: Path
+) -> None:
+    """It measures with other options, so its results do not count."""
+    started = tmp_path / "started"
+    words = ("--on", "fast", "--eval", f"touch {started}; sleep 600", *MEASURE[2:], "s1")
+    process = start_command(first, "eval", *words)
+    wait_for(started.exists, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    finish(process)
+    refused = evaluate(first, "--on", "fast", *MEASURE, "s1")
+    assert refused.code == 1
+    error = "error: a worker on 'fast' measures for another evaluation"
+    assert error in refused.err.splitlines()
+    type_hint(first, find_hint(refused, "git hub-session eval --on {} --cancel {}"))
+    assert claims(served) == []
+    again = evaluate(first, "--on", "fast", *MEASURE, "s1")
+    assert again.code == 0, again
+
+
 @types("git hub-session push {} {}")
 def test_a_remote_that_refuses_a_measurement(
     first: Hub, served: ServedRepository, tmp_path: Path

@@ -102,14 +102,16 @@ class ExecutorCall:
         Args:
             line: the command line of the workers, from `git hub-session` on.
             again: the command that shows the workers that still run, and starts the others.
-            jobs: the work in place of `line` if the executor is Slurm.
+            jobs: the work in place of `line` if the executor is Slurm. Its evaluation is that of
+                the workers too.
         """
         display = FarDisplay(self.context)
         try:
             if self._uses_slurm:
                 return self._run_jobs(jobs, display)
             with temporary_directory() as sockets:
-                return self._launcher(self._far_work(line), sockets).run(display)
+                work = self._far_work(line)._replace(evaluation=jobs.evaluation)
+                return self._launcher(work, sockets).run(display)
         except BaseException as error:
             display.elapsed.clear()
             if not isinstance(error, Exception) and not self._cancel_on_demand(error):  # a signal
@@ -196,7 +198,7 @@ class ExecutorCall:
             },
             # The workers of `eval --on` measure beside those of `exec --on`.
             self.sid if self._command == "exec" else f"{self.sid}/{self._command}",
-            self._bootstraps,
+            bootstraps=self._bootstraps,
         )
 
 
