@@ -60,7 +60,7 @@ oldest:
 
 # The tests that are too slow for every day: a kill at each system call, twenty rounds of each race.
 long: $(READY)
-	HUB_TEST_LONG=1 $(BIN)/python -m pytest -n 2 tests -k 'simulation or killed or at_once or random or security or integration or compat or crash or concurrency'
+	HUB_TEST_LONG=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests -k 'simulation or killed or at_once or random or security or integration or compat or crash or concurrency'
 
 # Fuzz each harness for SECONDS, guided by coverage, in a separate venv. A finding is a file
 # crash-*. Put it into tests/security/fuzz/corpus, so that `make check` runs it from then on.
