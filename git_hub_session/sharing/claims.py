@@ -29,13 +29,13 @@ from git_hub_session.git.ref_names import (
     update_command,
 )
 from git_hub_session.session.runs import has_command_ended
-from git_hub_session.sharing.remote import UNCHANGED, refused_reasons
+from git_hub_session.sharing.remote import UNCHANGED, PushAnswer, RefAnswer, refused_reasons
 from git_hub_session.util.clock import format_iso
 
 if TYPE_CHECKING:
     from git_hub_session.git.ref_names import SessionId
     from git_hub_session.session.project import Project
-    from git_hub_session.sharing.remote import PushAnswer, Remote
+    from git_hub_session.sharing.remote import Remote
 
 _NONCE_BYTES = 16
 _TRIES = 5
@@ -219,11 +219,22 @@ class Claims:
             if seen is not None and seen.oid != held.oid and self._is_own(seen, held):
                 # A signal has interrupted a push of this worker that the remote has accepted.
                 return self._push(held._replace(oid=seen.oid), targets, leases, make_value)
+            if seen is None and not value and self._has_all(targets):
+                # The same, for the push that releases the claim.
+                names = (*targets, ref)
+                return held, PushAnswer(tuple(RefAnswer(UNCHANGED, name) for name in names), 1)
             if seen is None or seen.oid != held.oid:
                 self.forget(held.agent)
                 holder = f"a worker on '{seen.host}'" if seen else "another worker"
                 raise ClaimLost(f"{holder} has taken over {agent_name(held.agent)}")
         return (held if answer.refused else held._replace(oid=value)), answer
+
+    def _has_all(self, targets: Mapping[str, str]) -> bool:
+        """Return True if the remote has some refs, all with these object ids."""
+        if not targets:
+            return False
+        listed = self._remote.list_refs()
+        return all(listed.get(ref) == oid for ref, oid in targets.items())
 
     def _is_own(self, seen: SeenClaim, held: HeldClaim) -> bool:
         """Return True if this process has written the claim. A takeover has a new generation."""

@@ -156,6 +156,24 @@ def test_a_push_that_was_interrupted_after_it_arrived(
         assert published.generation == held.generation
 
 
+def test_a_release_that_was_interrupted_after_it_arrived(
+    hub: Hub, served: ServedRepository
+) -> None:
+    """The second release succeeds if the remote has the result. Otherwise the claim is lost."""
+    one = Clone(hub, served)
+    held = one.claims.take(1)
+    assert held is not None
+    tip = hub.git("rev-parse", "HEAD")
+    assert one.claims.release(held, {BRANCH: tip}).refused == ()
+    assert one.claims.release(held, {BRANCH: tip}).refused == ()
+    assert (served.refs(), hub.refs("refs/hub/own-claims")) == ({BRANCH: tip}, {})
+    later = hub.commit(hub.top, "file", "later\n")
+    for targets in ({BRANCH: later}, {}):
+        with pytest.raises(ClaimLost, match="^another worker has taken over agent-1$"):
+            one.claims.release(held, targets)
+    assert served.refs() == {BRANCH: tip}
+
+
 def test_of_two_workers_that_take_over_one_wins(hub: Hub, served: ServedRepository) -> None:
     dead = Clone(hub, served)
     assert dead.claims.take(1) is not None
