@@ -17,7 +17,7 @@ from git_hub_session.cli.view import (
     task_lines,
 )
 from git_hub_session.commands._attempt.arguments import parse_one_attempt
-from git_hub_session.git.ref_names import short_name
+from git_hub_session.git.ref_names import HEADS, short_name
 from git_hub_session.review.attempt import find_attempt
 from git_hub_session.review.summary import summarize_attempt
 from git_hub_session.session.baseline import BY_RATIO, last_evaluation
@@ -105,13 +105,15 @@ class ShowView(View):
         summary = self.summary
         branch = summary.attempt.branch
         diff = summary.diff
-        kind = "Branch" if summary.attempt.ref == branch.ref else "Archive"
+        ref = summary.attempt.ref
+        kind = "Merged into" if ref.startswith(HEADS) else "Archive"
+        kind = "Branch" if ref == branch.ref else kind
         commit = style.abbreviate(summary.attempt.commit)
         out = [style.paint(f"{summary.attempt.name} of session {summary.session.id}", "bold")]
         out += task_lines(summary.session.config.task)
         if summary.strategy:
             out.append(f"  Strategy: {escape_control(summary.strategy.partition(chr(10))[0])}")
-        out.append(f"  {kind}: {short_name(summary.attempt.ref)} ({commit})")
+        out.append(f"  {kind}: {escape_control(short_name(ref))} ({commit})")
         if summary.worktree:
             out.append(f"  Worktree: {escape_control(relative_path(summary.worktree, self.cwd))}")
         out.append(f"  State: {describe_state(summary.progress, self.now)}")

@@ -10,7 +10,7 @@ from git_hub_session.board.recent import read_recent_posts
 from git_hub_session.errors import Damaged
 from git_hub_session.git.ref_names import AgentBranch, agent_name, attempt_name
 from git_hub_session.report.winner import find_winner
-from git_hub_session.review.attempt import EMPTY_TREE, Attempt
+from git_hub_session.review.attempt import EMPTY_TREE, Attempt, merged_attempt
 from git_hub_session.review.commits import parse_commit
 from git_hub_session.review.summary import summarize_attempts
 from git_hub_session.session.agents import find_base_commit
@@ -108,8 +108,11 @@ def read_facts(session: Session, project: Project) -> SessionFacts:
     repo = project.repo
     refs = attempt_refs(session, repo)
     tips = {branch: repo.tip(ref) for branch, ref in refs.items()}
-    attempts = [Attempt(branch, refs[branch], tip) for branch, tip in sorted(tips.items()) if tip]
-    summaries = tuple(summarize_attempts(attempts, session, project))
+    attempts = [Attempt(branch, refs[branch], tip) for branch, tip in tips.items() if tip]
+    merged = merged_attempt(session, repo)
+    if merged and not tips.get(merged.branch):  # the branch of the winner was deleted
+        attempts.append(merged)
+    summaries = tuple(summarize_attempts(sorted(attempts), session, project))
     status = read_session_status(session, project, procfs.processes(open_files=False))
     log, log_warning = _read_log(session, project)
     posts, board_warning = read_recent_posts(session, project.store, MAX_POSTS)

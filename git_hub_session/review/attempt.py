@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import HubError, NoWorktree
-from git_hub_session.git.ref_names import AgentBranch, SessionId, agent_name, attempt_name
+from git_hub_session.git.ref_names import (
+    HEADS,
+    AgentBranch,
+    SessionId,
+    agent_name,
+    attempt_name,
+)
 from git_hub_session.git.worktrees import Worktree, linked_worktrees
 from git_hub_session.session.agents import (
     comparison_base,
@@ -24,6 +30,7 @@ from git_hub_session.worktree.reattach import find_off_branch
 from git_hub_session.worktree.repair_commands import repair_command
 
 if TYPE_CHECKING:
+    from git_hub_session.git.repository import GitRepo
     from git_hub_session.session.model import Session
     from git_hub_session.session.project import Project
 
@@ -36,7 +43,8 @@ class Attempt(NamedTuple):
 
     branch: AgentBranch
     ref: str
-    """The full ref that keeps the attempt: its branch, an archive tag or an archive ref."""
+    """The full ref that keeps the attempt: its branch, an archive tag, an archive ref, or the branch
+    into which it is merged."""
     commit: str
 
     @property
@@ -46,7 +54,7 @@ class Attempt(NamedTuple):
 
 
 def find_attempt(number: int, attempt: int, session: Session, project: Project) -> Attempt:
-    """Return an attempt that has a branch or is archived.
+    """Return an attempt that has a branch, is archived or is merged.
 
     Args:
         number: the number of the agent.
@@ -62,6 +70,9 @@ def find_attempt(number: int, attempt: int, session: Session, project: Project) 
         branch for branch in refs if branch.agent == number and attempt in (0, branch.attempt)
     ]
     if not branches:
+        merged = merged_attempt(session, repo)
+        if merged and merged.branch.agent == number and attempt in (0, merged.branch.attempt):
+            return merged
         raise _no_commits_error(number, attempt, session, project)
     branch = max(branches)
     commit = repo.tip(refs[branch])
@@ -71,6 +82,15 @@ def find_attempt(number: int, attempt: int, session: Session, project: Project) 
             hint=f"git hub-session doctor {session.id}",
         )
     return Attempt(branch, refs[branch], commit)
+
+
+def merged_attempt(session: Session, repo: GitRepo) -> Attempt | None:
+    """Return the attempt that a finished session has merged, also without its branch, or None."""
+    merge = session.merge
+    if merge is None or session.state is not State.MERGED or not repo.has_commit(merge.tip):
+        return None
+    branch = AgentBranch(session.id, merge.agent, merge.attempt)
+    return Attempt(branch, HEADS + merge.into, merge.tip)
 
 
 def _no_commits_error(number: int, attempt: int, session: Session, project: Project) -> HubError:

@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from tests.support.evaluated_sessions import create_evaluated_session
 from tests.support.hub import Hub, Result
 
 AGENT = (
@@ -169,3 +170,19 @@ def test_hostile_texts_and_files(evaluated: Hub) -> None:
     state["agents"]["agent-1"]["exec"]["run"] = "../../../../x"
     (evaluated.directory() / "state.json").write_text(json.dumps(state))
     assert "Log:" not in evaluated.run("show", "s1", "1").out
+
+
+@pytest.mark.parametrize("kind", [[], ["--squash"], ["--rebase"]])
+def test_a_winner_whose_branch_was_deleted(hub: Hub, kind: list[str]) -> None:
+    """`merge` has recorded its last commit. `show`, `diff` and `report` still find it."""
+    create_evaluated_session(hub)
+    assert hub.run("merge", "-q", "--yes", *kind, "s1") == Result(0)
+    tip = hub.git("rev-parse", "hub/s1/agent-2/attempt-1")
+    diff = hub.run("diff", "s1", "2").out
+    assert "+by agent 2\n" in diff
+    hub.git("branch", "-q", "-D", "hub/s1/agent-2/attempt-1")
+    shown = hub.run("show", "s1", "2")
+    assert (shown.code, shown.err) == (0, "")
+    assert f"  Merged into: main ({tip[:12]})\n" in shown.out
+    assert hub.run("diff", "s1", "2") == Result(0, diff)
+    assert "+by agent 2" in hub.run("report", "s1").out
