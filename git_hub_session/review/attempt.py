@@ -43,8 +43,7 @@ class Attempt(NamedTuple):
 
     branch: AgentBranch
     ref: str
-    """The full ref that keeps the attempt: its branch, an archive tag, an archive ref, or the branch
-    into which it is merged."""
+    """The full ref that keeps the attempt: its branch, an archive, or the branch with its merge."""
     commit: str
 
     @property
