@@ -18,7 +18,7 @@ from git_hub_session.cleanup.archive_branches import (
     plan_archive,
 )
 from git_hub_session.cleanup.archive_context import read_archive_context
-from git_hub_session.cleanup.exposed_refs import exposed_ref_warnings, remote_settings
+from git_hub_session.cleanup.exposed_refs import exposed_ref_warnings
 from git_hub_session.cleanup.plan import WorktreePlan, plan_cleanup
 from git_hub_session.cleanup.report import (
     CleanupReport,
@@ -153,7 +153,8 @@ def clean_up_locked(
     if archiving:
         report = _archive(locked, report, project, keep_branch)
     if report.branches.archived or any(outcome.saved for outcome in report.outcomes):
-        warnings = exposed_ref_warnings(lambda: remote_settings(project))
+        common_dir = project.paths.common_dir
+        warnings = exposed_ref_warnings(lambda: project.config_entries, common_dir)
         report = report._replace(notes=(*report.notes, *warnings))
     return report
 

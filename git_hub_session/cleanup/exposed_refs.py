@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session._typing import NamedTuple
 from git_hub_session.errors import HubError
 from git_hub_session.git.config import ConfigEntry, is_true
 from git_hub_session.git.ref_names import (
@@ -22,10 +22,6 @@ from git_hub_session.git.ref_names import (
 )
 from git_hub_session.git.safe_open import read_text
 from git_hub_session.util.shell import quote_word
-
-if TYPE_CHECKING:
-    from git_hub_session.session.project import Project
-
 
 # git before 3.0 reads these lines of a file in .git/remotes (gitrepository-layout(5)).
 _REMOTE_FILE_KEYS = {"Pull": "fetch", "Push": "push"}
@@ -42,10 +38,9 @@ class ExposedRefs(NamedTuple):
     """The command that protects the refs."""
 
 
-def remote_settings(project: Project) -> Iterator[ConfigEntry]:
-    """Yield the git settings, and those of the files in .git/remotes. Raise HubError."""
-    yield from project.config_entries
-    directory = os.path.join(project.paths.common_dir, "remotes")
+def remote_file_settings(common_dir: str) -> Iterator[ConfigEntry]:
+    """Yield the settings of the files in .git/remotes."""
+    directory = os.path.join(common_dir, "remotes")
     try:
         names = sorted(os.listdir(directory))
     except OSError:
@@ -59,14 +54,15 @@ def remote_settings(project: Project) -> Iterator[ConfigEntry]:
                 yield ConfigEntry(setting, value.strip(), f"file:{path}")
 
 
-def find_exposed_refs(entries: Iterable[ConfigEntry]) -> list[ExposedRefs]:
+def find_exposed_refs(entries: Iterable[ConfigEntry], common_dir: str) -> list[ExposedRefs]:
     """Return the settings that expose refs of the hub.
 
     Args:
         entries: the values of all git settings, in ascending priority.
+        common_dir: the common dir of the repository, which can have files about remotes.
     """
     settings: dict[str, list[str]] = {}
-    for entry in entries:
+    for entry in (*entries, *remote_file_settings(common_dir)):
         settings.setdefault(entry.name, []).append(entry.value)
     exposed: list[ExposedRefs] = []
     for name in settings:
@@ -77,10 +73,12 @@ def find_exposed_refs(entries: Iterable[ConfigEntry]) -> list[ExposedRefs]:
     return list(dict.fromkeys(exposed))
 
 
-def exposed_ref_warnings(read_entries: Callable[[], Iterable[ConfigEntry]]) -> list[str]:
+def exposed_ref_warnings(
+    read_entries: Callable[[], Iterable[ConfigEntry]], common_dir: str
+) -> list[str]:
     """Return a warning for each setting that exposes refs of the hub."""
     try:
-        exposed = find_exposed_refs(read_entries())
+        exposed = find_exposed_refs(read_entries(), common_dir)
     except HubError as error:
         return [f"cannot read the settings of remotes: {error.message}"]
     return [f"{refs.effect} ({refs.setting}); exclude them: {refs.hint}" for refs in exposed]

@@ -19,7 +19,7 @@ from git_hub_session.removal.journal import (
     is_trash_blocked,
     read_journal,
 )
-from git_hub_session.removal.undeletable import find_undeletable
+from git_hub_session.removal.undeletable import RemovedDirectories, find_undeletable
 from git_hub_session.stash.create import IndexCopy
 from git_hub_session.system import procfs
 from git_hub_session.system.deletable import Undeletable
@@ -182,7 +182,13 @@ def inspect_changes(
         rescue_limit=rescue_limit,
         own_commits=tuple(own),
         unreachable_commits=tuple(unreachable),
-        undeletable=find_undeletable(state.worktree, changes),
+        undeletable=find_undeletable(_directories(state.worktree), changes.tree),
+    )
+
+
+def _directories(worktree: Worktree) -> RemovedDirectories:
+    return RemovedDirectories(
+        worktree.path, worktree.is_missing, worktree.git_dir, worktree.common_dir
     )
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from functools import cache
 
-from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.git.config import parse_git_config
 from git_hub_session.git.safe_open import MAX_BYTES, read_text
 from git_hub_session.system import deletable
@@ -14,36 +14,46 @@ from git_hub_session.system.deletable import ALTERNATE, LFS, OWN_LFS, Undeletabl
 from git_hub_session.util.paths import is_inside
 
 if TYPE_CHECKING:
-    from git_hub_session.git.worktrees import Worktree
-    from git_hub_session.worktree.changes import WorktreeChanges
+    from git_hub_session.system.tree import DirectoryTree
 
 
-def find_undeletable(worktree: Worktree, changes: WorktreeChanges) -> tuple[Undeletable, ...]:
-    """Return the paths that prevent the removal of the worktree."""
-    stores = tuple(_find_stores(worktree))
+class RemovedDirectories(NamedTuple):
+    """The directories that the removal of a worktree deletes or changes."""
+
+    path: str
+    """The directory of the worktree, or ''."""
+    is_missing: bool
+    """True if this directory does not exist."""
+    git_dir: str
+    common_dir: str
+
+
+def find_undeletable(removed: RemovedDirectories, tree: DirectoryTree) -> tuple[Undeletable, ...]:
+    """Return the paths that prevent the removal of a worktree with these files."""
+    stores = tuple(_find_stores(removed))
     if stores:
         return stores
-    parents = [os.path.dirname(worktree.git_dir), worktree.common_dir]
-    if not worktree.is_missing:
-        parents.insert(0, os.path.dirname(worktree.path))
-    git_dir = worktree.git_dir
+    parents = [os.path.dirname(removed.git_dir), removed.common_dir]
+    if not removed.is_missing:
+        parents.insert(0, os.path.dirname(removed.path))
+    git_dir = removed.git_dir
     unwritable = deletable.find_unwritable(*parents) or deletable.find_unwritable_below(git_dir)
-    if unwritable or worktree.is_missing:
+    if unwritable or removed.is_missing:
         return unwritable
-    return deletable.find_undeletable(worktree.path, changes.tree)
+    return deletable.find_undeletable(removed.path, tree)
 
 
-def _find_stores(worktree: Worktree) -> Iterator[Undeletable]:
+def _find_stores(removed: RemovedDirectories) -> Iterator[Undeletable]:
     """Yield the directories of the worktree from which git or Git LFS reads other contents.
 
     They can be in an ignored directory. Without an alternate, branches lose their commits.
     """
-    common_dir = worktree.common_dir
-    own_storage = _lfs_storage(common_dir, os.path.join(worktree.git_dir, "config.worktree"))
+    common_dir = removed.common_dir
+    own_storage = _lfs_storage(common_dir, os.path.join(removed.git_dir, "config.worktree"))
     stores = [*_common_stores(common_dir), *((path, OWN_LFS) for path in own_storage)]
     if not stores:
         return
-    tops = [os.path.realpath(path) for path in (worktree.path, worktree.git_dir) if path]
+    tops = [os.path.realpath(path) for path in (removed.path, removed.git_dir) if path]
     for path, cause in stores:
         real = os.path.realpath(path)
         if any(is_inside(real, top) for top in tops) and _has_content(real):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.cleanup.archive_context import make_archive_context
 from git_hub_session.cleanup.archive_limit import PRUNE_COMMAND, describe_excess
-from git_hub_session.cleanup.exposed_refs import find_exposed_refs, remote_settings
+from git_hub_session.cleanup.exposed_refs import find_exposed_refs
 from git_hub_session.cleanup.missing_tags import missing_tags
 from git_hub_session.doctor.finding import Finding, Problem, check
 from git_hub_session.errors import HubError
@@ -42,8 +42,9 @@ def archive_findings(hub: HubSnapshot) -> Iterator[Finding]:
 
 @check("refs-exposed", "a setting lets git fetch delete refs of the hub, or git push publish them")
 def check_exposed_refs(hub: HubSnapshot) -> Iterator[Problem]:
+    project = hub.project
     try:
-        exposed = find_exposed_refs(remote_settings(hub.project))
+        exposed = find_exposed_refs(project.config_entries, project.paths.common_dir)
     except HubError:
         return  # check_git_exists and check_repository report an unusable git
     for refs in exposed:
