@@ -38,7 +38,7 @@ class ExposedRefs(NamedTuple):
     """The command that protects the refs."""
 
 
-def remote_file_settings(common_dir: str) -> Iterator[ConfigEntry]:
+def _remote_file_settings(common_dir: str) -> Iterator[ConfigEntry]:
     """Yield the settings of the files in .git/remotes."""
     directory = os.path.join(common_dir, "remotes")
     try:
@@ -62,7 +62,7 @@ def find_exposed_refs(entries: Iterable[ConfigEntry], common_dir: str) -> list[E
         common_dir: the common dir of the repository, which can have files about remotes.
     """
     settings: dict[str, list[str]] = {}
-    for entry in (*entries, *remote_file_settings(common_dir)):
+    for entry in (*entries, *_remote_file_settings(common_dir)):
         settings.setdefault(entry.name, []).append(entry.value)
     exposed: list[ExposedRefs] = []
     for name in settings:
@@ -160,7 +160,7 @@ def _overlaps(pattern: str, prefix: str) -> bool:
     """Return True if all or some refs of the hub with the prefix match the pattern."""
     start, star, end = pattern.partition("*")
     # The names of all these refs end with a number.
-    if not star or not (not end or end[-1] in "0123456789"):
+    if not star or (end and end[-1] not in "0123456789"):
         return False
     if not start.startswith(prefix):
         return prefix.startswith(start)

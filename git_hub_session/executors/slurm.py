@@ -72,7 +72,7 @@ class QueuedJob(NamedTuple):
 
     @property
     def is_held(self) -> bool:
-        """True if the job waits until somebody releases it."""
+        """True if the job waits until a user releases the job."""
         return self.is_pending and "hold" in f"{self.state} {self.reason}".lower().replace(
             "held", "hold"
         )

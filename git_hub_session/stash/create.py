@@ -25,6 +25,7 @@ from git_hub_session.git.safe_open import open_regular
 from git_hub_session.stash.round_trip import (
     CannotRoundTrip,
     ChangedDuringSave,
+    EqualFile,
     require_sound_blobs,
 )
 from git_hub_session.system.tree import read_file_or_link
@@ -230,7 +231,7 @@ class IndexCopy:
             data = read_file_or_link(self._worktree.path, path, file.st_mode)
             data_oid = repo.blob_id(data)
             if data_oid == oid:
-                equal[oid.hex()] = path
+                equal[oid.hex()] = EqualFile(path, len(data))
                 if stat.S_ISLNK(mode) and not stat.S_ISLNK(file.st_mode):
                     filtered_files[path] = data_oid.hex()
                 continue

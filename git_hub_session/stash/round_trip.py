@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import GitFailed
 from git_hub_session.util.move_aside import move_aside_command
 
 if TYPE_CHECKING:
     from git_hub_session.git.repository import GitRepo
+
+
+_BATCH = 1 << 26  # bytes of blobs to read at a time
+
+
+class EqualFile(NamedTuple):
+    """A file that has the content of a blob."""
+
+    path: bytes
+    size: int
 
 
 class CannotRoundTrip(Exception):
@@ -26,7 +36,7 @@ class ChangedDuringSave(Exception):
 
 
 def require_sound_blobs(
-    paths: Mapping[str, bytes],
+    files: Mapping[str, EqualFile],
     run: Callable[..., bytes],
     repo: GitRepo,
     objects: str,
@@ -38,22 +48,37 @@ def require_sound_blobs(
     of the saved work leaves out the blobs of HEAD, so git does not read them then.
 
     Args:
-        paths: a file for each object id of a blob.
+        files: a file for each object id of a blob.
         run: run a git command in the worktree.
         repo: the repository.
         objects: the directory in which git has written its new objects.
         common_dir: the common dir of the repository.
     """
-    existing = [oid for oid in paths if not os.path.exists(_loose_path(objects, oid))]
-    if not existing or _are_sound(existing, run, repo):
-        return
-    damaged = next(oid for oid in existing if not _are_sound([oid], run, repo))
-    loose = _loose_path(os.path.join(common_dir, "objects"), damaged)
-    path = os.fsdecode(paths[damaged])
-    raise CannotRoundTrip(
-        f"'{path}' (git has a damaged object for its contents: {damaged})",
-        move_aside_command(loose) if os.path.lexists(loose) else "",
-    )
+    existing = [oid for oid in files if not os.path.exists(_loose_path(objects, oid))]
+    for batch in _split({oid: files[oid].size for oid in existing}):
+        if _are_sound(batch, run, repo):
+            continue
+        damaged = next(oid for oid in batch if not _are_sound([oid], run, repo))
+        loose = _loose_path(os.path.join(common_dir, "objects"), damaged)
+        path = os.fsdecode(files[damaged].path)
+        raise CannotRoundTrip(
+            f"'{path}' (git has a damaged object for its contents: {damaged})",
+            move_aside_command(loose) if os.path.lexists(loose) else "",
+        )
+
+
+def _split(sizes: Mapping[str, int]) -> Iterator[list[str]]:
+    """Yield the object ids in batches, so that the blobs of one batch fit into memory."""
+    batch: list[str] = []
+    total = 0
+    for oid, size in sizes.items():
+        if batch and total + size > _BATCH:
+            yield batch
+            batch, total = [], 0
+        batch.append(oid)
+        total += size
+    if batch:
+        yield batch
 
 
 def _loose_path(objects: str, oid: str) -> str:

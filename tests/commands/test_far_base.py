@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.clones import add_clone, connect
+from tests.support.clones import add_clone
 from tests.support.hints import find_hint, type_hint, types
 from tests.support.hub import Hub, Result
 from tests.support.measured_sessions import MEASURE
 from tests.support.remotes import ServedRepository
-from tests.support.workers import define_executor, published_attempts
+from tests.support.workers import connect_with_box, published_attempts
 
 pytestmark = pytest.mark.slow
 COMMIT = "echo 50 >ms && git add ms && git commit -qm work"
@@ -18,11 +18,7 @@ RUN = ("exec", "--on", "box", "s1", "--", "sh", "-c", COMMIT)
 
 @pytest.fixture
 def first(hub: Hub, served: ServedRepository) -> Hub:
-    """Return a clone whose base branch has a metric, and the executor `box`."""
-    hub.commit(hub.top, "ms", "100")
-    connect(hub, served.url)
-    define_executor(hub, "box", command="env FAR=box", path="box/project")
-    return hub
+    return connect_with_box(hub, served)
 
 
 def init(hub: Hub) -> None:

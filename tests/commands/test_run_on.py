@@ -14,7 +14,13 @@ from tests.support.hints import find_hint, follow_hint
 from tests.support.hub import Hub, wait_for
 from tests.support.remotes import ServedRepository
 from tests.support.slurm import Slurm, use_cluster
-from tests.support.workers import define_executor, finish, published_attempts, start_command
+from tests.support.workers import (
+    connect_with_box,
+    define_executor,
+    finish,
+    published_attempts,
+    start_command,
+)
 
 pytestmark = pytest.mark.slow
 AGENT = "echo $((100 - 20 * ${HUB_AGENT#agent-})) >ms"
@@ -25,11 +31,7 @@ RUN = ("run", *TASK, *MEASURE, "--agent-cmd", AGENT)
 
 @pytest.fixture
 def first(hub: Hub, served: ServedRepository) -> Hub:
-    """Return a clone whose base branch has a metric, and the executor `box`."""
-    hub.commit(hub.top, "ms", "100")
-    connect(hub, served.url)
-    define_executor(hub, "box", command="env FAR=box", path="box/project")
-    return hub
+    return connect_with_box(hub, served)
 
 
 def check_merged(hub: Hub, served: ServedRepository) -> None:

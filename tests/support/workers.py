@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
+from tests.support.clones import connect
 from tests.support.hub import Hub, Result
 from tests.support.remotes import ServedRepository
 
@@ -15,6 +16,14 @@ def define_executor(hub: Hub, name: str, **variables: str) -> None:
     """Define an executor in the user's own configuration."""
     for variable, value in variables.items():
         hub.git("config", "--global", f"hubsession.executor.{name}.{variable}", value)
+
+
+def connect_with_box(hub: Hub, served: ServedRepository) -> Hub:
+    """Publish a base branch that has a metric, and define the executor `box`."""
+    hub.commit(hub.top, "ms", "100")
+    connect(hub, served.url)
+    define_executor(hub, "box", command="env FAR=box", path="box/project")
+    return hub
 
 
 def start_command(

@@ -29,7 +29,7 @@ def share_base(call: ExecutorCall) -> None:
     session = project.store.read(call.sid)
     base = session.base_commit or project.repo.tip(HEADS + session.config.base_branch)
     branches = attempt_branches(call.sid, project.repo)
-    if not call.has_host_repository:  # it gets the base branch when it is created
+    if not call.has_host_repository:  # a new host repository gets the base branch
         refuse_unpublished_base(call, session, base, [project.repo.tip(b.ref) for b in branches])
     if base and not session.base_commit:
         project.store.update(call.sid, partial(with_base_commit, commit=base))
