@@ -19,6 +19,7 @@ from git_hub_session.removal.journal import (
     is_trash_blocked,
     read_journal,
 )
+from git_hub_session.removal.snapshot import SystemSnapshot
 from git_hub_session.removal.undeletable import RemovedDirectories, find_undeletable
 from git_hub_session.stash.create import IndexCopy
 from git_hub_session.system import procfs
@@ -299,7 +300,7 @@ def state_fingerprint(state: WorktreeState, *, check_processes: bool) -> Fingerp
 
 
 def inspect_trash(
-    worktree: Worktree, trash: str, checked: Fingerprint, system: procfs.SystemSnapshot
+    worktree: Worktree, trash: str, checked: Fingerprint, system: SystemSnapshot
 ) -> tuple[Fingerprint, DirectoryTree]:
     """Return the fingerprint and the files of a directory that was renamed to `trash`."""
     contents = None

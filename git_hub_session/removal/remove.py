@@ -56,15 +56,16 @@ from git_hub_session.removal.recover import (
     remaining_files,
     restore_directory,
 )
+from git_hub_session.removal.snapshot import SystemSnapshot
 from git_hub_session.removal.trash import move_to_trash, remove_git_dir, trash_name
-from git_hub_session.system import procfs, tree
+from git_hub_session.system import tree
 from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.reason import CONTENTS_CHANGED, DIRECTORY_REMOVED, GIT_DIR_CHANGED
 
 if TYPE_CHECKING:
     from git_hub_session.git.worktrees import Worktree
 
-    _TwoParts = Generator[None, procfs.SystemSnapshot, None]
+    _TwoParts = Generator[None, SystemSnapshot, None]
 
 # The number of directories that have their trash name at the same time, in one process.
 _GROUP = 16
@@ -113,7 +114,7 @@ def _remove_group(
     started = [_remove_in_two_parts(*removal) for removal in removals]
     try:
         errors = [_error_of(partial(next, removal)) for removal in started]
-        system = procfs.SystemSnapshot()
+        system = SystemSnapshot()
         for index, removal in enumerate(started):
             errors[index] = errors[index] or _error_of(partial(removal.send, system))
             show_progress()
@@ -164,7 +165,7 @@ def _remove_in_two_parts(
 
 def _trash_directory(
     worktree: Worktree, checked: Fingerprint, saved: Sequence[str]
-) -> Generator[None, procfs.SystemSnapshot, TrashedDirectory]:
+) -> Generator[None, SystemSnapshot, TrashedDirectory]:
     """Take the steps 1 to 4. Yield after step 2. A change or an error undoes the steps."""
     trash = trash_name(worktree)
     if os.path.lexists(trash):
@@ -176,7 +177,7 @@ def _trash_directory(
         path = _rename_to_trash(worktree, checked, saved)
         system = yield
         if path == worktree.path:  # processes can still enter this path
-            system = procfs.SystemSnapshot()
+            system = SystemSnapshot()
         try:
             current, scanned = inspect_trash(worktree, path, checked, system)
         except OSError:

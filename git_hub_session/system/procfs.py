@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import takewhile
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 class Process(NamedTuple):
     """A running process, and the places of the files and directories that it uses.
 
-    These are its current directory, its root directory, its program, and its open and mapped files.
-    If it runs in a container, they are also the directories that are mounted there.
+    These are its current and root directories, its program, its open and mapped files, and, if it
+    runs in a container, the directories that are mounted there.
     """
 
     pid: int
@@ -80,8 +81,9 @@ class ProcessList:
 
 NO_PROCESSES = ProcessList((), MountTable())
 
-# The number of links of /proc/<pid>/task, a directory with one subdirectory for each thread.
-_LINKS_OF_ONE_THREAD = 3
+_LINKS_OF_ONE_THREAD = 3  # of /proc/<pid>/task, a directory with one subdirectory for each thread
+# The longest wait for the arguments of a process that is starting a program: 5 ms on a busy machine.
+_EXECVE_SECONDS = 0.1
 _HAS_PROC = sys.platform in ("linux", "cygwin")
 
 
@@ -104,7 +106,7 @@ def is_unavailable() -> bool:
 def processes(*, open_files: bool = True, mapped_files: bool = False) -> ProcessList:
     """Return the processes whose directories are visible.
 
-    This process, and the git process that started it, are left out.
+    Leave out this process, and the git process that started it.
 
     Args:
         open_files: read the open files too. A browser alone can have thousands.
@@ -221,23 +223,36 @@ def pids_with_environment(variables: Mapping[str, str]) -> list[int]:
 
 def environments(names: Collection[str]) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the id of each other process, with those of the variables that it was started with."""
-    psutil = _find_psutil()
     for pid in _pids():
         if pid != os.getpid():
-            variables = psutil.environment(pid) if psutil else _read_environment(pid, names)
-            yield pid, {name: value for name, value in variables.items() if name in names}
+            text = _read_environment(pid)
+            has_names = any(f"{name}=" in text for name in names)  # most processes have none
+            pairs = (pair.partition("=") for pair in text.split("\0")) if has_names else ()
+            yield pid, {name: value for name, _, value in pairs if name in names}
 
 
-def _read_environment(pid: int, names: Collection[str]) -> dict[str, str]:
-    """Return the variables that a process was started with, or {} if it has none of `names`."""
-    text = read_proc(f"/proc/{pid}/environ")
-    if not text:
-        texts = (read_proc(f"{top}/environ") for top in _thread_directories(pid)[1:])
-        text = next(filter(None, texts), "")
-    if not any(f"{name}=" in text for name in names):  # most processes have none: do not parse
-        return {}
-    pairs = (pair.partition("=") for pair in text.split("\0"))
-    return {name: value for name, _, value in pairs}
+def _read_environment(pid: int) -> str:
+    """Return the variables that a process was started with, separated by NUL.
+
+    Wait while the process is starting its program. A zombie and a thread of the kernel have none.
+    """
+    psutil = _find_psutil()
+    read = psutil.environment if psutil else partial(_read_from_threads, name="environ")
+    text = read(pid)
+    if not text and (psutil.program(pid) if psutil else _read_link(f"/proc/{pid}/exe")):
+        arguments = psutil.arguments if psutil else partial(_read_from_threads, name="cmdline")
+        end = time.monotonic() + _EXECVE_SECONDS
+        while not arguments(pid) and time.monotonic() < end:
+            time.sleep(0.001)
+        text = read(pid)
+    return text
+
+
+def _read_from_threads(pid: int, name: str) -> str:
+    """Return a file in /proc that all threads share. The first thread may have ended."""
+    text = read_proc(f"/proc/{pid}/{name}")
+    others = [] if text else _thread_directories(pid)[1:]
+    return text or next(filter(None, (read_proc(f"{top}/{name}") for top in others)), "")
 
 
 def process_name(pid: int) -> str:
@@ -249,8 +264,7 @@ def process_name(pid: int) -> str:
 
 def is_alive(pid: int) -> bool:
     """Return True if a process has this id, or if processes cannot be seen."""
-    psutil = _find_psutil()
-    if psutil:
+    if psutil := _find_psutil():
         return psutil.is_alive(pid)
     return os.path.exists(f"/proc/{pid}") or not _list_directory("/proc")
 
@@ -260,11 +274,8 @@ def pids_with_open_directory(directory: str) -> list[int]:
     pids = set()
     for pid in _pids():
         for fd in _list_directory(f"/proc/{pid}/fd"):
-            try:
-                if os.readlink(f"/proc/{pid}/fd/{fd}") == directory:
-                    pids.add(pid)
-            except OSError:
-                pass  # the process has just closed it
+            if _read_link(f"/proc/{pid}/fd/{fd}") == directory:
+                pids.add(pid)
     return sorted(pids - {os.getpid()})
 
 
@@ -284,20 +295,6 @@ def mounts_in(directory: str, points: Sequence[str] | None = None) -> tuple[str,
     top = directory.rstrip("/")
     points = mount_points() if points is None else points
     return tuple(point for point in points if point == top or point.startswith(f"{top}/"))
-
-
-class SystemSnapshot:
-    """The processes and the mount points at one moment; each is read on first use."""
-
-    @cached_property
-    def processes(self) -> ProcessList:
-        """The processes with their open files, but without their mapped files."""
-        return processes()
-
-    @cached_property
-    def mounts(self) -> list[str]:
-        """The directories on which a file system is mounted."""
-        return mount_points()
 
 
 def lock_holder(directory: str) -> int | None:

@@ -32,13 +32,16 @@ class PsutilReader:
         """Return the current directory of a process, or ''."""
         return _read(lambda: psutil.Process(pid).cwd(), "")
 
+    def program(self, pid: int) -> str:
+        """Return the path of the program of a process, or ''."""
+        return _read(lambda: psutil.Process(pid).exe(), "")
+
     def files(self, pid: int) -> list[str]:
         """Return the paths of the program and of the open files of a process."""
-        program = _read(lambda: psutil.Process(pid).exe(), "")
         files: list[str] = _read(
             lambda: [file.path for file in psutil.Process(pid).open_files()], []
         )
-        return [program, *files]
+        return [self.program(pid), *files]
 
     def mapped_files(self, pid: int) -> list[str]:
         """Return the paths of the files in the memory of a process. macOS does not name them."""
@@ -46,9 +49,14 @@ class PsutilReader:
             return []
         return _read(lambda: [file.path for file in psutil.Process(pid).memory_maps()], [])
 
-    def environment(self, pid: int) -> dict[str, str]:
-        """Return the variables that a process was started with."""
-        return _read(lambda: psutil.Process(pid).environ(), {})
+    def arguments(self, pid: int) -> str:
+        """Return the arguments that a process was started with, separated by NUL as in /proc."""
+        return _read(lambda: "\0".join(psutil.Process(pid).cmdline()), "")
+
+    def environment(self, pid: int) -> str:
+        """Return the variables that a process was started with, separated by NUL as in /proc."""
+        variables: dict[str, str] = _read(lambda: psutil.Process(pid).environ(), {})
+        return "\0".join(f"{name}={value}" for name, value in variables.items())
 
     def mount_points(self) -> list[str]:
         """Return the directories on which a file system is mounted."""
