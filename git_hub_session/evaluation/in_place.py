@@ -7,10 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.util.text import count_noun, quote_list
 from git_hub_session.worktree.off_branch import off_branch_reason
-from git_hub_session.worktree.uncommitted import (
-    uncommitted_files,
-    uncommitted_files_of,
-)
+from git_hub_session.worktree.uncommitted import uncommitted_files, uncommitted_work
 
 if TYPE_CHECKING:
     from git_hub_session.evaluation.candidates import Candidate
@@ -84,12 +81,13 @@ def leftover_file_notes(candidates: Sequence[Candidate], project: Project) -> li
 
     These worktrees had no uncommitted files before.
     """
+    own = {candidate.branch: candidate.name for candidate in candidates if candidate.directory}
+    if not own:
+        return []
+    files = uncommitted_work(next(iter(own)).session, project, own)
     notes = []
-    for candidate in candidates:
-        if candidate.directory:
-            files = uncommitted_files_of(candidate.branch, project)
-            if files:
-                left, paths = count_noun(len(files), "file"), quote_list(files)
-                where = f"in the worktree of {candidate.name}"
-                notes.append(f"the eval command left {left} {where}: {paths}")
+    for branch, name in own.items():
+        if left := files.get(branch):
+            number, paths = count_noun(len(left), "file"), quote_list(left)
+            notes.append(f"the eval command left {number} in the worktree of {name}: {paths}")
     return notes

@@ -48,9 +48,12 @@ class TargetRunner:
         project: Project,
         *,
         jobs: int,
-        on_wait: Callable[[], float | None] = lambda: None,
+        on_wait: Callable[[], float | None] | None = None,
     ) -> None:
-        """Create the logs. `jobs` commands run in parallel, and on_wait() is called meanwhile."""
+        """Create the logs. `jobs` commands run in parallel, and on_wait() is called meanwhile.
+
+        `on_wait` may start processes, such as git.
+        """
         self._run = run
         self._project = project
         self._jobs = jobs
@@ -94,13 +97,13 @@ class TargetRunner:
             return procfs.pids_with_environment(self._identifying_variables(targets[index]))
 
         callbacks = TaskCallbacks(lambda _index: None, keep_output, keep_result, find_processes)
-        callbacks = callbacks._replace(on_wait=self._on_wait)
         self._project.run_tasks(
             [self._make_task(command, target) for target in targets],
-            callbacks,
+            callbacks._replace(on_wait=self._on_wait) if self._on_wait else callbacks,
             jobs=self._jobs,
             timeout=timeout,
             separate_stderr=True,
+            one_process=self._jobs == 1 and self._on_wait is None,
         )
         return results
 

@@ -65,6 +65,7 @@ def run_tasks(
     jobs: int,
     timeout: float | None = None,
     separate_stderr: bool = False,
+    one_process: bool = False,
 ) -> None:
     """Run the tasks, `jobs` at a time, each with no input and in its own setsid(2) session.
 
@@ -72,10 +73,14 @@ def run_tasks(
     that have left the group, if there is a callback `find_marked`. After `timeout` seconds, or if a
     signal or another exception ends this call, the group gets SIGTERM and three seconds later
     SIGKILL, and all other processes of the command are killed, so no process remains. A task runs
-    again if the callback `retry_delay` says so.
+    again if the callback `retry_delay` says so. `one_process` means that `jobs` is 1, and that the
+    callbacks start no process.
     """
     waiting = list(range(len(tasks)))[::-1]
-    with _ProcessPool(callbacks, separate_stderr=separate_stderr, timeout=timeout) as pool:
+    supervision = Supervision(one_process=one_process)
+    with _ProcessPool(
+        callbacks, supervision, separate_stderr=separate_stderr, timeout=timeout
+    ) as pool:
         while waiting or pool.running or pool.delayed:
             waiting += pool.take_due()
             while waiting and len(pool.running) < jobs:
@@ -138,6 +143,7 @@ class _ProcessPool:
     def __init__(
         self,
         callbacks: TaskCallbacks,
+        supervision: Supervision,
         *,
         separate_stderr: bool,
         timeout: float | None,
@@ -148,7 +154,7 @@ class _ProcessPool:
         self._callbacks = callbacks
         self._separate_stderr = separate_stderr
         self._timeout = timeout
-        self._supervision = Supervision()
+        self._supervision = supervision
 
     def __enter__(self) -> Self:
         self._selector = selectors.DefaultSelector()
@@ -221,7 +227,10 @@ class _ProcessPool:
         process = self._supervision.start(task, separate_stderr=self._separate_stderr)
 
         def find_processes() -> list[int]:
-            return [*find_marked(index), *process.find_descendants()] if find_marked else []
+            if find_marked is None:
+                return []
+            marked = () if process.finds_all else find_marked(index)
+            return [*marked, *process.find_descendants()]
 
         running = _RunningTask(index, task.command, process, Leftovers(find_processes))
         if self._timeout is not None:

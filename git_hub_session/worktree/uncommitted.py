@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING
 from git_hub_session.errors import Refused
@@ -59,12 +59,24 @@ def uncommitted_files_of(branch: AgentBranch, project: Project) -> tuple[str, ..
     return uncommitted_files(worktree, project) if worktree else None
 
 
-def uncommitted_work(sid: SessionId, project: Project) -> dict[AgentBranch, tuple[str, ...]]:
+def uncommitted_work(
+    sid: SessionId, project: Project, branches: Container[AgentBranch] | None = None
+) -> dict[AgentBranch, tuple[str, ...]]:
     """Return the uncommitted files of each attempt that has a worktree, sorted by attempt.
 
     The files of a worktree that cannot be read are missing.
+
+    Args:
+        sid: the session.
+        project: its project.
+        branches: the attempts to return. None means all.
     """
-    worktrees = attempt_worktrees(sid, project, linked_worktrees(project.paths.common_dir))
+    owned = attempt_worktrees(sid, project, linked_worktrees(project.paths.common_dir))
+    worktrees = {
+        branch: worktree
+        for branch, worktree in owned.items()
+        if branches is None or branch in branches
+    }
     files = map_worktrees(
         lambda worktree: uncommitted_files(worktree, project) or (), [*worktrees.values()]
     )

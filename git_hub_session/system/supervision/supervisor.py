@@ -1,4 +1,4 @@
-"""Start commands, each below a supervisor of its own (Linux).
+"""Start commands, each below a supervisor of its own if several run at a time (Linux).
 
 If a process ends, its children become children of the nearest ancestor that is a child subreaper
 (prctl(2)). A supervisor is a forked process that is one, and the parent of a single command. All
@@ -40,6 +40,8 @@ class Command:
     end_pipe = -1
     """The pipe that is readable after the end of the command, or -1: SIGCHLD reports the end."""
     pid = 0
+    finds_all = False
+    """True if `find_descendants` finds each process of the command."""
 
     def start(self, task: Task, stdout: int, stderr: int) -> None:
         """Start the command. Raise OSError if it cannot run."""
@@ -62,6 +64,35 @@ class Command:
     def wait(self) -> int:
         """Return the exit status, or the negative number of the signal that ended the command."""
         return self._process.wait()
+
+
+class OnlyCommand(Command):
+    """A running command that is the only child of this process, which adopts its orphans."""
+
+    finds_all = True
+
+    def __init__(self, supervision: Supervision) -> None:
+        self._supervision = supervision
+
+    def start(self, task: Task, stdout: int, stderr: int) -> None:
+        """Start the command. Raise OSError if it cannot run."""
+        super().start(task, stdout, stderr)
+        self._supervision.commands.add(self.pid)
+
+    def has_ended(self) -> bool:
+        """Return True if the command itself has ended. Reap its orphans that have ended."""
+        self._supervision.reap_orphans()
+        return super().has_ended()
+
+    def find_descendants(self) -> list[int]:
+        """Return the ids of the running processes of the command."""
+        return self._supervision.find_orphans()
+
+    def wait(self) -> int:
+        """Return the exit status, or the negative number of the signal that ended the command."""
+        status = super().wait()
+        self._supervision.forget(self.pid)
+        return status
 
 
 class SupervisedCommand(Command):
@@ -128,7 +159,14 @@ class SupervisedCommand(Command):
 class Supervision:
     """Starts commands, and is the parent of the orphans whose supervisor was killed."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, one_process: bool = False) -> None:
+        """Start no command yet.
+
+        Args:
+            one_process: True if one command runs at a time, and if this process starts no other
+                process meanwhile. Then no supervisor is necessary, which saves 4 ms.
+        """
+        self._one_process = one_process
         self.supervisors: set[int] = set()
         """The ids of the supervisors that are not reaped."""
         self.commands: set[int] = set()
@@ -152,7 +190,7 @@ class Supervision:
             _call_prctl(_SET_CHILD_SUBREAPER, 0)
 
     def start(self, task: Task, *, separate_stderr: bool) -> Command:
-        """Start a command, with a supervisor if this process adopts orphans.
+        """Start a command. If this process adopts orphans, start a supervisor, if it is necessary.
 
         Raise OSError if the command cannot run.
 
@@ -160,7 +198,7 @@ class Supervision:
             task: the command.
             separate_stderr: True to have two pipes for the output, or False to have one.
         """
-        command = SupervisedCommand(self) if self._adopts_orphans else Command()
+        command = self._new_command()
         readers, writers = _open_pipes(2 if separate_stderr else 1)
         try:
             command.start(task, writers[0], writers[-1])
@@ -172,9 +210,18 @@ class Supervision:
         command.output_pipes = readers
         return command
 
+    def _new_command(self) -> Command:
+        if not self._adopts_orphans:
+            return Command()
+        return OnlyCommand(self) if self._one_process else SupervisedCommand(self)
+
     def forget(self, command: int) -> None:
         """Forget a command that was reaped, and reap the orphans that have ended."""
         self.commands.remove(command)
+        self.reap_orphans()
+
+    def reap_orphans(self) -> None:
+        """Reap the adopted processes that have ended."""
         known = {*self._earlier, *self.supervisors, *self.commands}
         for child in child_processes(os.getpid()):
             if child not in known:
