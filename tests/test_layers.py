@@ -172,6 +172,7 @@ LATE_IMPORTS = {
     ("git.discovery", "git.hidden_hub"),
     ("git.libgit2", "system.temporary"),
     ("git.process", "programs.watched"),
+    ("system.stored_files", "hashlib"),
     ("main", "util.similar"),
     ("main", "system.trace"),
     ("main", "traceback"),

@@ -15,8 +15,8 @@ from time import monotonic
 from git_hub_session._typing import Self
 from git_hub_session.system.io import is_closed_pipe
 from git_hub_session.system.signals import defer_signals
+from git_hub_session.system.supervision.commands import Command, Supervision
 from git_hub_session.system.supervision.leftovers import Leftovers
-from git_hub_session.system.supervision.supervisor import Command, Supervision
 from git_hub_session.system.tasks import (
     INTERRUPTED,
     TERMINATED,

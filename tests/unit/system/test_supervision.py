@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from git_hub_session.system.supervision.leftovers import child_processes
-from git_hub_session.system.supervision.supervisor import (
+from git_hub_session.system.supervision.commands import (
     Command,
     OnlyCommand,
     SupervisedCommand,
     Supervision,
 )
+from git_hub_session.system.supervision.leftovers import child_processes
 from git_hub_session.system.tasks import Task
 from tests.support.hub import PYTHON, is_alive, wait_for
 
@@ -173,7 +173,7 @@ def test_supervisor_ends_with_its_parent() -> None:
     """The command goes on: nothing ends it in place of the killed process."""
     script = (
         "import os, sys, time\n"
-        "from git_hub_session.system.supervision.supervisor import Supervision\n"
+        "from git_hub_session.system.supervision.commands import Supervision\n"
         "from git_hub_session.system.tasks import Task\n"
         "supervision = Supervision(); supervision.adopt_orphans()\n"
         "task = Task(['sh', '-c', 'echo $PPID $$; exec sleep 600'], '/', {})\n"
