@@ -51,11 +51,12 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n 3 -m 'not slow' tests/unit tests/commands tests/test_*.py
 
-# The same tests with the oldest pygit2 that the package accepts. Its wheels need Python 3.11.
+# The same tests with the oldest libraries that the package accepts. Their wheels need Python 3.11.
 OLDEST := build/oldest
 oldest:
 	$(PYTHON) -m venv $(OLDEST)
-	$(OLDEST)/bin/$(PIP) install --requirement requirements-dev.txt --editable . 'pygit2==1.11.*'
+	$(OLDEST)/bin/$(PIP) install --requirement requirements-dev.txt --editable '.[watch]' \
+		pygit2==1.11.1 PyYAML==6.0 psutil==5.9 textual==1.0
 	$(OLDEST)/bin/python -m pytest -n 3 -m 'not slow' tests/unit tests/commands
 
 # The tests that are too slow for every day: a kill at each system call, twenty rounds of each race.

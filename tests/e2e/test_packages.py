@@ -154,6 +154,16 @@ def test_metadata_without_a_url(packages: Packages) -> None:
         assert "\n- Manual page (`man/git-hub-session.1`): options" in readme
 
 
+def test_make_oldest_installs_the_lower_bound_of_each_library() -> None:
+    settings = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    needed = [*settings["dependencies"], *settings["optional-dependencies"]["watch"]]
+    bounds = [tuple(re.split(">=|;", line)[:2]) for line in needed]
+    done = subprocess.run(
+        ["make", "-n", "-C", CHECKOUT, "oldest"], capture_output=True, text=True, check=True
+    )
+    assert re.findall(r"\s(\w+)==([\d.]+)", done.stdout) == bounds
+
+
 def read_url() -> str:
     """Return the address of the repository in pyproject.toml."""
     settings = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())

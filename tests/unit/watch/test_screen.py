@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Log, Static
+from textual.widgets import Log
 
 from git_hub_session.watch.facts import Snapshot, WatchedAgent, WatchedSession
 from git_hub_session.watch.log_screen import LogScreen
@@ -231,8 +231,7 @@ def test_hostile_texts_stay_text() -> None:
 
 def test_an_error_is_shown() -> None:
     async def check(view: LiveView, pilot: Pilot[None]) -> None:
-        head = view.query_one("#head", Static)
-        assert str(head.content) == r"error: no \x1b repository  sorted by need"
+        assert lines(view)[0] == r"error: no \x1b repository  sorted by need"
 
     drive(Fake(Snapshot(NOW, error="no \x1b repository")), check)
 
