@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
@@ -11,7 +12,7 @@ from time import monotonic
 import pexpect
 import pytest
 
-from tests.support.hub import Hub
+from tests.support.hub import CHECKOUT, Hub
 
 _SECONDS = 60  # a command of a loaded machine is slow
 _BASH_COMPLETION = Path("/usr/share/bash-completion/bash_completion")
@@ -36,17 +37,35 @@ _SETUP = {
 }
 _START = {"bash": ["--norc", "--noprofile"], "zsh": ["-f"], "fish": ["--no-config", "--private"]}
 
+# The same for a shell that finds the files of an installation in the directories of XDG_DATA_DIRS.
+_INSTALLED_SETUP = {
+    "bash": ("bind 'set enable-bracketed-paste off'", f"source {_BASH_COMPLETION}"),
+    "zsh": (
+        "fpath=(${XDG_DATA_DIRS%%:*}/zsh/site-functions $fpath)",
+        'autoload -Uz compinit && compinit -u -d "$HOME/dump"',
+    ),
+    "fish": ("set -g fish_autosuggestion_enabled 0",),
+}
+_INSTALLED_START = {**_START, "fish": ["--private"]}
+
 
 class Shell:
     """A shell in a terminal."""
 
-    def __init__(self, name: str, hub: Hub) -> None:
+    def __init__(self, name: str, hub: Hub, share: Path | None = None) -> None:
+        """Start a shell.
+
+        Args:
+            share: the directory of an installation whose files the shell finds by itself.
+        """
         environ = {**hub.environ, "TERM": "vt100", "HISTFILE": ""}
+        if share:
+            environ["XDG_DATA_DIRS"] = f"{share}:/usr/local/share:/usr/share"
         self._child = pexpect.spawn(
-            name, _START[name], env=environ, cwd=str(hub.top), encoding="utf-8",
-            timeout=_SECONDS, dimensions=(50, 200),
+            name, (_INSTALLED_START if share else _START)[name], env=environ, cwd=str(hub.top),
+            encoding="utf-8", timeout=_SECONDS, dimensions=(50, 200),
         )  # fmt: skip
-        for command in _SETUP[name]:
+        for command in (_INSTALLED_SETUP if share else _SETUP)[name]:
             self._child.sendline(command)
         self._child.sendline("echo rea''dy")
         self._child.expect("ready\r\n")
@@ -76,12 +95,18 @@ class Shell:
 
 
 @pytest.fixture(params=["bash", "zsh", "fish"])
-def shell(request: pytest.FixtureRequest, hub: Hub) -> Iterator[Shell]:
-    """Return a shell in a repository with the session `plan`, which has two agents."""
-    name = request.param
+def name(request: pytest.FixtureRequest, hub: Hub) -> str:
+    """Return the name of an installed shell. The hub has the session `plan` with two agents."""
+    name = str(request.param)
     if not shutil.which(name) or (name == "bash" and not _BASH_COMPLETION.exists()):
         pytest.skip(f"{name} or its completion is not installed")
     hub.run("init", "--id", "plan", "--agents", "2", "--task", "t")
+    return name
+
+
+@pytest.fixture
+def shell(name: str, hub: Hub) -> Iterator[Shell]:
+    """Return a shell that has loaded the script."""
     shell = Shell(name, hub)
     yield shell
     shell.close()
@@ -99,6 +124,22 @@ def test_a_tabulator_key_completes_the_word(shell: Shell) -> None:
     shell.complete("git hub-session init -F .git/HE", ".git/HEAD")
 
 
-@pytest.mark.parametrize("shell", ["bash"], indirect=True)
+def test_an_installed_file_is_found_by_the_shell(name: str, hub: Hub, tmp_path: Path) -> None:
+    """The files lie where the wheel, `make install` and the Debian package put them."""
+    settings = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
+    files = settings["tool"]["hatch"]["build"]["targets"]["wheel"]["shared-data"]
+    for source, target in files.items():
+        (tmp_path / "data" / target).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(CHECKOUT / source, tmp_path / "data" / target)
+    shell = Shell(name, hub, tmp_path / "data" / "share")
+    try:
+        shell.complete("git hub-session upd", "update ")
+        shell.complete("git hub-session status p", "status plan ")
+        shell.complete("git-hub-session path plan a", "agent-")
+    finally:
+        shell.close()
+
+
+@pytest.mark.parametrize("name", ["bash"], indirect=True)
 def test_bash_completes_after_an_alias_of_git(shell: Shell) -> None:
     shell.complete("git hs status p", "status plan ")
