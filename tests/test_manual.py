@@ -25,8 +25,8 @@ from git_hub_session.settings.table import SETTINGS
 from tests.support.command_usage import usage_of
 from tests.support.doctor import FINDING_CODES
 from tests.support.hub import CHECKOUT, Hub, Result
+from tests.support.manual import PAGE, displays
 
-PAGE = CHECKOUT / "man" / "git-hub-session.1"
 SHARED = (DRY_RUN, QUIET, JOBS, TIMEOUT, *FORMAT, HELP)
 COMMON = "Common options"
 
@@ -294,31 +294,17 @@ def test_git_help_opens_the_page(hub: Hub, tmp_path: Path) -> None:
     assert (result.code, "sessions of parallel coding agents" in result.out) == (0, True), result
 
 
-def examples() -> list[str]:
-    """Return the displays of EXAMPLES, as a user would type them."""
-    blocks: list[str] = []
-    inside = False
-    for line in sections()["EXAMPLES"][""]:
-        if line.startswith(".Bd"):
-            inside = True
-            blocks.append("")
-        elif line == ".Ed":
-            inside = False
-        elif inside:
-            blocks[-1] += line.replace(r"\-", "-").replace(r"\(aq", "'").replace(r"\e", "\\") + "\n"
-    return blocks
-
-
 def test_commands_in_displays_can_be_copied() -> None:
     """man may show an unescaped ' or - as another character, which a shell does not know."""
     text = PAGE.read_text()
-    displays = re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", text, re.DOTALL | re.MULTILINE)
-    assert [line for display in displays for line in re.findall(r"'|(?<!\\)-(?!>)", display)] == []
+    shown = re.findall(r"^\.Bd -literal.*?\n(.*?)^\.Ed", text, re.DOTALL | re.MULTILINE)
+    assert [line for display in shown for line in re.findall(r"'|(?<!\\)-(?!>)", display)] == []
 
 
 @pytest.mark.slow
 def test_the_examples_work(hub: Hub) -> None:
-    session, aliases, notify, hook, swap, script, restore = examples()
+    examples = displays(PAGE.read_text().partition(".Sh EXAMPLES\n")[2].partition(".Sh ")[0])
+    session, aliases, notify, hook, swap, script, restore = examples
     hub.commit(hub.top, "speed", "9\n", "base")
     hub.commit(hub.top, "bench.py", 'print("ms:", open("speed").read())\n', "base")
     agent = Path(hub.environ["PATH"].partition(":")[0], "claude")
@@ -371,15 +357,11 @@ def test_displays_restore_show_and_delete_saved_work(hub: Hub) -> None:
     hub.session(agents=1)
     (hub.worktree(1) / "new").write_text("new\n")
     assert hub.run("cleanup", "-q", "s1") == Result(0)
-    displays = re.findall(
-        r"^\.Bd -literal.*?\n(.*?)^\.Ed", PAGE.read_text(), re.DOTALL | re.MULTILINE
-    )
     restore, show_and_delete = (
-        display.replace(r"\-", "-")
-        .replace("<ref>", "refs/hub/rescue/s1/agent-1/attempt-1/1")
+        display.replace("<ref>", "refs/hub/rescue/s1/agent-1/attempt-1/1")
         .replace("<path>", str(hub.worktree(1)))
         .replace("<branch>", "hub/s1/agent-1/attempt-1")
-        for display in displays
+        for display in displays(PAGE.read_text())
         if "<ref>" in display
     )
     assert hub.call("sh", "-e", "-c", restore).code == 0
