@@ -64,6 +64,22 @@
 		[ ! -e "$1.status" ] && read -r pid started 2>/dev/null <"$1.pid" || return 1
 		[ "$started" ] && [ "$(start_of "$pid")" = "$started" ]
 	}
+	# Two calls must not start the same worker. The lock ends with this shell, also if it is killed.
+	lock_worker() {
+		exec 9>>"$files.lock"
+		try_lock -n || {
+			echo "waiting for another call that starts worker $slot" >&2
+			try_lock
+		}
+	}
+	# A system can have only perl. If it has neither program, nothing is locked.
+	try_lock() {
+		if command -v flock >/dev/null; then
+			flock "$@" 9
+		elif command -v perl >/dev/null; then
+			perl -e 'open(F, ">>&=9") && flock(F, @ARGV ? 6 : 2) or exit 1' -- "$@"
+		fi
+	}
 	# Create a bare repository at $path. Its HEAD is the branch $1.
 	create_repository() {
 		mkdir -p "${path%/*}" && git init -q --bare "$path" >&2 && git -C "$path" symbolic-ref HEAD "refs/heads/$1" || {
@@ -109,7 +125,7 @@
 		: >"$files.log"
 		[ ! "$evaluation" ] || printf %s "$evaluation" >"$files.evaluation"
 		find_default
-		(detach $default sh -c 'trap : TERM; "$@"; echo $? >"$0.new"; mv "$0.new" "$0.status"' \
+		(exec 9>&- && detach $default sh -c 'trap : TERM; "$@"; echo $? >"$0.new"; mv "$0.new" "$0.status"' \
 			"$files" git-hub-session "$@" </dev/null >"$files.log" 2>&1) &
 		pid=$!
 		echo "$pid $(start_of $pid)" >"$files.pid"
@@ -207,12 +223,19 @@
 		create_clone
 	fi
 	git_dir=$(git -C "$path" rev-parse --absolute-git-dir) || exit
-	directory=$git_dir/hub-session-workers/$directory
+	# Hosts that share a home directory use the same clone.
+	directory=$git_dir/hub-session-workers/$directory/$(uname -n)
 	files=$directory/$slot
 	offset=0
 	if [ "$action" = cancel ]; then
 		cancel_workers
-	elif [ "$action" = start ] && is_running "$files"; then
+		kill "$watcher" 2>/dev/null
+		exit 0
+	fi
+	mkdir -p "$directory" && cd "$path" || exit
+	[ "$action" = run ] || lock_worker
+	if [ "$action" = start ] && is_running "$files"; then
+		exec 9>&-
 		[ "$(cat "$files.evaluation" 2>/dev/null)" = "$evaluation" ] || {
 			tell failed other
 			exit 1
@@ -221,14 +244,14 @@
 		tell attached
 		follow_worker
 	else
-		mkdir -p "$directory" && cd "$path" || exit
-		eval "$setup" >&2 || {
+		eval "$setup" >&2 9>&- || {
 			tell failed setup
 			exit 1
 		}
 		require_program
 		[ "$action" != run ] || run_worker "$@"
 		start_worker "$@"
+		exec 9>&-
 		tell started
 		follow_worker
 	fi

@@ -412,7 +412,7 @@ def test_a_killed_worker_leaves_its_agent_to_another(
     process = start_command(first, "eval", *words)
     wait_for(started.exists, process)
     clone = Path(first.environ["HOME"]) / "fast" / "project"
-    pid_file = clone / ".git" / "hub-session-workers" / "s1" / "eval" / "1.pid"
+    pid_file = clone / ".git" / "hub-session-workers" / "s1" / "eval" / HOST / "1.pid"
     os.killpg(int(pid_file.read_text().split()[0]), signal.SIGKILL)
     killed = finish(process)
     assert (killed.code, len(claims(served))) == (1, 1)

@@ -22,6 +22,7 @@ from tests.support.workers import define_executor, finish, published_attempts, s
 
 pytestmark = pytest.mark.slow
 COMMIT = 'echo "${HUB_AGENT#agent-} $FAR" >work && git add work && git commit -qm work'
+HOST = os.uname().nodename
 _LOST = "connection to 'ssh:far' was lost; its worker may go on"
 
 
@@ -192,9 +193,9 @@ def test_the_settings_of_an_executor(first: Hub, served: ServedRepository, tmp_p
     assert result.code == 0
     assert result.err.splitlines() == [f"box: {path}"] * 2
     check_done(first, served, "it is set up")
-    logs = path / ".git" / "hub-session-workers" / "s1"
+    logs = path / ".git" / "hub-session-workers" / "s1" / HOST
     assert sorted(each.name for each in logs.iterdir()) == [
-        f"{n}.{end}" for n in (1, 2) for end in ("log", "pid", "status")
+        f"{n}.{end}" for n in (1, 2) for end in ("lock", "log", "pid", "status")
     ]
 
 
@@ -608,7 +609,7 @@ def test_a_worker_that_was_killed(first: Hub, served: ServedRepository, tmp_path
     process = start(first, "--on", "box", "--only", "1", "s1", "--", "sh", "-c", script)
     wait_for(started.exists, process)
     [clone] = clones(first)
-    pid_file = clone / ".git" / "hub-session-workers" / "s1" / "1.pid"
+    pid_file = clone / ".git" / "hub-session-workers" / "s1" / HOST / "1.pid"
     pid = int(pid_file.read_text().split()[0])
     os.killpg(pid, signal.SIGKILL)
     result = finish(process)

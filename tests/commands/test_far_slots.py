@@ -1,0 +1,135 @@
+"""Two calls of exec --on for one worker at the far end, and hosts that share a home directory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from select import select
+
+import pytest
+
+from tests.support.clones import add_clone, connect
+from tests.support.hub import Hub, Result, wait_for
+from tests.support.remotes import ServedRepository
+from tests.support.workers import define_executor, finish, published_attempts, start_command
+
+pytestmark = pytest.mark.slow
+COMMIT = "echo x >work && git add work && git commit -qm work"
+
+
+@pytest.fixture
+def first(hub: Hub, served: ServedRepository) -> Hub:
+    """Return a clone with a session of one agent and the executor `box`."""
+    connect(hub, served.url)
+    created = hub.run("init", "-q", "--id", "s1", "--task", "Make it fast", "--agents", "1")
+    assert created == Result(0, "s1\n")
+    assert hub.run("push", "-q", "s1").code == 0
+    define_executor(hub, "box", command="env FAR=box")
+    return hub
+
+
+def start(hub: Hub, *words: str) -> subprocess.Popen[str]:
+    """Start `git hub-session exec`."""
+    return start_command(hub, "exec", *words)
+
+
+def has_written(process: subprocess.Popen[str]) -> bool:
+    """Return True if there is a line on standard error of a process."""
+    assert process.stderr is not None
+    return bool(select([process.stderr], [], [], 0)[0])
+
+
+def read_line(process: subprocess.Popen[str]) -> str:
+    """Wait for the next line on standard error of a process."""
+    assert process.stderr is not None
+    return process.stderr.readline().rstrip("\n")
+
+
+@pytest.mark.parametrize("without", ["", "flock", "flock perl"])
+def test_two_calls_start_one_worker(
+    first: Hub, served: ServedRepository, tmp_path: Path, without: str
+) -> None:
+    """They run in two clones. Without flock and perl, nothing can lock: both workers end."""
+    if without:
+        programs = hide_programs(first, tmp_path, without.split())
+        define_executor(first, "box", command=f"env FAR=box PATH={programs}")
+    second = add_clone(first, "second", served.url)
+    second.run("fetch", "-q", "s1")
+    setups, go, end = tmp_path / "setups", tmp_path / "go", tmp_path / "end"
+    setup = f"echo x >>{setups}; until test -e {go}; do sleep 0.05; done"
+    define_executor(first, "box", setup=setup)
+    words = ("--on", "box", "s1", "--", "sh", "-c")
+    script = f"until test -e {end}; do sleep 0.05; done; {COMMIT}"
+    one = start(first, *words, script)
+    wait_for(setups.exists, one)
+    two = start(second, *words, script)
+    wait_for(lambda: has_written(two) or setups.read_text() == "x\nx\n", two)
+    go.touch()
+    if without != "flock perl":
+        assert setups.read_text() == "x\n"
+        assert read_line(two) == "box: waiting for another call that starts worker 1"
+        assert read_line(two) == "box: worker 1 was running already"
+    end.touch()
+    results = [finish(one), finish(two)]
+    assert [result.code for result in results] == [0, 0], results
+    assert [*published_attempts(served)] == ["agent-1/attempt-1"]
+    assert served.refs("refs/hub/claims/") == {}
+
+
+def hide_programs(hub: Hub, tmp_path: Path, hidden: list[str]) -> Path:
+    """Return a directory with all programs of the PATH except for the hidden ones."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for directory in hub.environ["PATH"].split(":"):
+        for program in Path(directory).glob("*"):
+            link = programs / program.name
+            if program.name not in hidden and not link.is_symlink():
+                link.symlink_to(program)
+    return programs
+
+
+def test_the_lock_ends_with_its_call(first: Hub, served: ServedRepository, tmp_path: Path) -> None:
+    """The setup starts a process that goes on, and the first call is killed during the setup."""
+    setups, go = tmp_path / "setups", tmp_path / "go"
+    setup = (
+        f"sleep 600 >/dev/null 2>&1 & echo $! >>{setups}; until test -e {go}; do sleep 0.05; done"
+    )
+    define_executor(first, "box", setup=setup)
+    words = ("--on", "box", "s1", "--", "sh", "-c", COMMIT)
+    one = start(first, *words)
+    wait_for(setups.exists, one)
+    os.killpg(one.pid, signal.SIGKILL)
+    finish(one)
+    go.touch()
+    result = finish(start(first, *words))
+    for pid in setups.read_text().split():
+        subprocess.run(["kill", pid])
+    assert (result.code, result.err) == (0, "")
+    assert [*published_attempts(served)] == ["agent-1/attempt-1"]
+
+
+def test_hosts_that_share_a_home_directory(
+    first: Hub, served: ServedRepository, tmp_path: Path
+) -> None:
+    """They use one clone. Each host has its own first worker, and --cancel ends that of one host."""
+    unshare = "unshare --uts --pid --fork --kill-child --mount-proc"
+    if shutil.which("unshare") is None or first.call("sh", "-c", f"{unshare} true").code:
+        pytest.skip("cannot create hosts with names of their own")
+    first.run("init", "-q", "--id", "s2", "--task", "Make it fast", "--agents", "2")
+    for name in ("gpu1", "gpu2"):
+        command = f"{unshare} sh -c 'hostname {name} && exec \"$@\"' sh"
+        define_executor(first, name, command=command)
+    running = f"touch {tmp_path}/$(uname -n); until test -e {tmp_path}/end; do sleep 0.05; done"
+    script = f"{running}; uname -n; {COMMIT}"
+    process = start(first, "--on", "gpu1,gpu2", "s2", "--", "sh", "-c", script)
+    wait_for(lambda: all((tmp_path / name).exists() for name in ("gpu1", "gpu2")), process)
+    (tmp_path / "end").touch()
+    result = finish(process)
+    assert (result.code, result.err) == (0, ""), result
+    lines = [line.split(": ", 1) for line in result.out.splitlines() if " | gpu" in line]
+    assert sorted(host for host, _ in lines) == ["gpu1", "gpu2"]
+    assert all(text.endswith(f" | {host}") for host, text in lines)
+    assert len(served.refs("refs/heads/hub/s2/")) == 2
