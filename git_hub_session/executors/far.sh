@@ -2,8 +2,8 @@
 # bare repository.
 #
 # The caller writes this script to the standard input of `sh -s`, after lines that set the variables
-# action, directory, evaluation, slot, path, clone, url, setup, git_settings, version, wheel_name and wheel, and
-# the positional parameters: the command of the worker. The worker has its own session and writes to
+# action, directory, evaluation, slot, path, clone, url, setup, git_settings, version, line, wheel_name and
+# wheel, and the positional parameters: the command of the worker. The variable line has the same command. The worker has its own session and writes to
 # a file, so it goes on if the connection is lost. The output of the worker goes to standard output.
 # Lines to the caller go to standard error: an agent cannot write them.
 #
@@ -124,6 +124,7 @@
 		rm -f "$files.status"
 		: >"$files.log"
 		[ ! "$evaluation" ] || printf %s "$evaluation" >"$files.evaluation"
+		printf '%s\n' "$line" >"$files.command"
 		find_default
 		(exec 9>&- && detach $default sh -c 'trap : TERM; "$@"; echo $? >"$0.new"; mv "$0.new" "$0.status"' \
 			"$files" git-hub-session "$@" </dev/null >"$files.log" 2>&1) &
@@ -242,6 +243,7 @@
 		}
 		offset=$(($(wc -c <"$files.log")))
 		tell attached
+		[ "$(cat "$files.command" 2>/dev/null)" = "$line" ] || tell runs "$(head -n 1 "$files.command")"
 		follow_worker
 	else
 		eval "$setup" >&2 9>&- || {

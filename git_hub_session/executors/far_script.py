@@ -76,6 +76,7 @@ def make_script(
         "setup": setup,
         "git_settings": _export_settings(work.settings),
         "version": __version__,
+        "line": work.command,
         "wheel_name": wheel[0],
         "wheel": base64.b64encode(wheel[1]).decode(),
     }

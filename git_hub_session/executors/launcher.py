@@ -17,11 +17,14 @@ from git_hub_session.programs.piped import PipedObserver, ProgramGroup
 from git_hub_session.settings.table import executor_key
 from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.util.shell import quote_word
+from git_hub_session.util.text import escape_control
 
 if TYPE_CHECKING:
     from git_hub_session.executors.executor import Executor
 
 REPORT = r"hub-session: (started|attached|missing|ended|failed|cancelled|created)(?: (\w*))?"
+_OTHER_COMMAND = "hub-session: runs (.*)"
+"""The report that a worker was started with another command line."""
 _CONNECTION_FAILED = 255
 """The exit status of ssh if the connection fails (ssh(1))."""
 MISSING_HINT = "add --bootstrap, or install it there: pipx install git-hub-session"
@@ -173,6 +176,10 @@ class Launcher(PipedObserver):
     def _on_message(self, connection: _Connection, line: str) -> None:
         """Receive a report of the script, or a line of another program at one of the ends."""
         report = re.fullmatch(REPORT, line)
+        other = re.fullmatch(_OTHER_COMMAND, line)
+        if other is not None:
+            self._warn_about_command(connection, other[1])
+            return
         if report is None:
             self._observer.on_message(connection.executor.name, line)
             return
@@ -184,6 +191,16 @@ class Launcher(PipedObserver):
         if report[1] in ("started", "attached") and connection.slot == 1:
             for slot in range(2, connection.executor.workers + 1):
                 self._connect(_Connection(connection.executor, slot))
+
+    def _warn_about_command(self, connection: _Connection, running: str) -> None:
+        """Print that a worker goes on with the command line with which it was started."""
+        name = connection.executor.name
+        verb = "eval" if self._work.evaluation else "exec"
+        cancel = f"git hub-session {verb} --on {quote_word(name)} --cancel {self._work.sid}"
+        for text in other_command_lines(
+            f"worker {connection.slot}", running, self._work.command, cancel
+        ):
+            self._observer.on_message(name, text)
 
     def on_end(self, key: object, status: int) -> None:
         assert isinstance(key, _Connection)
@@ -246,6 +263,22 @@ def _result_of(connection: _Connection, status: int) -> FarResult:
             error=f"the command of '{name}' did not run its arguments", hint=hint
         )
     return result._replace(error=f"'{name}' failed with exit status {status}")
+
+
+def other_command_lines(work: str, running: str, wanted: str, cancel: str) -> list[str]:
+    """Return the lines about work that was started before with another command line.
+
+    Args:
+        work: the name of the work, such as "worker 1".
+        running: the command line with which it was started, from `work` on.
+        wanted: the command line of this call, from `work` on. It is not started.
+        cancel: the command that ends the work. It may end other workers too.
+    """
+    return [
+        f"warning: {work} runs another command: git hub-session {running}",
+        f"not started: git hub-session {escape_control(wanted)}",
+        f"to end it: {cancel}",
+    ]
 
 
 def load_wheel() -> tuple[str, bytes]:

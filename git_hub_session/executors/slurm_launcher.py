@@ -9,13 +9,13 @@ from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Busy, HubError
 from git_hub_session.executors.executor import SLURM
 from git_hub_session.executors.far_script import make_job_script
-from git_hub_session.executors.launcher import FarResult, load_wheel
+from git_hub_session.executors.launcher import FarResult, load_wheel, other_command_lines
 from git_hub_session.executors.slurm import JobArray, cancel_jobs, read_queue, submit_jobs
 from git_hub_session.executors.slurm_follower import JobFollower
 from git_hub_session.executors.slurm_record import JobRecord, RecordedJobs
 from git_hub_session.settings.table import executor_key
 from git_hub_session.util.shell import split_words
-from git_hub_session.util.text import count_noun
+from git_hub_session.util.text import count_noun, escape_control
 
 if TYPE_CHECKING:
     from git_hub_session.executors.executor import Executor
@@ -68,15 +68,18 @@ class SlurmLauncher:
         try:
             ended = wanted.find_ended()
             left = [agent for agent in wanted.agents if agent not in ended]
-            jobs = self._continued_jobs(record.read(), ended, wanted.evaluation)
+            recorded = record.read()
+            jobs = self._continued_jobs(recorded, ended, wanted.evaluation)
             new = [agent for agent in left if agent not in jobs]
             for agent in left:
                 if agent in jobs:
                     follower.add(agent, jobs[agent], record.path, is_attached=True)
                     observer.on_message(SLURM, f"job {jobs[agent].id} was submitted before")
+                    self._warn_about_command(observer, jobs[agent], recorded.commands[agent])
             if new:
                 submitted = self._submit(record, new)
-                record.write(RecordedJobs({**jobs, **submitted}, wanted.evaluation))
+                commands = {**recorded.commands, **dict.fromkeys(submitted, self._work.command)}
+                record.write(RecordedJobs({**jobs, **submitted}, wanted.evaluation, commands))
                 number = submitted[new[0]].id.partition("_")[0]
                 observer.on_message(
                     SLURM, f"submitted job {number} ({count_noun(len(new), 'agent')})"
@@ -86,6 +89,15 @@ class SlurmLauncher:
         finally:
             record.close()
         return follower.run()
+
+    def _warn_about_command(self, observer: FarObserver, job: Job, running: str) -> None:
+        """Print that a job has another command line than this call."""
+        if running and running != self._work.command:
+            running = escape_control(running)
+            for text in other_command_lines(
+                f"job {job.id}", running, self._work.command, f"scancel {job.id}"
+            ):
+                observer.on_message(SLURM, text)
 
     def _open_record(self) -> JobRecord:
         return JobRecord(self._place.records, self._work.directory)

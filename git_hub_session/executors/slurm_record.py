@@ -20,6 +20,7 @@ from git_hub_session.util.numbers import parse_int
 
 _JOBS = "jobs.json"
 _EVALUATION = "evaluation"
+_COMMANDS = "commands"
 _ID = "id"
 _MAX_AGENT = 999
 _MAX_ID = 100  # bytes
@@ -32,6 +33,8 @@ class RecordedJobs(NamedTuple):
     by_agent: Mapping[int, Job]
     evaluation: str = ""
     """The id of the evaluation for which the jobs measure, or ''."""
+    commands: Mapping[int, str] = {}
+    """The command line of each job, from `work` on, without its agent."""
 
 
 def read_jobs(place: str, name: str) -> RecordedJobs:
@@ -56,7 +59,9 @@ def _read_jobs(directory: SafeDirectory) -> RecordedJobs:
     values = as_mapping(document.get("jobs"))
     pairs = ((parse_int(name, _MAX_AGENT), parse_job(text)) for name, text in values.items())
     jobs = {agent: job for agent, job in sorted(pairs, key=str) if agent and job}
-    return RecordedJobs(jobs, as_text(document.get(_EVALUATION)))
+    lines = as_mapping(document.get(_COMMANDS))
+    commands = {agent: as_text(lines.get(str(agent))) for agent in jobs}
+    return RecordedJobs(jobs, as_text(document.get(_EVALUATION)), commands)
 
 
 class JobRecord:
@@ -106,8 +111,11 @@ class JobRecord:
     def write(self, jobs: RecordedJobs) -> None:
         """Replace the jobs."""
         texts = {str(agent): str(job) for agent, job in sorted(jobs.by_agent.items())}
-        document = {_EVALUATION: jobs.evaluation} if jobs.evaluation else {}
-        self._directory.replace_atomically(_JOBS, encode_json({"jobs": texts, **document}))
+        lines = {str(agent): jobs.commands.get(agent, "") for agent in sorted(jobs.by_agent)}
+        document = {"jobs": texts, _COMMANDS: lines}
+        if jobs.evaluation:
+            document[_EVALUATION] = jobs.evaluation
+        self._directory.replace_atomically(_JOBS, encode_json(document))
 
     def clear_log(self, agent: int) -> None:
         """Delete the output of the last job of an agent."""

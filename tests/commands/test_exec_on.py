@@ -195,7 +195,7 @@ def test_the_settings_of_an_executor(first: Hub, served: ServedRepository, tmp_p
     check_done(first, served, "it is set up")
     logs = path / ".git" / "hub-session-workers" / "s1" / HOST
     assert sorted(each.name for each in logs.iterdir()) == [
-        f"{n}.{end}" for n in (1, 2) for end in ("lock", "log", "pid", "status")
+        f"{n}.{end}" for n in (1, 2) for end in ("command", "lock", "log", "pid", "status")
     ]
 
 

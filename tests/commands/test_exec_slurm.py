@@ -401,6 +401,14 @@ def test_the_jobs_go_on_without_exec(login: Hub, served: ServedRepository, slurm
     assert hints[2] == "hint: end them with: git hub-session exec --on slurm --cancel s1"
     again = execute(login, "--on", "slurm", "--only", "1", "s1", "--", "false")
     assert again.code == 0, again
+    lines = again.err.splitlines()
+    assert lines[0] == f"slurm: job {job} was submitted before"
+    start_of_line = f"slurm: warning: job {job} runs another command: git hub-session work s1 -- sh"
+    assert lines[1].startswith(start_of_line)
+    assert lines[2:4] == [
+        "slurm: not started: git hub-session work s1 -- false",
+        f"slurm: to end it: scancel {job}",
+    ]
     assert jobs(login) == {"1": job}
     assert [*published_attempts(served)] == ["agent-1/attempt-1"]
 

@@ -133,3 +133,26 @@ def test_hosts_that_share_a_home_directory(
     assert sorted(host for host, _ in lines) == ["gpu1", "gpu2"]
     assert all(text.endswith(f" | {host}") for host, text in lines)
     assert len(served.refs("refs/heads/hub/s2/")) == 2
+
+
+def test_a_worker_that_runs_another_command(first: Hub, tmp_path: Path) -> None:
+    """A call with another command shows the worker, and says which command does not run."""
+    started, go = tmp_path / "started", tmp_path / "go"
+    script = f"touch {started}; until test -e {go}; do sleep 0.05; done; echo first"
+    words = ("--on", "box", "s1", "--", "sh", "-c")
+    one = start(first, *words, script)
+    wait_for(started.exists, one)
+    two = start(first, *words, "echo second")
+    same = start(first, *words, script)
+    lines = [read_line(two) for _ in range(4)]
+    go.touch()
+    assert lines == [
+        "box: worker 1 was running already",
+        f"box: warning: worker 1 runs another command: git hub-session work s1 -- sh -c '{script}'",
+        "box: not started: git hub-session work s1 -- sh -c 'echo second'",
+        "box: to end it: git hub-session exec --on box --cancel s1",
+    ]
+    shown = [finish(process) for process in (one, two, same)]
+    assert [result.code for result in shown] == [0, 0, 0]
+    assert "box: agent-1 | first" in shown[1].out.splitlines()
+    assert shown[2].err in ("", "box: worker 1 was running already\n")
