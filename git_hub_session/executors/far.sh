@@ -234,7 +234,7 @@
 		exit 0
 	fi
 	mkdir -p "$directory" && cd "$path" || exit
-	[ "$action" = run ] || lock_worker
+	[ "$action" = run ] || is_running "$files" || lock_worker
 	if [ "$action" = start ] && is_running "$files"; then
 		exec 9>&-
 		[ "$(cat "$files.evaluation" 2>/dev/null)" = "$evaluation" ] || {

@@ -64,15 +64,14 @@ def make_script(
         wheel: the file name and the content of the wheel to install if the far end does not have
             this program, or ("", b"") to install nothing.
     """
-    url = remote or work.url
     values = {
         "action": action,
         "directory": work.directory,
         "evaluation": work.evaluation,
         "slot": str(slot),
         "path": path,
-        "clone": clone_name(url),
-        "url": url,
+        "clone": clone_name(remote or work.url),
+        "url": remote or work.url,
         "setup": setup,
         "git_settings": _export_settings(work.settings),
         "version": __version__,

@@ -112,10 +112,9 @@ class JobRecord:
         """Replace the jobs."""
         texts = {str(agent): str(job) for agent, job in sorted(jobs.by_agent.items())}
         lines = {str(agent): jobs.commands.get(agent, "") for agent in sorted(jobs.by_agent)}
-        document = {"jobs": texts, _COMMANDS: lines}
-        if jobs.evaluation:
-            document[_EVALUATION] = jobs.evaluation
-        self._directory.replace_atomically(_JOBS, encode_json(document))
+        document = {_EVALUATION: jobs.evaluation} if jobs.evaluation else {}
+        content = encode_json({"jobs": texts, _COMMANDS: lines, **document})
+        self._directory.replace_atomically(_JOBS, content)
 
     def clear_log(self, agent: int) -> None:
         """Delete the output of the last job of an agent."""
