@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -154,6 +157,46 @@ def test_hostile_texts_in_charts(hub: Hub) -> None:
 # --- In a browser ---------------------------------------------------------------------------------
 
 
+# The smallest contrast of a text with its background, as the accessibility guidelines (WCAG) define it.
+CONTRAST = """\
+const luminance = color => {
+  const [r, g, b] = color.match(/[\\d.]+/g).slice(0, 3).map(value => value / 255).map(
+    value => value <= 0.03928 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const background = element => {
+  for (; element; element = element.parentElement) {
+    const color = getComputedStyle(element).backgroundColor;
+    if (color !== "rgba(0, 0, 0, 0)") return color;
+  }
+};
+const contrasts = [...document.querySelectorAll("body *")].filter(
+  element => !["title", "desc", "script"].includes(element.tagName)
+    && [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim())
+).map(element => {
+  const style = getComputedStyle(element);
+  const pair = [element instanceof SVGElement ? style.fill : style.color, background(element)];
+  const [dark, light] = pair.map(luminance).sort((a, b) => a - b);
+  return (light + 0.05) / (dark + 0.05);
+});
+const page = getComputedStyle(document.body);
+document.title = JSON.stringify(
+  [page.backgroundColor, page.color, contrasts.length, Math.min(...contrasts)]);
+"""
+DARK = "--blink-settings=preferredColorScheme=0"
+LIGHT = "--blink-settings=preferredColorScheme=1"
+
+
+def run_script(page: str, script: str, directory: Path, *options: str) -> list[Any]:
+    """Open a page in the browser, with a script that writes a JSON list into the title."""
+    page = re.sub('<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)
+    file = directory / "page.html"
+    file.write_text(page.replace("</body>", f"<script>{script}</script></body>"))
+    done = run_browser(directory / "profile", *options, "--dump-dom", file.as_uri())
+    [title] = re.findall(r"<title>(\[.*?\])</title>", done.stdout)
+    return list(json.loads(html.unescape(title)))
+
+
 @pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
 def test_page_in_a_browser(hub: Hub, tmp_path: Path) -> None:
     """The browser finds the elements that we have written, and blocks nothing of the page."""
@@ -180,14 +223,27 @@ def test_rows_of_evaluations_are_low(hub: Hub, tmp_path: Path) -> None:
     for _ in range(2):
         assert hub.run(*words).code == 0
     script = (
-        "<script>document.title = JSON.stringify([...document.querySelectorAll('tbody tr')]"
-        ".map(row => row.getBoundingClientRect().height / 16))</script>"
+        "document.title = JSON.stringify([...document.querySelectorAll('tbody tr')]"
+        ".map(row => row.getBoundingClientRect().height / 16))"
     )
-    page = tmp_path / "page.html"
-    text = re.sub(
-        '<meta http-equiv="Content-Security-Policy"[^>]*>', "", hub.run("report", "s1").out
-    )
-    page.write_text(text.replace("</body>", f"{script}</body>"))
-    done = run_browser(tmp_path / "profile", "--window-size=820,900", "--dump-dom", page.as_uri())
-    [heights] = re.findall(r"<title>\[(.*)\]</title>", done.stdout)
-    assert max(map(float, heights.split(","))) < 5  # in the height of the text
+    heights = run_script(hub.run("report", "s1").out, script, tmp_path, "--window-size=820,900")
+    assert max(heights) < 5  # in the height of the text
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
+def test_light_dark_and_print(hub: Hub, tmp_path: Path) -> None:
+    """Each text can be read, and a page on paper is light also if the screen is dark."""
+    create_measured_session(hub)
+    page = hub.run("report", "s1").out
+    printed = page.replace("@media screen", "@media not all").replace("@media print", "@media all")
+    assert page.count("@media print") == 1
+    white, black = "rgb(255, 255, 255)", "rgb(0, 0, 0)"
+    for text, option, expected in (
+        (page, LIGHT, (white, "rgb(27, 31, 38)")),
+        (page, DARK, ("rgb(20, 23, 28)", "rgb(230, 233, 238)")),
+        (printed, DARK, (white, black)),
+    ):
+        *colors, count, contrast = run_script(text, CONTRAST, tmp_path, option)
+        assert tuple(colors) == expected
+        assert count > 100
+        assert contrast >= 4.5, option

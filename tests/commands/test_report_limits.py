@@ -41,6 +41,27 @@ def test_a_running_agent(hub: Hub) -> None:
     assert table[-1] == ["2026-03-17 14:40:00Z", "agent-1", "run", "exec-2: started"]
 
 
+def test_guarded_paths(hub: Hub) -> None:
+    """The page and the summary name the agent that changed a guarded path."""
+    hub.commit(hub.top, "bench.sh", "echo ms: 9\n")
+    hub.session("s1", agents=2)
+    hub.commit(hub.worktree(1), "bench.sh", "echo ms: 0\n")
+    hub.commit(hub.worktree(2), "file", "1\n")
+    hub.run("update", "-q", "s1", "--state", "running")
+    measure = ("--eval", "sh bench.sh", "--metric", "ms", "--direction", "lower")
+    assert hub.run("eval", "-q", "s1", *measure).code == 0
+    page = hub.run("report", "s1").out
+    assert rows(section(page, "Guarded paths")) == [
+        ["Agent", "Changed path"],
+        ["agent-1", "bench.sh"],
+    ]
+    markdown = hub.run("report", "s1", "--format=md").out
+    table = (
+        "### Guarded paths\n\n| Agent | Changed path |\n| --- | --- |\n| agent-1 | `bench.sh` |\n"
+    )
+    assert table in markdown
+
+
 def test_damaged_files_are_named(hub: Hub) -> None:
     """A damaged board or log does not hide the session."""
     hub.session(agents=1)
