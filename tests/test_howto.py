@@ -30,7 +30,8 @@ def create_project(hub: Hub) -> Path:
     """Create a benchmark and the programs. Return the file with the calls of the programs."""
     hub.commit(hub.top, "bench.py", "from size import *\nprint('ms:', globals().get('ms', 50))\n")
     hub.commit(hub.top, "size.py", "size = 9\n")
-    hub.commit(hub.top, ".gitignore", ".env\nnode_modules\n__pycache__\n")
+    hub.commit(hub.top, "requirements.txt", "")
+    hub.commit(hub.top, ".gitignore", ".env\n.venv\nnode_modules\n__pycache__\n")
     (hub.top / ".env").write_text("SECRET=1\n")
     for name in ("claude", "codex", "aider", "npm"):
         program = hub.top.parent / "bin" / name
@@ -137,7 +138,11 @@ def test_an_alias_and_an_event(hub: Hub) -> None:
 
 def test_dependencies_are_installed_in_each_worktree(hub: Hub) -> None:
     assert run_section(hub, "Install dependencies in each worktree") == ["npm ci --silent"] * 2
-    assert (hub.top.parent / "project.hub" / "web" / "agent-2" / "node_modules").is_dir()
+    directory = hub.top.parent / "project.hub"
+    assert (directory / "web" / "agent-2" / "node_modules").is_dir()
+    environment = directory / "tool" / "agent-2" / ".venv" / "bin" / "python"
+    prefix = hub.call(environment, "-c", "import sys; print(sys.prefix)").out
+    assert prefix == f"{directory}/tool/agent-2/.venv\n"
 
 
 def test_ignored_files_are_copied(hub: Hub) -> None:
