@@ -89,6 +89,28 @@ def test_fields(package: Path) -> None:
     ]
 
 
+def test_files(package: Path) -> None:
+    """The manual page, the files for the three shells, the schemas and the plugin are inside."""
+    words = ["dpkg-deb", "--contents", str(package)]
+    listing = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    files = {line.split()[5].removeprefix(".") for line in listing.splitlines() if line[0] == "-"}
+    library = "/usr/lib/python3/dist-packages/git_hub_session"
+    assert {
+        "/usr/bin/git-hub-session",
+        "/usr/share/man/man1/git-hub-session.1.gz",
+        "/usr/share/bash-completion/completions/git-hub-session",
+        "/usr/share/zsh/vendor-completions/_git-hub-session",
+        "/usr/share/fish/vendor_conf.d/git-hub-session.fish",
+        f"{library}/py.typed",
+        *(
+            f"{library}/{path.relative_to(CHECKOUT / 'git_hub_session')}"
+            for name in ("schemas/*.json", "plugin/**/*.*", "hooks/*.sh")
+            for path in (CHECKOUT / "git_hub_session").glob(name)
+            if path.is_file()
+        ),
+    } - files == set()
+
+
 def test_two_builds_have_the_same_bytes(package: Path, tmp_path: Path) -> None:
     other = build(tmp_path / "dist", SOURCE_DATE_EPOCH="1700000000")
     assert other.read_bytes() == package.read_bytes()
