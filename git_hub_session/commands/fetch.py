@@ -66,6 +66,13 @@ class FetchView(View):
         return not self.dry_run
 
     @property
+    def next_command(self) -> str:
+        sids = [each.sid for each in self.fetched if _is_fetched(each)]
+        if len(sids) == 1:
+            return f"status {sids[0]}"
+        return "list" if sids else ""
+
+    @property
     def diagnostics(self) -> list[str]:
         errors = [line for each in self.fetched if each.error for line in error_lines(each.error)]
         kept = [_kept_warning(ref) for each in self.fetched for ref in _kept(each)]
@@ -118,15 +125,24 @@ class FetchView(View):
         if each.shared is None:
             return
         remote = escape_control(self.remote)
-        moved = [ref for ref in each.refs if ref.action != KEPT]
         verb = "Would fetch" if self.dry_run else "Fetched"
-        if each.shared.is_new or each.shared.is_changed or moved:
+        if _is_fetched(each):
             kind = "new session" if each.shared.is_new else "session"
             yield f"{verb} {kind} {each.sid} from {remote} ({each.shared.record.state})"
         elif not each.refs:
             yield f"Session {each.sid} has no changes on {remote}"
-        for ref in moved:
+        for ref in _moved(each):
             yield f"  {ref.action} {short_name(ref.ref)} {style.abbreviate(ref.oid)}"
+
+
+def _is_fetched(each: FetchedSession) -> bool:
+    """Return True if the session, or one of its refs, is new or has changed."""
+    shared = each.shared
+    return shared is not None and (shared.is_new or shared.is_changed or bool(_moved(each)))
+
+
+def _moved(each: FetchedSession) -> list[FetchedRef]:
+    return [ref for ref in each.refs if ref.action != KEPT]
 
 
 def _kept(each: FetchedSession) -> list[FetchedRef]:

@@ -9,6 +9,7 @@ import unicodedata
 import pexpect
 import pytest
 
+from tests.support.clones import add_clone, bare_remote, connect
 from tests.support.hub import CHECKOUT, PATIENT, PYTHON, Hub, Result
 from tests.support.locks import lock_directory, wait_for_lock_waiter
 from tests.support.measured_sessions import agent_worktree, create_measurable_session
@@ -143,6 +144,22 @@ def test_next_command_of_cleanup_and_delete(hub: Hub) -> None:
     ]
 
 
+def test_next_command_of_fetch(hub: Hub) -> None:
+    """The fetched session is looked at, or several sessions are listed."""
+    remote = str(bare_remote(hub))
+    connect(hub, remote)
+    hub.session("s1").session("s2")
+    assert hub.run("push", "-q", "s1") == Result(0)
+    other = add_clone(hub, "second", remote)
+    hint = "hint: continue with: git hub-session"
+    assert hint not in run_in_terminal(other, "fetch", "-n")
+    assert run_in_terminal(other, "fetch").splitlines()[-1] == f"{hint} status s1"
+    assert hint not in run_in_terminal(other, "fetch")
+    hub.run("update", "-q", "s1", "--state", "running")
+    assert hub.run("push", "-q") == Result(0)
+    assert run_in_terminal(other, "fetch").splitlines()[-1] == f"{hint} list"
+
+
 def test_each_command_names_the_next_one(hub: Hub) -> None:
     """The named command is typed next. Some need the words that only the user knows."""
     hub.commit(hub.top, "ms", "ms: 50\n")
@@ -166,6 +183,10 @@ def test_each_command_names_the_next_one(hub: Hub) -> None:
         (["merge", "--yes", "--agent", "2", "s1"], "report s1"),
         (["restore", "s1", "--agent", "2"], "status s1"),
         (["cleanup", "s1"], "report s1"),
+        (
+            ["run", "--id", "s2", "--task", "t", "--yes", "--agent-cmd", script, *measure[:-2]],
+            "report s2",
+        ),
     ]
     for words, following in steps:
         if words[0] == "adopt":
