@@ -12,7 +12,9 @@ from git_hub_session.util.numbers import MAX_COUNT, parse_int
 from git_hub_session.util.text import decode_terminal_line
 
 QUEUE_TIMEOUT = 10.0
-"""The seconds in which `squeue` must answer."""
+"""The seconds in which `squeue` and `scancel` must answer."""
+SUBMIT_TIMEOUT = 120.0
+"""The seconds in which `sbatch` must answer: it tries again if the controller is busy."""
 _JOB_ID = r"([0-9]+_[0-9]+)(?:;([A-Za-z0-9._-]+))?"
 _WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT")
 _STARTED = ("CONFIGURING", "RUNNING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING")
@@ -95,12 +97,18 @@ class JobArray(NamedTuple):
     """The options of the user for `sbatch`."""
 
 
-def submit_jobs(array: JobArray, script: bytes, environ: Mapping[str, str]) -> dict[int, Job]:
-    """Submit jobs, and return them by agent. Raise SlurmFailed."""
+def submit_jobs(
+    array: JobArray, script: bytes, environ: Mapping[str, str], timeout: float = SUBMIT_TIMEOUT
+) -> dict[int, Job]:
+    """Submit jobs, and return them by agent.
+
+    Raise SlurmFailed. If `sbatch` does not answer, Slurm may have accepted the jobs. Then the next call
+    submits other jobs, and a job whose agent is claimed ends without work.
+    """
     tasks = ",".join(map(str, array.agents)) + (f"%{array.limit}" if array.limit else "")
     words = ["sbatch", "--parsable", f"--job-name={_NAME}{array.sid}", f"--array={tasks}"]
     words += ["--requeue", "--chdir=/", "--output=/dev/null", *array.options]
-    run = _run(words, environ, script)
+    run = _run(words, environ, script, timeout=timeout, hint=queue_command(array.sid))
     number, _, cluster = run.stdout.decode("utf-8", "replace").strip().partition(";")
     jobs = {agent: parse_job(str(Job(f"{number}_{agent}", cluster))) for agent in array.agents}
     if run.status or None in jobs.values():
@@ -127,7 +135,9 @@ def read_queue(
     return {job: queue[job] for job in jobs if job in queue}
 
 
-def cancel_jobs(sid: str, jobs: Sequence[Job], environ: Mapping[str, str]) -> None:
+def cancel_jobs(
+    sid: str, jobs: Sequence[Job], environ: Mapping[str, str], timeout: float = QUEUE_TIMEOUT
+) -> None:
     """Cancel the jobs. Raise SlurmFailed if `scancel` is missing or does not answer.
 
     Slurm sends SIGTERM to all processes of a job, and later SIGKILL. A job that has ended is no
@@ -136,7 +146,12 @@ def cancel_jobs(sid: str, jobs: Sequence[Job], environ: Mapping[str, str]) -> No
     for cluster in sorted({job.cluster for job in jobs}):
         ids = [job.id for job in jobs if job.cluster == cluster]
         words = ["scancel", f"--name={_NAME}{sid}", *_cluster_option(cluster), *ids]
-        _run(words, environ, timeout=QUEUE_TIMEOUT)
+        _run(words, environ, timeout=timeout)
+
+
+def queue_command(sid: str) -> str:
+    """Return the command that shows the jobs of a session."""
+    return f"squeue --name={_NAME}{sid}"
 
 
 def _cluster_option(cluster: str) -> list[str]:
@@ -144,12 +159,18 @@ def _cluster_option(cluster: str) -> list[str]:
 
 
 def _run(
-    words: list[str], environ: Mapping[str, str], stdin: bytes = b"", timeout: float | None = None
+    words: list[str],
+    environ: Mapping[str, str],
+    stdin: bytes = b"",
+    *,
+    timeout: float,
+    hint: str = "",
 ) -> CapturedRun:
+    """Run a program of Slurm. Raise SlurmFailed, with a hint if the program does not answer."""
     try:
         return run_captured(words, "/", environ, stdin, timeout)
     except TimeoutError:
-        raise SlurmFailed(f"{words[0]} does not answer") from None
+        raise SlurmFailed(f"{words[0]} does not answer", hint=hint) from None
     except OSError as error:
         raise SlurmFailed(f"cannot run '{words[0]}': {error.strerror}") from None
 

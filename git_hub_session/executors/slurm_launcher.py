@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from time import sleep
+from time import monotonic, sleep
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import Busy, HubError
 from git_hub_session.executors.executor import SLURM
 from git_hub_session.executors.far_script import make_job_script
 from git_hub_session.executors.launcher import FarResult, load_wheel, other_command_lines
-from git_hub_session.executors.slurm import JobArray, cancel_jobs, read_queue, submit_jobs
+from git_hub_session.executors.slurm import (
+    JobArray,
+    SlurmFailed,
+    cancel_jobs,
+    queue_command,
+    read_queue,
+    submit_jobs,
+)
 from git_hub_session.executors.slurm_follower import JobFollower
 from git_hub_session.executors.slurm_record import JobRecord, RecordedJobs
 from git_hub_session.settings.table import executor_key
@@ -24,6 +31,8 @@ if TYPE_CHECKING:
     from git_hub_session.executors.slurm import Job, QueuedJob
 
 _CANCEL_PAUSES = (0.2, 0.5, 1.0)  # seconds between two reads of the queue; the last one repeats
+CANCEL_LIMIT = 600.0
+"""The seconds in which cancelled jobs must end: that of a node without an answer does not."""
 
 
 class JobsPlace(NamedTuple):
@@ -146,8 +155,11 @@ class SlurmLauncher:
         array = JobArray(self._work.sid, agents, executor.workers, options)
         return submit_jobs(array, script, place.environ)
 
-    def cancel(self, observer: FarObserver) -> list[FarResult]:
-        """Cancel the jobs of the session, and wait for their ends. Raise SlurmFailed."""
+    def cancel(self, observer: FarObserver, limit: float = CANCEL_LIMIT) -> list[FarResult]:
+        """Cancel the jobs of the session, and wait for their ends.
+
+        Raise SlurmFailed, also if a job has not ended after `limit` seconds.
+        """
         sid, environ = self._work.sid, self._place.environ
         record = self._open_record()
         try:
@@ -158,7 +170,11 @@ class SlurmLauncher:
         observer.on_start(SLURM)
         cancel_jobs(sid, jobs, environ)
         left, pauses = jobs, [*_CANCEL_PAUSES]
+        deadline = monotonic() + limit
         while left:
+            if monotonic() > deadline:
+                ids = ", ".join(job.id for job in left)
+                raise SlurmFailed(f"cancelled jobs do not end: {ids}", hint=queue_command(sid))
             sleep(pauses.pop(0) if len(pauses) > 1 else pauses[0])
             observer.on_wait()
             queue = read_queue(sid, left, environ)

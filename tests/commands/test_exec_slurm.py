@@ -363,6 +363,38 @@ def test_a_requeued_job_continues_its_attempt(
         assert "a worker on" not in result.err
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run several nodes")
+def test_a_node_that_is_down(
+    login: Hub, served: ServedRepository, slurm: Slurm, tmp_path: Path
+) -> None:
+    """Slurm starts the job again on the other node, where the worker continues its claim."""
+    script = f"{FIRST_WAITS}; echo $$ >{tmp_path}/pid; exec sleep 600"
+    process, job = start_and_wait(login, slurm, script)
+    node = slurm.run("squeue", "-h", "-o", "%N")
+    claim = json.loads(served.git("show", "refs/hub/claims/s1/agent-1:claim.json"))
+    wait_for((tmp_path / "pid").exists, process)
+    pids = [*job_processes(job), claim["pid"], int((tmp_path / "pid").read_text())]
+    slurm.kill_node(node, pids)
+    try:
+        result = finish(process)
+    finally:
+        slurm.start_node(node, ":")
+        slurm.wait_for(lambda: slurm.node_states() == {"idle"})
+    assert result.code == 0, result
+    assert [*published_attempts(served)] == ["agent-1/attempt-1"]
+    assert content(served, "agent-1/attempt-1") == ["1", node, "second"]
+    assert (claims(served), jobs(login)) == ([], {"1": job})
+
+
+def job_processes(job: str) -> list[int]:
+    """Return the ids of the slurmstepd of a job and of the shell below it."""
+    listed = subprocess.run(["ps", "-e", "-o", "pid=,args="], capture_output=True, text=True)
+    rows = [line.split(maxsplit=1) for line in listed.stdout.splitlines()]
+    number = job.partition("_")[0]
+    names = (f"slurmstepd: [{number}.batch]", f"job{int(number):05}/slurm_script")
+    return [int(pid) for pid, name in rows if any(each in name for each in names)]
+
+
 @pytest.mark.parametrize("words", [("exec", "--on", "slurm", "--cancel", "s1"), ()])
 def test_cancel(login: Hub, served: ServedRepository, slurm: Slurm, words: tuple[str, ...]) -> None:
     """The worker publishes the commits and releases its claim, also if the user types scancel."""

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -80,9 +80,10 @@ class Slurm:
         self.start_controller()
         for node in self.nodes:
             self.start_node(node, setup)
-        self.wait_for(lambda: self._node_states() == {"idle"})
+        self.wait_for(lambda: self.node_states() == {"idle"})
 
-    def _node_states(self) -> set[str]:
+    def node_states(self) -> set[str]:
+        """Return the states of the nodes."""
         done = subprocess.run(
             ["sinfo", "-h", "-N", "-o", "%T"], env=self.environ, capture_output=True, text=True
         )
@@ -91,6 +92,17 @@ class Slurm:
     def start_controller(self) -> None:
         """Start slurmctld."""
         self.run("slurmctld", "-f", self.environ["SLURM_CONF"])
+
+    def kill_node(self, node: str, pids: Sequence[int]) -> None:
+        """Kill the slurmd of a node and other processes, as a power failure does.
+
+        Then tell the controller that the node is down, as it finds out later.
+        """
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._kill(f"slurmd-{node}", signal.SIGKILL)
+        self.run("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
 
     def kill_controller(self) -> None:
         """End slurmctld without a warning."""
@@ -212,10 +224,10 @@ def recorded_jobs(hub: Hub, name: str) -> dict[str, str]:
     return {str(agent): str(job) for agent, job in json.loads(path.read_text())["jobs"].items()}
 
 
-def install_squeue(hub: Hub, directory: Path, script: str) -> None:
-    """Put another squeue in front of the PATH."""
+def install_squeue(hub: Hub, directory: Path, script: str, name: str = "squeue") -> None:
+    """Put another squeue, or another program of Slurm, in front of the PATH."""
     directory.mkdir()
-    program = directory / "squeue"
+    program = directory / name
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
     hub.environ["PATH"] = f"{directory}:{hub.environ['PATH']}"
