@@ -239,7 +239,7 @@ def moves_since_evaluation(
 
 
 def _requested_result(session: Session, options: MergeOptions) -> AgentResult | None:
-    return next((result for result in session.results if result.agent == options.agent), None)
+    return session.result(options.agent)
 
 
 def _best_result(session: Session, options: MergeOptions) -> AgentResult:

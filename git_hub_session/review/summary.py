@@ -110,8 +110,9 @@ def _read_progress(
         active = runs.active_runs(directory, runs.EXEC)
         path = directory.path
     run = runs.read_last_run(session, name, active, attempt=branch.attempt)
-    results = (result for result in session.results if result.agent == branch.agent)
-    result = next((each for each in results if each.attempt == branch.attempt), None)
+    result = session.result(branch.agent)
+    if result is not None and result.attempt != branch.attempt:
+        result = None
     return run_progress(branch, run, session, path)._replace(
         result=result,
         is_outdated=result is not None and result.commit != attempt.commit,

@@ -51,7 +51,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from git_hub_session._typing import Any, NamedTuple
-from git_hub_session.git.ref_names import SessionId, agent_number, is_object_id
+from git_hub_session.git.ref_names import SessionId, agent_name, agent_number, is_object_id
 from git_hub_session.session.state import State
 from git_hub_session.util.json_values import (
     as_count,
@@ -265,6 +265,11 @@ class Session(NamedTuple):
         """The valid results of the last evaluation, also those without a rank."""
         results = (_parse_result(name, self.agent_fields(name)) for name in self.agents)
         return tuple(result for result in results if result is not None)
+
+    def result(self, agent: int) -> AgentResult | None:
+        """Return the valid result of an agent in the last evaluation, or None."""
+        name = agent_name(agent)
+        return _parse_result(name, self.agent_fields(name))
 
     @property
     def ranking(self) -> tuple[AgentResult, ...]:

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.hub import CHECKOUT, Hub
+from tests.support.calls import assert_linear, count_calls
+from tests.support.hub import Hub
 from tests.support.stores import create_agenthub_session
 
 STEP = 40
-COUNT = f"""
-import cProfile, pstats, sys
-sys.path.insert(0, {str(CHECKOUT)!r})
-from git_hub_session.main import main
-profile = cProfile.Profile()
-profile.enable()
-code = main()
-profile.disable()
-assert code in (0, 1), code
-print(pstats.Stats(profile).total_calls, file=sys.stderr)
-"""
 
 
 def create_sessions(hub: Hub, first: int, last: int, state: str) -> None:
@@ -60,8 +49,6 @@ def test_calls_grow_linearly(hub: Hub, tmp_path: Path, state: str) -> None:
     for size in range(3):
         create_sessions(hub, STEP * size, STEP * (size + 1), state)
         for command in commands:
-            result = hub.call(sys.executable, "-c", COUNT, *command)
-            counts[command[0]].append(int(result.err.splitlines()[-1]))
-    for name, (first, second, third) in counts.items():
-        # With quadratic growth, the second step would be 1.67 times as large as the first one.
-        assert third - second < 1.2 * (second - first), (name, first, second, third)
+            counts[command[0]].append(count_calls(hub, *command))
+    for name, values in counts.items():
+        assert_linear(name, values)

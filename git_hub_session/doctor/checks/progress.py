@@ -110,12 +110,12 @@ def _interrupted_command(session: Session, name: str, attempt: int, hub: HubSnap
     status = _status(session, name, attempt)
     if status in (AgentStatus.RUNNING, AgentStatus.WAITING):
         return "" if _is_agent_running(session, name, attempt, hub) else "exec"
+    if status not in (AgentStatus.SPAWNING, AgentStatus.RESTORING):
+        return ""
     # check_partial_add reports the partial worktree. Its fix has to come first.
     if any(is_partial_add(worktree) for worktree in hub.by_session.worktrees(session.id)):
         return ""
-    if status == AgentStatus.SPAWNING:
-        return "spawn"
-    return "restore" if status == AgentStatus.RESTORING else ""
+    return "spawn" if status == AgentStatus.SPAWNING else "restore"
 
 
 def _continue_command(session: Session, name: str, hub: HubSnapshot) -> str:
