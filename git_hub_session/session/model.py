@@ -36,8 +36,7 @@
         }
       },
       "evaluation": {"at": …, "base": "9fceb0…"},    the tip of the base branch at that time
-      "merge": {"agent": 1, "attempt": 1, "tip": "1a410e…", "into": "dev", "commit": "fdf4fc…",
-                "base": "9fceb0…", "kind": "merge"},
+      "merge": {"agent": 1, "attempt": 1, "tip": …, "into": "dev", "commit": …, "base": …, "kind": …},
       "history": [{"at": …, "from": "init", "to": "running", "by": "Name <email>", "verb": "update"}]
     }
 
@@ -268,8 +267,7 @@ class Session(NamedTuple):
 
     def result(self, agent: int) -> AgentResult | None:
         """Return the valid result of an agent in the last evaluation, or None."""
-        name = agent_name(agent)
-        return _parse_result(name, self.agent_fields(name))
+        return _parse_result(agent_name(agent), self.agent_fields(agent_name(agent)))
 
     @property
     def ranking(self) -> tuple[AgentResult, ...]:
