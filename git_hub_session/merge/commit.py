@@ -49,9 +49,7 @@ def commit_merge(
     author = _read_author(git) if is_squash else {}
     text = message.encode("utf-8", "surrogateescape")
     if settings.has_hooks:
-        hook_variables = {**variables, **author}
-        is_merge = not is_squash
-        text = run_commit_hooks(project, tree, text, checkout, hook_variables, is_merge=is_merge)
+        text = run_commit_hooks(plan, project, text, {**variables, **author})
     text = _clean_up(git, text, settings.cleanup)
     if not text.strip():
         raise _empty_message()

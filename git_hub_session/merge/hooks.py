@@ -12,13 +12,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.errors import HookRefused
+from git_hub_session.errors import GitFailed, HookRefused
+from git_hub_session.git.ref_names import short_name
+from git_hub_session.merge.options import MergeKind
 from git_hub_session.merge.surroundings import git_at_target
 from git_hub_session.system.temporary import temporary_directory
 from git_hub_session.util.paths import is_inside
 
 if TYPE_CHECKING:
     from git_hub_session.git.command import GitAt
+    from git_hub_session.merge.plan import MergePlan
     from git_hub_session.session.project import Project
     from git_hub_session.worktree.checkouts import Checkout
 
@@ -32,13 +35,7 @@ _NO_HOOKS = {"core.hooksPath": os.devnull}
 
 
 def run_commit_hooks(
-    project: Project,
-    tree: str,
-    message: bytes,
-    checkout: Checkout | None,
-    variables: Mapping[str, str],
-    *,
-    is_merge: bool,
+    plan: MergePlan, project: Project, message: bytes, variables: Mapping[str, str]
 ) -> bytes:
     """Run the hooks before the commit with an index of the merged tree. Return the message.
 
@@ -48,21 +45,74 @@ def run_commit_hooks(
     Raises:
         HookRefused: a hook failed.
     """
-    first, source = ("pre-merge-commit", "merge") if is_merge else ("pre-commit", "squash")
+    checkout = plan.checkout
     with temporary_directory() as scratch:
         index = os.path.join(scratch, "index") if checkout else ""
         git = git_at_target(project, checkout, {**variables, **_NO_EDITOR}, index=index)
-        if checkout is not None:
-            git.read_tree(tree, settings=_NO_HOOKS)
-            _run_hook(git, first)
-        with _message_file(scratch, message, checkout, is_merge=is_merge) as (path, argument):
-            _run_hook(git, "prepare-commit-msg", argument, source)
-            _run_hook(git, "commit-msg", argument)
-            try:
-                with open(path, "rb") as reader:
-                    return reader.read()
-            except FileNotFoundError:
-                return message  # `git switch` in a hook removes MERGE_MSG
+        try:
+            return _run_commit_hooks(git, plan, message, scratch)
+        except HookRefused as error:
+            if project.repo.tip(plan.into) == plan.base:
+                raise
+            change = f"the merge, but '{short_name(plan.into)}' has moved"
+            raise HookRefused(error.hook, change) from None
+        finally:
+            if checkout is not None:
+                _update_files_of_hook_commit(git, plan, checkout, project)
+
+
+def _run_commit_hooks(git: GitAt, plan: MergePlan, message: bytes, scratch: str) -> bytes:
+    assert plan.merge_tree is not None
+    is_merge = plan.kind is not MergeKind.SQUASH
+    first, source = ("pre-merge-commit", "merge") if is_merge else ("pre-commit", "squash")
+    if plan.checkout is not None:
+        git.read_tree(plan.merge_tree.tree, settings=_NO_HOOKS)
+        _run_hook(git, first)
+    with _message_file(scratch, message, plan.checkout, is_merge=is_merge) as (path, argument):
+        _run_hook(git, "prepare-commit-msg", argument, source)
+        _run_hook(git, "commit-msg", argument)
+        try:
+            with open(path, "rb") as reader:
+                return reader.read()
+        except FileNotFoundError:
+            return message  # `git switch` in a hook removes MERGE_MSG
+
+
+def _update_files_of_hook_commit(
+    git: GitAt, plan: MergePlan, checkout: Checkout, project: Project
+) -> None:
+    """Update the checkout if a hook has committed to its branch with the index of the merge.
+
+    That `git commit` has updated the temporary index, and not the index and the files of the checkout.
+    Leave a checkout with local changes that the update would overwrite.
+    """
+    tip = project.repo.tip(plan.into)
+    if tip == plan.base or not project.repo.is_ancestor(tip, plan.base):
+        return
+    target = git_at_target(project, checkout)
+    with suppress(GitFailed):
+        is_index_committed = (
+            project.repo.tree_id(tip).hex() == git.run(["write-tree"]).decode().strip()
+        )
+        if is_index_committed and _stage_files_of_hook(target, plan, tip):
+            target.read_tree("-m", "-u", plan.base, tip, settings=_NO_HOOKS)
+
+
+def _stage_files_of_hook(target: GitAt, plan: MergePlan, tip: str) -> bool:
+    """Stage the files that a hook has added to the merge. git would not overwrite these files.
+
+    Return False if the user has staged one of them.
+    """
+    assert plan.merge_tree is not None
+    command = ["diff-tree", "-r", "-z", "--no-renames", plan.merge_tree.tree, tip]
+    fields = target.run(command).split(b"\0")[:-1]
+    added = {path: raw.split() for raw, path in zip(fields[::2], fields[1::2], strict=True)}
+    command = ["diff-index", "--cached", "-z", "--name-only", "--no-renames", plan.base]
+    if not added.keys().isdisjoint(target.run(command).split(b"\0")[:-1]):
+        return False
+    entries = [b"%s %s\t%s\0" % (raw[1], raw[3], path) for path, raw in added.items()]
+    target.run(["update-index", "-z", "--index-info"], stdin=b"".join(entries), settings=_NO_HOOKS)
+    return True
 
 
 def run_hooks_after_merge(git: GitAt, *, is_squash: bool) -> None:

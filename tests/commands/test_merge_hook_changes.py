@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.evaluated_sessions import create_evaluated_session, write_hook
+from tests.support.evaluated_sessions import create_evaluated_session, git_status, write_hook
 from tests.support.hints import find_hint, follow_hint, types
 from tests.support.hub import Hub, Result
 
@@ -97,3 +97,51 @@ def test_hook_that_removes_the_merge(hub: Hub) -> None:
     hint = find_hint(result, "correct the post-merge hook, then: git hub-session merge {}")
     assert hub.call("sh", "-c", f"{hint.partition(': ')[2]} -q --yes") == Result(0)
     follow_hint(hint)
+
+
+COMMIT_ONCE = 'test -n "$ONCE" && exit 0; export ONCE=1; {}git commit -q --no-verify -m mine'
+"""The script of a hook whose commit calls the hook again, which then does nothing."""
+
+
+@pytest.mark.parametrize("hook", ["pre-merge-commit", "prepare-commit-msg", "commit-msg"])
+@pytest.mark.parametrize("end", ["", "; exit 1"])
+@pytest.mark.parametrize("before", ["", "echo more >more; git add more; "])
+def test_commit_with_the_index_of_the_merge(hub: Hub, hook: str, end: str, before: str) -> None:
+    """The branch has the commit of the hook, and its files and index are those of the commit."""
+    create_evaluated_session(hub)
+    base = hub.git("rev-parse", "main")
+    write_hook(hub, hook, COMMIT_ONCE.format(before) + end)
+    error = "'main' changed during the merge\nhint: git hub-session merge s1"
+    if end:
+        error = f"the {hook} hook rejected the merge, but 'main' has moved"
+    assert hub.run("merge", "-q", "--yes", "s1") == Result(1, "", f"error: {error}\n")
+    assert hub.git("log", "--format=%s %P", f"{base}..main") == f"mine {base}"
+    assert git_status(hub) == "## main"
+    assert (hub.top / "new").read_text() == "2\n"
+    assert (hub.top / "more").exists() == bool(before)
+    assert hub.state()["state"] == "evaluating"
+    assert hub.json("doctor")["findings"] == []
+
+
+def test_commit_that_a_hook_makes_of_other_files(hub: Hub) -> None:
+    """The hook has its own index. The staged changes of the user stay as they are."""
+    create_evaluated_session(hub)
+    (hub.top / "sub" / "other").write_text("staged\n")
+    hub.git("add", "sub/other")
+    index = "export GIT_INDEX_FILE=$(pwd)/.git/own; git read-tree HEAD; "
+    write_hook(hub, "prepare-commit-msg", COMMIT_ONCE.format(index) + " --allow-empty")
+    result = hub.run("merge", "-q", "--yes", "s1")
+    assert (result.code, result.err.splitlines()[0]) == (
+        *(1, "error: 'main' changed during the merge"),
+    )
+    assert git_status(hub) == "## main\nM  sub/other"
+    assert (hub.top / "file").read_text() == "first\n"
+
+
+def test_commit_with_the_index_of_the_merge_beside_local_changes(hub: Hub) -> None:
+    """A change that the hook makes to a file of the merge is not overwritten."""
+    create_evaluated_session(hub)
+    write_hook(hub, "commit-msg", COMMIT_ONCE.format("echo mine >file; "))
+    assert hub.run("merge", "-q", "--yes", "s1").code == 1
+    assert hub.git("log", "-1", "--format=%s", "main") == "mine"
+    assert (hub.top / "file").read_text() == "mine\n"
