@@ -20,7 +20,7 @@ from git_hub_session.git.ref_names import (
     short_name,
 )
 from git_hub_session.git.refs import list_files_below
-from git_hub_session.git.worktrees import Worktree, linked_worktrees, lost_git_dir
+from git_hub_session.git.worktrees import Worktree, linked_worktrees, lost_git_dir, replaced_git_dir
 from git_hub_session.session.attempts import describe_attempt
 from git_hub_session.system.deletable import find_unwritable
 from git_hub_session.util.paths import is_same_path
@@ -146,6 +146,9 @@ def occupied_reason(
     if worktree is None and lost_git_dir(path, project.paths.common_dir):
         hint = f"git hub-session doctor --fix {branch.session}"
         return f"'{path}' exists, but its git dir is missing", hint
+    if worktree is None and replaced_git_dir(path, project.paths.common_dir):
+        hint = f"git hub-session doctor {branch.session}"
+        return f"'{path}' exists, but its git dir is a symbolic link", hint
     if worktree is None or worktree.link_error:
         return f"'{path}' exists already", CHOOSE_PATH_HINT
     if worktree.branches:

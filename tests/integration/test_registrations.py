@@ -199,3 +199,42 @@ def test_copied_git_dir_whose_original_lost_its_path(
     assert list_findings(hub, code=0) == []
     assert snapshot(worktree) == before
     assert hub.run("exec", "-q", "--only", "1", "s1", "--", "true").code == 0
+
+
+@types("rm {}{}")
+@pytest.mark.parametrize("kind", ["moved", "missing", "of another worktree"])
+def test_git_dir_that_is_a_link(hub: Hub, worktree: Path, kind: str) -> None:
+    """The command moves the git dir back, or removes the link. Then --fix creates a git dir."""
+    before = snapshot(worktree)
+    git_dir, target = git_dir_of(worktree), hub.top.parent / "moved"
+    git_dir.rename(target)
+    if kind == "missing":
+        shutil.rmtree(target)
+    if kind == "of another worktree":
+        target = git_dir_of(agent_worktree(hub, 2))
+    git_dir.symlink_to(target)
+    (worktree / ".git").write_text(f"gitdir: {git_dir}\n")
+    [finding] = hub.json("doctor", code=1)["findings"]
+    move = f" && mv {target} {git_dir}" if kind == "moved" else ""
+    assert finding == {
+        **finding,
+        "code": "worktree-damaged",
+        "subject": str(worktree),
+        "evidence": f"its git dir '{git_dir}' is a symbolic link to '{target}'",
+        "advice": f"rm {git_dir}{move}",
+    }
+    assert snapshot(worktree) == before
+    assert hub.run("restore", "s1") == Result(
+        1,
+        "",
+        f"error: agent-1: '{worktree}' exists, but its git dir is a symbolic link\n"
+        "hint: git hub-session doctor s1\n",
+    )
+    type_hint(hub, finding["advice"])
+    if kind != "moved":
+        assert hub.run("doctor", "--fix", "s1").code == 0
+    assert list_findings(hub, code=0) == []
+    assert snapshot(worktree) == before
+    assert hub.run("cleanup", "-q", "s1").code == 0
+    assert hub.run("restore", "-q", "s1").code == 0
+    assert snapshot(worktree) == before

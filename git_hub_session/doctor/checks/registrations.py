@@ -1,11 +1,12 @@
-"""Checks of the git dirs of agents' worktrees: a git dir is gone, or there is a copy of it."""
+"""Checks of the git dirs of agents' worktrees: one is gone, is a link, or has a copy."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
+from git_hub_session.doctor.checks.worktrees import worktree_damaged
 from git_hub_session.doctor.finding import Finding, Problem, check
 from git_hub_session.doctor.registration import register_again
 from git_hub_session.errors import HubError
@@ -16,8 +17,9 @@ from git_hub_session.git.ref_names import (
     session_of_branch,
     short_name,
 )
-from git_hub_session.git.worktrees import Worktree, lost_git_dir
+from git_hub_session.git.worktrees import Worktree, lost_git_dir, replaced_git_dir
 from git_hub_session.session.attempts import recorded_attempts, session_archived_attempts
+from git_hub_session.util.paths import is_inside
 from git_hub_session.util.shell import quote_word
 from git_hub_session.worktree.branches_in_use import branches_in_use
 from git_hub_session.worktree.owner import default_paths
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class _Unregistered(NamedTuple):
-    """A directory of an agent whose git dir is gone."""
+    """A directory of an agent whose git dir is gone or cannot be used."""
 
     branch: AgentBranch
     path: str
@@ -46,6 +48,8 @@ def registration_findings(hub: HubSnapshot) -> Iterator[Finding]:
         for session in hub.readable_sessions():
             for lost in _unregistered(session, hub):
                 yield from check_lost_git_dir(lost, session, hub)
+            for replaced in _unregistered(session, hub, replaced_git_dir):
+                yield from check_replaced_git_dir(replaced, session, hub)
 
 
 @check("worktree-doubled", "two git dirs record one directory")
@@ -56,8 +60,14 @@ def check_copied_git_dir(worktree: Worktree, sid: SessionId) -> Iterator[Problem
     yield Problem(worktree.git_dir, evidence, sid, advice=advice)
 
 
-def _unregistered(session: Session, hub: HubSnapshot) -> Iterator[_Unregistered]:
-    """Yield the directories at the recorded and the default paths of the session's attempts."""
+def _unregistered(
+    session: Session, hub: HubSnapshot, find: Callable[[str, str], str] = lost_git_dir
+) -> Iterator[_Unregistered]:
+    """Yield the directories at the recorded and the default paths of the session's attempts.
+
+    Args:
+        find: return the git dir that a directory names, or '' if it is usable.
+    """
     paths = hub.project.paths
     refs = [branch.ref for branch in hub.by_session.branches(session.id)]
     places = {
@@ -69,7 +79,7 @@ def _unregistered(session: Session, hub: HubSnapshot) -> Iterator[_Unregistered]
     # check_link reports a directory that another git dir records.
     recorded = hub.by_session.recorded_paths
     for path, attempt in places.items():
-        git_dir = lost_git_dir(path, paths.common_dir)
+        git_dir = find(path, paths.common_dir)
         if git_dir and os.path.realpath(path) not in recorded:
             yield _Unregistered(attempt, path, git_dir)
 
@@ -105,6 +115,20 @@ def check_lost_git_dir(
     else:
         fix = f"create it again, with '{name}' checked out"
         yield Problem(lost.path, evidence, session.id, fix=fix)
+
+
+@worktree_damaged
+def check_replaced_git_dir(
+    replaced: _Unregistered, session: Session, hub: HubSnapshot
+) -> Iterator[Problem]:
+    """Find a directory whose git dir is a symbolic link. git follows it, and no command here does."""
+    link, target = replaced.git_dir, os.path.realpath(replaced.git_dir)
+    common_dir = os.path.realpath(hub.project.paths.common_dir)
+    # Another git dir of the repository belongs to another worktree.
+    is_its_own = os.path.isdir(target) and not is_inside(target, common_dir)
+    move = f" && mv {quote_word(target)} {quote_word(link)}" if is_its_own else ""
+    evidence = f"its git dir '{link}' is a symbolic link to '{target}'"
+    yield Problem(replaced.path, evidence, session.id, advice=f"rm {quote_word(link)}{move}")
 
 
 def _last_commit(branch: AgentBranch, session: Session, hub: HubSnapshot) -> str:
