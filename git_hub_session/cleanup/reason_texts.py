@@ -32,8 +32,8 @@ def index_lock_hint(git_dir: str) -> str:
 
 
 def forget_claim_hint(session: str, force_command: str) -> str:
-    """Return what to do about the claim of a worker that has perhaps ended."""
-    return f"to forget a released claim: git hub-session fetch {session}, or: {force_command}"
+    """Return the commands that forget a released claim, or that override it."""
+    return f"git hub-session fetch {session}\n{force_command}"
 
 
 def operation_message(operation: str) -> str:

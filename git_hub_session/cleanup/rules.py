@@ -108,8 +108,8 @@ def _moved_hint(state: WorktreeState) -> str:
 def _operation_hint(state: WorktreeState) -> str:
     worktree = state.worktree
     if worktree.is_missing:  # Without the directory, the operation cannot be aborted.
-        return f"{force_command(state)}, or: {doctor_command(state)}"
-    return f"{abort_command(worktree.path, worktree.operation)}, or: {force_command(state)}"
+        return f"{force_command(state)}\n{doctor_command(state)}"
+    return f"{abort_command(worktree.path, worktree.operation)}\n{force_command(state)}"
 
 
 def _unsaved_operation_hint(state: WorktreeState) -> str:
@@ -162,7 +162,7 @@ IN_USE = Rule(
     "in-use",
     lambda state: state.usage.processes,
     lambda state: f"in use by process {', '.join(state.usage.processes)}",
-    lambda state: f"end the process, or: {force_command(state)}",
+    lambda state: f"end the process\n{force_command(state)}",
     overridden_by=FORCE,
 )
 
@@ -215,7 +215,7 @@ USAGE_RULES = (
         "in-use",
         lambda state: state.usage.runs,
         lambda state: state.usage.runs[0],
-        lambda state: f"wait for it to end, or: {force_command(state)}",
+        lambda state: f"wait for it to end\n{force_command(state)}",
         overridden_by=FORCE,
     ),
     Rule(
@@ -266,14 +266,14 @@ USAGE_RULES = (
         "place-missing",
         lambda state: state.location.is_parent_missing,
         "the directory and its parent directory are missing",
-        lambda state: f"restore the directory, or: {force_command(state)}",
+        lambda state: f"restore the directory\n{force_command(state)}",
         overridden_by=FORCE,
     ),
     Rule(
         "off-branch",
         lambda state: state.head_problem and _may_be_forced(state),
         lambda state: state.head_problem,
-        lambda state: f"{doctor_command(state)}, or: {force_command(state)}",
+        lambda state: f"{doctor_command(state)}\n{force_command(state)}",
         overridden_by=FORCE,
     ),
     OFF_BRANCH,

@@ -224,7 +224,7 @@ def _update_error(
             stash = f"{git} update-index --no-{flag} {quote_word(path)} && {stash}"
         return kind(
             f"{message}: '{path}' has local changes",
-            hint=f"commit the changes there, or: {stash}",
+            hint=f"commit the changes there\n{stash}",
         )
     return kind(
         f"{message}: '{path}' is not tracked",

@@ -35,7 +35,7 @@ def read_session(directory: SafeDirectory, sid: SessionId) -> Session:
     except Damaged as error:
         raise Damaged(
             f"session '{sid}': {error.message}",
-            hint=f"{advice}\nor: git hub-session cleanup {sid}",
+            hint=f"{advice}\ngit hub-session cleanup {sid}",
         ) from None
 
 

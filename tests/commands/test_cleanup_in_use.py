@@ -12,7 +12,7 @@ import pytest
 from tests.support.cleanup import everything, kept, removed, saved
 from tests.support.hub import CHECKOUT, PYTHON, Hub, process_in
 
-HINT = "end the process, or: git hub-session cleanup --force s1"
+HINT = "end the process\ngit hub-session cleanup --force s1"
 
 
 def assert_in_use(hub: Hub, worktree: Path, process: str) -> None:

@@ -178,7 +178,7 @@ def test_in_the_middle_of_an_operation(
         kept(
             worktree,
             f"in the middle of a {operation}",
-            f"git -C {worktree} {abort_command}, or: git hub-session cleanup --force s1",
+            f"git -C {worktree} {abort_command}\ngit hub-session cleanup --force s1",
         ),
     )
 
@@ -199,12 +199,12 @@ def test_missing_in_the_middle_of_an_operation(
     repair_command = (
         f"mkdir -p {worktree} && {relink_command(worktree)} && git -C {worktree} checkout-index -a"
     )
-    assert_kept(hub, kept(worktree, f"in the middle of a {operation}", f"{ABORT}, or: {DOCTOR}"))
+    assert_kept(hub, kept(worktree, f"in the middle of a {operation}", f"{ABORT}\n{DOCTOR}"))
     assert repair_commands(hub) == [repair_command]
     assert hub.call("sh", "-c", repair_command).code == 0
     assert read_content(hub, worktree) == before
     abort = "bisect reset" if operation == "bisect" else f"{operation} --abort"
-    hint = f"git -C {worktree} {abort}, or: {ABORT}"
+    hint = f"git -C {worktree} {abort}\n{ABORT}"
     assert_kept(hub, kept(worktree, f"in the middle of a {operation}", hint))
 
 
@@ -293,7 +293,7 @@ def test_process_in_the_worktree(hub: Hub, worktree: Path) -> None:
             kept(
                 worktree,
                 f"in use by process {pid} (sleep)",
-                "end the process, or: git hub-session cleanup --force s1",
+                "end the process\ngit hub-session cleanup --force s1",
             ),
             "--discard",
         )

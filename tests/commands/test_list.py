@@ -268,7 +268,7 @@ def test_unreadable_sessions_are_not_changed(hub: Hub) -> None:
         repair = f"git hub-session doctor --fix {sid}"
         if not reasons[sid].startswith("state.json"):
             repair = f"fix the file in '{hub.directory(sid)}'"
-        hint = f"hint: {repair}\nhint: or: git hub-session cleanup {sid}\n"
+        hint = f"hint: {repair}\nhint: git hub-session cleanup {sid}\n"
         error = f"fatal: session '{sid}': {reasons[sid].replace(chr(127), '?')}\n{hint}"
         expected = Result(128, "", error)
         assert hub.run("update", sid, "--state", "running") == expected

@@ -54,7 +54,7 @@ def killed_exec(hub: Hub, script: str, *arguments: str) -> Iterator[int]:
         yield pid
 
 
-FORCE = "wait for it to end, or: git hub-session cleanup --force s1"
+FORCE = "wait for it to end\ngit hub-session cleanup --force s1"
 
 
 def test_command_in_another_directory(running_session: Hub) -> None:

@@ -302,7 +302,7 @@ def test_no_link_is_followed(hub: Hub, tmp_path: Path, name: str) -> None:
         repair = "git hub-session doctor --fix s1"
         if name == "config.yaml":
             repair = f"fix the file in '{hub.directory()}'"
-        hint = f"hint: {repair}\nhint: or: git hub-session cleanup s1\n"
+        hint = f"hint: {repair}\nhint: git hub-session cleanup s1\n"
         refused = Result(128, "", f"fatal: {prefix}{link}\n{hint if prefix else ''}")
         listing = hub.run("list")
         assert (listing.code, listing.err) == (1, f"error: session 's1': {link}\n")

@@ -70,7 +70,7 @@ LOST = f"{WORK}\nrm -r .agenthub/sessions/s1"
               f"{INIT}\ngit hub-session init -q --id s2 --task t"),
     Case("fix the file in '{}'", "spawn s1", "printf 'task: t\\nbase_branch: main\\nagent_count: 2\\n'"
          " >'{1}/config.yaml'", f"{INIT}\necho [ >.agenthub/sessions/s1/config.yaml"),
-    Case("or: git hub-session cleanup {}", "spawn s1", "git hub-session cleanup {1}",
+    Case("git hub-session cleanup {}", "spawn s1", "{0}",
          f"{S1}\necho [ >.agenthub/sessions/s1/config.yaml", "cleanup s1"),
     Case("git branch --list 'hub/*'", "init --adopt s2", "{0}", LOST, "init --adopt s1"),
     Case("git hub-session restore {} --agent {}", "path s1 1/attempt-1", "{0}",

@@ -70,7 +70,7 @@ FORCE = "cleanup --force s1"
 @cases(
     Case("git worktree unlock {}", "cleanup s1", "{0}", in_worktree("git worktree lock .")),
     Case(
-        "restore the directory, or: {}",
+        "restore the directory",
         "cleanup s1",
         "mv ../moved ../project.hub/s1",
         in_worktree("mv ../../s1 ../../../moved"),
@@ -83,9 +83,9 @@ FORCE = "cleanup --force s1"
         in_worktree("touch $(git rev-parse --git-dir)/index.lock"),
     ),
     Case("git -C {} {}", "cleanup s1", "{0}", in_worktree(AM)),
-    Case("{}, or: {}", "cleanup s1", "{1}", in_worktree(OTHER, "git merge -q --no-commit --no-ff other")),
-    Case("{}, or: {}", "cleanup s1", "{2}", in_worktree(OTHER, "git bisect start HEAD main")),
-    Case("{}, or: {}", "cleanup s1", "{2}", in_worktree("git checkout -q --detach")),
+    Case("git -C {} {}", "cleanup s1", "{0}", in_worktree(OTHER, "git merge -q --no-commit --no-ff other")),
+    Case("git hub-session cleanup --force {}", "cleanup s1", "{0}", in_worktree(OTHER, "git bisect start HEAD main")),
+    Case("git hub-session cleanup --force {}", "cleanup s1", "{0}", in_worktree("git checkout -q --detach")),
     Case(
         "git -C {} status",
         "cleanup s1",
@@ -168,21 +168,22 @@ def test_current_directory(hub: Hub) -> None:
     assert hub.run("cleanup", "s1", cwd=hub.top).code == 0
 
 
-@types("end the process, or: {}")
+@types("end the process")
 def test_process(hub: Hub) -> None:
     worktree = spawn_agent(hub)
     with process_in(worktree):
-        hint = find_hint(hub.run("cleanup", "s1"), "end the process, or: {}")
-        type_hint(hub, hint.partition(", or: ")[2])
-    follow_hint(hint)
+        result = hub.run("cleanup", "s1")
+        hint = find_hint(result, "end the process")
+        type_hint(hub, find_hint(result, "git hub-session cleanup --force {}"))
     assert not worktree.exists()
     hub.run("restore", "s1")
     with process_in(worktree):
         assert hub.run("cleanup", "s1").code == 1
+    follow_hint(hint)
     assert hub.run("cleanup", "s1").code == 0
 
 
-@types("wait for it to end, or: {}")
+@types("wait for it to end")
 def test_command_of_an_agent(hub: Hub, tmp_path: Path) -> None:
     """A running `exec` uses the worktree. Its process is elsewhere."""
     worktree = spawn_agent(hub)
@@ -190,9 +191,8 @@ def test_command_of_an_agent(hub: Hub, tmp_path: Path) -> None:
     command = ("sh", "-c", script, str(hub.top), str(wait))
     assert hub.run("exec", "-q", "s1", "--", *command).code == 0
     output = wait.read_text()
-    [line] = [line for line in output.splitlines() if "wait for it to end, or: " in line]
-    hint = line.strip().removeprefix("hint: ")
-    assert shlex.split(hint)[-4:] == ["hub-session", "cleanup", "--force", "s1"]
+    hint, force = (line.strip().removeprefix("hint: ") for line in output.splitlines()[2:4])
+    assert shlex.split(force)[-4:] == ["hub-session", "cleanup", "--force", "s1"]
     assert hub.run("cleanup", "s1").code == 0  # it has ended
     follow_hint(hint)
     assert not os.path.lexists(worktree)

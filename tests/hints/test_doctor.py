@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.support.hints import Case, cases, check_case, find_hint, follow_hint, type_hint, types
+from tests.support.hints import Case, cases, check_case, find_hint, type_hint, types
 from tests.support.hub import Hub
 
 W = "../project.hub/s1/agent-1"
@@ -89,8 +89,8 @@ REMOVE = f"git worktree remove -f {W}"
     Case("find its commit: git fsck --lost-found; then: {}", "doctor s1",
          "echo '{1}' | sed \"s/<commit>/$(git rev-parse main)/\" | sh",
          spawned(f"{REMOVE}; echo >.git/refs/heads/{BRANCH}; rm .git/logs/refs/heads/{BRANCH}")),
-    Case("find its commits with git fsck --lost-found, or: {}", "doctor s1",
-         "git fsck --lost-found && {1}",
+    Case("git hub-session spawn {}", "doctor s1",
+         "git fsck --lost-found && {0}",
          spawned(f"{REMOVE}; git branch -D {BRANCH}")),
     Case("compare them: git log --graph {} {}", "doctor s1",
          "git log --graph {1} {2} && git tag -d {1}",
@@ -124,11 +124,12 @@ def test_doctor_finds_no_problem(hub: Hub, case: Case) -> None:
     check_case(hub, case)
 
 
-@types("git hub-session eval {}, or: git hub-session archive {}")
+@types("git hub-session archive {}")
 def test_forgotten_session(hub: Hub) -> None:
     spawned()(hub)
-    template = "git hub-session eval {}, or: git hub-session archive {}"
-    hint = find_hint(hub.run("doctor", "s1", now=LATER), template)
-    type_hint(hub, hint.partition(", or: ")[2])
-    follow_hint(hint)
+    result = hub.run("doctor", "s1", now=LATER)
+    assert find_hint(result, "git hub-session eval {}") == "git hub-session eval s1"
+    command = "git hub-session archive s1"
+    assert f"; archive it: {command}\n" in result.out
+    type_hint(hub, command)
     assert hub.run("doctor", "s1", now=LATER).code == 0

@@ -77,7 +77,10 @@ HUB_FILE = (
               evaluated()),
     corrected("name its target with --into", "merge s1 --into x", f"{MERGE} --into main",
               evaluated("git symbolic-ref refs/heads/x refs/heads/main")),
-    Case("commit the changes there, or: {}", MERGE, "{1}", evaluated("echo mine >new && git add new"),
+    Case("{} stash", MERGE, "{0}", evaluated("echo mine >new && git add new"),
+         DONE),
+    Case("commit the changes there", MERGE, "git commit -qm mine && git rm -q new && git commit -qm x"
+         " && git hub-session eval -q --ranking 2,1 s1", evaluated("echo mine >new && git add new"),
          DONE),
     Case("mv {} {}", MERGE, "{0}", evaluated("echo mine >new"), DONE),
     Case("git -c {} {}", MERGE, "{0}", evaluated("git config pull.twohead ours"), DONE),

@@ -87,7 +87,7 @@ def test_commands_on_a_session_with_a_damaged_file(
     repair = "git hub-session doctor --fix s1"
     if name == "config.yaml":
         repair = f"fix the file in '{hub.directory()}'"
-    hints = f"hint: {repair}\nhint: or: git hub-session cleanup s1\n"
+    hints = f"hint: {repair}\nhint: git hub-session cleanup s1\n"
     for command in ("status s1", "merge --yes s1", "exec s1 -- true", "archive s1", "restore s1"):
         result = hub.run(*command.split())
         assert (result.code, result.out) == (128, ""), result

@@ -149,10 +149,11 @@ def test_lost_last_attempt_beside_an_earlier_one(hub: Hub) -> None:
     assert (merge.code, merge.err) == (0, f"warning: agent-1/attempt-2: {reason}\n")
     [finding] = hub.json("doctor", "s1", code=1)["findings"]
     adopt = "git hub-session adopt s1 agent-1 hub/s1/agent-1/attempt-1"
+    problem = "attempt-2 of agent-1 is 'ready', but it has no branch and no archive tag"
     assert (finding["code"], finding["evidence"], finding["advice"]) == (
         "agent-without-branch",
-        "attempt-2 of agent-1 is 'ready', but it has no branch and no archive tag",
-        f"find its commits with git fsck --lost-found, or: {adopt}",
+        f"{problem}; find them: git fsck --lost-found",
+        adopt,
     )
     assert hub.call("sh", "-c", adopt).code == 0
     assert hub.run("exec", "-q", "s1", "--", "true") == Result(0)

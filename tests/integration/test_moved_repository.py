@@ -178,7 +178,8 @@ def test_parent_directory_of_the_worktrees_is_missing(two_agents: Hub) -> None:
     expected_lines = "".join(
         f"agent-{agent}: kept ../project.hub/s1/agent-{agent}\n"
         "  the directory and its parent directory are missing\n"
-        "  hint: restore the directory, or: git hub-session cleanup --force s1\n"
+        "  hint: restore the directory\n"
+        "  hint: git hub-session cleanup --force s1\n"
         for agent in (1, 2)
     )
     expected = Result(1, f"{expected_lines}Cleaned up 0 worktrees for session s1\n")

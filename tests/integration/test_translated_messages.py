@@ -63,7 +63,7 @@ def test_merge_into_changed_files(hub: Hub, german: dict[str, str], option: str)
     (hub.top / "file").write_text("mine\n")
     result = hub.run("merge", "-q", option, "s1", environ=german)
     message = f"git cannot update '{hub.top}', where 'main' is checked out"
-    hint = f"commit the changes there, or: git -C {hub.top} stash"
+    hint = f"commit the changes there\nhint: git -C {hub.top} stash"
     assert result == Result(1, "", f"error: {message}: 'file' has local changes\nhint: {hint}\n")
 
 

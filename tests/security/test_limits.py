@@ -22,7 +22,7 @@ def damaged_session_error(hub: Hub, message: str) -> Result:
     repair = f"fix the file in '{hub.directory()}'"
     if message.startswith("state.json"):
         repair = "git hub-session doctor --fix s1"
-    hints = f"{repair}\nhint: or: git hub-session cleanup s1"
+    hints = f"{repair}\nhint: git hub-session cleanup s1"
     return Result(128, "", f"fatal: session 's1': {message}\nhint: {hints}\n")
 
 

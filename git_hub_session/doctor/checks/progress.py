@@ -240,8 +240,9 @@ def check_idle_session(session: Session, hub: HubSnapshot) -> Iterator[Problem]:
     if hub.now - last <= IDLE_SECONDS or _is_session_active(session, hub):
         return
     age = format_age_since(format_iso(last), hub.now)
-    evidence = f"it is 'running' without a process; its last commit or change was {age}"
-    advice = f"git hub-session eval {session.id}, or: git hub-session archive {session.id}"
+    idle = f"it is 'running' without a process; its last commit or change was {age}"
+    evidence = f"{idle}; archive it: git hub-session archive {session.id}"
+    advice = f"git hub-session eval {session.id}"
     yield Problem(session.id, evidence, session.id, advice=advice)
 
 

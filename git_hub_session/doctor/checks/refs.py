@@ -203,11 +203,15 @@ def check_missing_branches(session: Session, hub: HubSnapshot) -> Iterator[Probl
         has_begun = not is_pending and (status != AgentStatus.FAILED or record.run is not None)
         if number and has_begun and (not last or record.attempt > last):
             attempt = f"attempt-{record.attempt} of {name}" if last else name
+            advice = _recreate_branch_command(number, last, session, hub)
+            # These commands start again without the lost commits.
+            is_new = advice.startswith("git hub-session ")
+            lost = "; find them: git fsck --lost-found" if is_new else ""
             yield Problem(
                 f"{sid} {name}",
-                f"{attempt} is '{status}', but it has no branch and no archive tag",
+                f"{attempt} is '{status}', but it has no branch and no archive tag{lost}",
                 sid,
-                advice=_recreate_branch_command(number, last, session, hub),
+                advice=advice,
             )
 
 
@@ -240,7 +244,7 @@ def _recreate_branch_command(agent: int, last: int, session: Session, hub: HubSn
     if last:
         branch = short_name(AgentBranch(sid, agent, last).ref)
         command = f"git hub-session adopt {sid} {agent_name(agent)} {branch}"
-    return f"find its commits with git fsck --lost-found, or: {command}"
+    return command
 
 
 def _last_attempts_with_refs(session: Session, hub: HubSnapshot) -> dict[int, int]:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterator
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.doctor.checks.worktrees import worktree_damaged
 from git_hub_session.doctor.finding import Finding, Problem, check
 from git_hub_session.doctor.registration import register_again
 from git_hub_session.errors import HubError
@@ -28,6 +27,11 @@ if TYPE_CHECKING:
     from git_hub_session.doctor.snapshot import HubSnapshot
     from git_hub_session.session.model import Session
     from git_hub_session.session.store import LockedSession
+
+
+worktree_damaged = check(
+    "worktree-damaged", "the directory and the git dir do not point to each other"
+)
 
 
 class _Unregistered(NamedTuple):
@@ -121,7 +125,7 @@ def check_lost_git_dir(
 def check_replaced_git_dir(
     replaced: _Unregistered, session: Session, hub: HubSnapshot
 ) -> Iterator[Problem]:
-    """Find a directory whose git dir is a symbolic link. git follows it, and no command here does."""
+    """Find a directory whose git dir is a symbolic link, which git follows."""
     link, target = replaced.git_dir, os.path.realpath(replaced.git_dir)
     common_dir = os.path.realpath(hub.project.paths.common_dir)
     # Another git dir of the repository belongs to another worktree.

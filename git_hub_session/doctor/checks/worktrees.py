@@ -26,6 +26,7 @@ from git_hub_session.doctor.checks.other_sessions import (
     off_branch,
 )
 from git_hub_session.doctor.checks.posts import check_posts
+from git_hub_session.doctor.checks.registrations import worktree_damaged
 from git_hub_session.doctor.checks.sessions import leftover_file
 from git_hub_session.doctor.finding import Finding, Problem, check
 from git_hub_session.doctor.snapshot import HubSnapshot, is_partial_add
@@ -105,11 +106,6 @@ def _checks_of(worktree: Worktree, hub: HubSnapshot) -> Sequence[WorktreeCheck]:
         return (*LINK_CHECKS, *BRANCH_CHECKS)
     # If a process uses the worktree, a spawn or a restore is still creating it.
     return BRANCH_CHECKS if hub.pids_in(worktree.path) else (check_partial_add,)
-
-
-worktree_damaged = check(
-    "worktree-damaged", "the directory and the git dir do not point to each other"
-)
 
 
 @worktree_damaged
