@@ -60,3 +60,16 @@ def test_without_attributes_the_changes_conflict(hub: Hub) -> None:
     create_session(hub, "a/b/x.txt", "")
     assert hub.run("eval", "-q", "--ranking", "1", "s1").code == 0
     assert hub.run("merge", "-q", "--yes", "s1").code == 1
+
+
+@pytest.mark.parametrize("checked_out", [True, False])
+def test_attributes_file_of_the_user(hub: Hub, *, checked_out: bool) -> None:
+    """A relative core.attributesFile counts from the top of the main worktree."""
+    create_session(hub, "a/b/x.txt", "")
+    (hub.top / ".git" / "own-attributes").write_text("*.txt merge=union\n")
+    hub.git("config", "core.attributesFile", ".git/own-attributes")
+    if not checked_out:
+        hub.git("switch", "-q", "--detach")
+    assert hub.run("eval", "-q", "--ranking", "1", "s1") == Result(0)
+    assert hub.run("merge", "-q", "--yes", "s1", cwd=hub.top / "a") == Result(0)
+    assert sorted(hub.git("show", "main:a/b/x.txt").split()) == sorted(MERGED.split())

@@ -370,3 +370,71 @@ def test_signature_of_the_winner(hub: Hub, setting: str, value: str, signature: 
     assert hub.run("merge", "--yes", "-n", "s1") == refused
     assert protected_state(hub) == before
     assert hub.call("sh", "-c", f"{unverified} -q") == Result(0)
+
+
+def test_identity_hooks_and_signature_of_the_checkout(hub: Hub) -> None:
+    """As with `git merge`, the settings of the checkout count, and not those of the caller."""
+    create_evaluated_session(hub)
+    sign_with(hub, "key")
+    hub.git("config", "extensions.worktreeConfig", "true")
+    release = hub.top.parent / "release"
+    hub.git("worktree", "add", "-q", "-b", "release", release)
+    hub.git("config", "--worktree", "user.email", "main@example.com")
+    hub.git("config", "--worktree", "user.email", "release@example.com", cwd=release)
+    hub.git("config", "--worktree", "commit.gpgSign", "true", cwd=release)
+    hub.git("config", "--worktree", "core.hooksPath", ".own-hooks", cwd=release)
+    hook = release / ".own-hooks" / "commit-msg"
+    hook.parent.mkdir()
+    hook.write_text('#!/bin/sh\necho "Directory: $(pwd -P)" >>"$1"\n')
+    hook.chmod(0o755)
+    assert hub.run("merge", "-q", "--yes", "--into=release", "s1") == Result(0)
+    identities = hub.git("log", "-1", "--format=%ae %ce", "release")
+    assert identities == "release@example.com release@example.com"
+    assert f"\nDirectory: {release}\n" in hub.git("cat-file", "commit", "release") + "\n"
+    assert "\ngpgsig " in hub.git("cat-file", "commit", "release")
+
+
+@pytest.mark.parametrize("branch", ["main", "release"])
+def test_settings_that_are_included_for_one_branch(hub: Hub, branch: str) -> None:
+    """`includeIf.onbranch` counts if the checkout that is merged into has this branch."""
+    create_evaluated_session(hub)
+    release = hub.top.parent / "release"
+    hub.git("worktree", "add", "-q", "-b", "release", release)
+    (hub.top.parent / "included").write_text("[user]\n\temail = included@example.com\n")
+    hub.git("config", f"includeIf.onbranch:{branch}.path", hub.top.parent / "included")
+    assert hub.run("merge", "-q", "--yes", "--into=release", "s1") == Result(0)
+    included = hub.git("log", "-1", "--format=%ce", "release") == "included@example.com"
+    assert included == (branch == "release")
+
+
+@pytest.mark.parametrize("place", ["main", "elsewhere"])
+def test_relative_key_from_a_subdirectory(hub: Hub, place: str) -> None:
+    """The key is found from the top of the worktree, as with `git merge`."""
+    create_evaluated_session(hub)
+    sign_with(hub, "key")
+    hub.git("config", "user.signingKey", "../key.pub")
+    hub.git("config", "commit.gpgSign", "true")
+    if place == "elsewhere":
+        hub.git("switch", "-q", "--detach")
+    assert hub.run("merge", "-q", "--yes", "s1", cwd=hub.top / "sub") == Result(0)
+    assert "\ngpgsig " in hub.git("cat-file", "commit", "main")
+
+
+@pytest.mark.parametrize("operation", ["merge", "cherry-pick"])
+def test_unfinished_operation_without_conflicts(hub: Hub, operation: str) -> None:
+    """All conflicts are resolved and staged, and only the commit of the operation is missing."""
+    create_evaluated_session(hub)
+    hub.git("branch", "side", "hub/s1/agent-1/attempt-1")
+    hub.commit(hub.top, "new", "mine\n")
+    assert hub.call("git", operation, "side").code == 1
+    (hub.top / "new").write_text("resolved\n")
+    hub.git("add", "new")
+    before = protected_state(hub)
+    assert hub.run("merge", "--yes", "--unmeasured", "s1") == Result(
+        1,
+        "",
+        f"error: 'main' is in the middle of a {operation} in '{hub.top}'\nhint: finish it first\n",
+    )
+    assert protected_state(hub) == before
+    hub.git(operation, "--abort")
+    assert git_status(hub) == "## main"

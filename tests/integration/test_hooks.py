@@ -187,6 +187,25 @@ def test_relative_hooks_path_from_a_subdirectory(hub: Hub, command: str) -> None
     assert hub.refs() == refs
 
 
+@pytest.mark.parametrize("value", ["~/hooks", "%(prefix)/"])
+def test_hooks_path_that_git_expands(hub: Hub, value: str) -> None:
+    """`git hook run` finds the directory, so the program does not have to."""
+    hub.session("s1", agents=1)
+    hooks = hub.top.parent / "home" / "hooks"
+    if value == "%(prefix)/":
+        prefix = hub.git("-c", f"x.y={value}", "config", "--type=path", "x.y")
+        value += os.path.relpath(hooks, prefix)
+    hooks.mkdir()
+    hook = hooks / "reference-transaction"
+    hook.write_text('#!/bin/sh\ntest "$1" != prepared\n')
+    hook.chmod(0o755)
+    hub.git("config", "core.hooksPath", value)
+    refs = hub.refs()
+    error = "error: the reference-transaction hook rejected the archive; nothing was changed\n"
+    assert hub.run("archive", "-q", "s1", cwd=hub.top / "sub") == Result(1, "", error)
+    assert hub.refs() == refs
+
+
 def test_directory_variable_of_a_command(hub: Hub) -> None:
     """`make` takes the directory from PWD."""
     hub.session("s1", agents=1)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.hints import type_hint, types
-from tests.support.hub import Hub, Result
+from tests.support.hub import CHECKOUT, Hub, Result
 
 ARCHIVE = "refs/hub/archive/s1/agent-{}/attempt-1/1"
 FETCH_DELETES = "'git fetch --prune' deletes"
@@ -285,3 +285,22 @@ def test_old_file_of_a_remote(losers: Hub) -> None:
         losers.git("push", "-q", "up")
         assert losers.refs("refs/hub") == before
         assert losers.git("-C", str(remote), "for-each-ref", "refs/hub") == ""
+
+
+def test_commands_of_the_manual(losers: Hub) -> None:
+    """The commands that the man page prints exclude the refs of the hub from a mirror."""
+    page = (CHECKOUT / "man" / "git-hub-session.1").read_text()
+    block = page.partition("Exclude the refs of the hub and the branches of the agents:\n")[2]
+    text = block.partition(".Bd -literal -offset indent\n")[2].partition(".Ed\n")[0]
+    for escape, character in ((r"\(aq", "'"), (r"\-", "-"), (r"\e", "\\"), ("<name>", "up")):
+        text = text.replace(escape, character)
+    remote = add_remote(losers, fetch="+refs/*:refs/*")
+    assert losers.run("cleanup", "-q", "s1").code == 0
+    before = losers.refs("refs/hub") | losers.refs("refs/heads/hub")
+    for command in text.replace("\\\n", "").splitlines():
+        assert losers.call("sh", "-c", command).code == 0, command
+    losers.git("switch", "-q", "--detach")
+    losers.git("fetch", "-q", "--prune", "up")
+    assert losers.refs("refs/hub") | losers.refs("refs/heads/hub") == before
+    pushed = losers.git("-C", str(remote), "for-each-ref", "--format=%(refname)")
+    assert [ref for ref in pushed.splitlines() if "hub" in ref] == []
