@@ -23,6 +23,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
+from shlex import join
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -354,13 +355,14 @@ class Bench:
         count = 20
         repository = self.repository("hook", 10)
         self.run([OURS, "hooks", "install", "-q"], repository)
-        places = [repository / ".git" / name for name in ("hooks", "hub-session-hooks")]
-        [script] = [
-            path for path in (each / "reference-transaction" for each in places) if path.exists()
-        ]
+        script = [str(repository / ".git" / "hooks" / "reference-transaction")]
+        if not os.path.exists(script[0]):  # git 2.54 and later run a command with a shell
+            key = "hook.hub-session-reference-transaction.command"
+            setting = self.text("config", key, cwd=repository)
+            script = ["sh", "-c", f'{setting} "$@"', setting]
         (self.top / "updates").write_text(f"{'0' * 40} {'1' * 40} refs/heads/main\n")
         loop = f"for n in $(seq {count}); do %s <{self.top}/updates || exit; done"
-        commands = [["sh", "-c", loop % command] for command in (f"{script} prepared", ":")]
+        commands = [["sh", "-c", loop % command] for command in (join([*script, "prepared"]), ":")]
         ours, theirs = self.pairs(commands[0], commands[1], repository, self.sizes.runs)
         added = _timed("", "", 0, ours, theirs)
         assert added.ours is not None and added.theirs is not None

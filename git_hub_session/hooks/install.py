@@ -41,6 +41,8 @@ def install_guards(project: Project) -> bool:
         return any(changed) or has_removed_files
     directory = find_hooks_directory(project)
     changed = [install_file(directory, guard) for guard in GUARDS]
+    # A newer git runs these files too.
+    changed += [_uninstall_configured(project, guard) for guard in GUARDS]
     return any(changed)
 
 
@@ -120,6 +122,8 @@ def _install_configured(project: Project, guard: Guard) -> bool:
     write_script(path, guard.read_script())
     project.git.run(["config", "--local", f"{guard.section}.command", _command(path)])
     project.git.run(["config", "--local", f"{guard.section}.event", guard.hook])
+    if _is_turned_off(project, guard):
+        project.git.run(["config", "--local", f"{guard.section}.enabled", "true"])
     return True
 
 
@@ -145,11 +149,23 @@ def _describe_configured(project: Project, guard: Guard) -> GuardStatus:
     problem = script.problem
     if project.git.version() < _CONFIGURED_SINCE:
         problem = "git before 2.54 does not run it"
-    elif not script.path or command != _command(path):
+    elif not script.path or quote_word(path) not in command:
         problem = "git does not find the script"
+    elif command != _command(path):
+        problem = "of another version"
+    elif _is_turned_off(project, guard):
+        problem = f"{guard.section}.enabled is false"
     return GuardStatus(guard.hook, path, is_configured=True, problem=problem)
 
 
+def _is_turned_off(project: Project, guard: Guard) -> bool:
+    """Return True if git skips the script: the user has set `enabled`, perhaps in another file."""
+    return _config(project, "--type=bool", f"{guard.section}.enabled") == "false"
+
+
 def _command(path: str) -> str:
-    """Return the command for git, which appends arguments. Without the script, it succeeds."""
-    return f"! test -x {quote_word(path)} || {quote_word(path)}"
+    """Return the command for git, which appends arguments. Without the script, it succeeds.
+
+    The shell that git starts reads the script. A second shell would double the time.
+    """
+    return f"! test -x {quote_word(path)} || . {quote_word(path)}"

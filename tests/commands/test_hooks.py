@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -191,6 +194,98 @@ def test_hooks_of_the_configuration(hub: Hub) -> None:
     assert moved.run("hooks", "-q", "uninstall") == Result(0)
     assert not (moved.top / ".git" / "hub-session-hooks").exists()
     assert set(before) <= set(entries(moved.top / ".git"))
+
+
+@pytest.fixture
+def newer_git(files: Hub) -> Mapping[str, str]:
+    """Return an environment in which git calls itself git 2.54.0."""
+    program = files.top.parent / "newer" / "git"
+    program.parent.mkdir()
+    program.write_text(
+        '#!/bin/sh\nfor word; do\n\ttest "$word" != version || exec echo git version 2.54.0\n'
+        f'done\nexec {shutil.which("git")} "$@"\n'
+    )
+    program.chmod(0o755)
+    return {"PATH": f"{program.parent}:{files.environ['PATH']}"}
+
+
+def test_an_older_git_after_a_newer_one(files: Hub, newer_git: Mapping[str, str]) -> None:
+    """Each version installs what it runs, and removes what only the other one runs."""
+    write_hook(files, "pre-commit", "exit 0")
+    before = entries(files.top / ".git")
+    of_newer = "".join(f"{name}: installed in .git/hub-session-hooks/{name}\n" for name in NAMES)
+    of_older = (
+        f"{NAMES[0]}: installed in .git/hooks/{NAMES[0]}\n"
+        "pre-commit: installed in .git/hooks/pre-commit, "
+        "then runs .git/hooks/pre-commit.before-hub-session\n"
+    )
+    newer_install = partial(files.call, "git-hub-session", "hooks", "install", environ=newer_git)
+    assert newer_install() == Result(0, of_newer)
+    problem = " (git before 2.54 does not run it)\n"
+    hint = "hint: git hub-session hooks install\n"
+    assert files.run("hooks", "status") == Result(0, of_newer.replace("\n", problem), hint)
+    for _ in range(2):
+        assert files.run("hooks", "install") == Result(0, of_older)
+        assert files.run("hooks", "status") == Result(0, of_older)
+    assert files.call("git", "config", "--get-regexp", "^hook[.]").code == 1
+    assert not (files.top / ".git" / "hub-session-hooks").exists()
+    assert newer_install() == Result(0, of_newer)
+    assert sorted(set(entries(directory(files))) & {*NAMES}) == ["pre-commit"]
+    assert files.run("hooks", "uninstall") == Result(0, NOT_INSTALLED)
+    after = entries(files.top / ".git")
+    assert {**after, "config": before["config"]} == before
+
+
+def test_a_guard_that_the_configuration_turns_off(files: Hub, newer_git: Mapping[str, str]) -> None:
+    """`status` says so, also if the user has turned it off for all repositories."""
+    run = partial(files.call, "git-hub-session", "hooks", environ=newer_git)
+    assert run("install", "-q") == Result(0)
+    key = f"{GUARDS[1].section}.enabled"
+    for scope in ("--global", "--local"):
+        files.git("config", scope, key, "no")
+        result = run("status")
+        line = f"pre-commit: installed in .git/hub-session-hooks/pre-commit ({key} is false)"
+        assert (result.out.splitlines()[1], result.err) == (
+            line,
+            "hint: git hub-session hooks install\n",
+        )
+        assert "is false" not in run("install").out
+        assert run("status").err == ""
+    assert run("uninstall", "-q") == Result(0)
+    assert files.call("git", "config", "--local", "--get-regexp", "^hook[.]").code == 1
+
+
+def test_the_command_in_the_configuration(files: Hub, newer_git: Mapping[str, str]) -> None:
+    """git runs it with a shell, and appends arguments. One shell reads the script."""
+    run = partial(files.call, "git-hub-session", "hooks", environ=newer_git)
+    assert run("install", "-q") == Result(0)
+    files.session(agents=1)
+    tip = files.commit(files.worktree(1), "file", "one\n")
+    ref = "refs/heads/hub/s1/agent-1/attempt-1"
+    key = f"{GUARDS[0].section}.command"
+
+    def run_as_git(phase: str, line: str) -> Result:
+        command = files.git("config", key)
+        return files.call("sh", "-c", f'{command} "$@"', command, phase, stdin=line)
+
+    lost = f"{tip} {'0' * 40} {ref}\n"
+    assert run_as_git("prepared", lost.replace("/hub/", "/other/")) == Result(0)
+    for phase in ("preparing", "committed", "aborted"):
+        assert run_as_git(phase, lost) == Result(0)
+    refused = run_as_git("prepared", lost)
+    assert (refused.code, refused.err.splitlines()[0]) == (
+        1,
+        f"error: no other ref keeps commit {tip} of '{ref.removeprefix('refs/heads/')}'",
+    )
+    command = files.git("config", key)
+    script = files.top / ".git" / "hub-session-hooks" / "reference-transaction"
+    files.git("config", key, command.replace(" . ", " "))
+    assert run("status").out.splitlines()[0].endswith(f"/{NAMES[0]} (of another version)")
+    assert run("install", "-q") == Result(0)
+    assert files.git("config", key) == command
+    script.unlink()
+    assert run_as_git("prepared", lost) == Result(0)
+    assert run("status").out.splitlines()[0].endswith("(git does not find the script)")
 
 
 def test_wrong_arguments(hub: Hub) -> None:
