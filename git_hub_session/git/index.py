@@ -118,14 +118,14 @@ def _parse_entries(
     """Return all entries, the unusual ones among them, and the end of the last one."""
     # Use local variables, which are faster: an index can have 100,000 entries.
     unpack = _ENTRY.unpack_from
-    make_entry = IndexEntry._make
+    new, kind = tuple.__new__, IndexEntry  # `_ENTRY` has the fields of an entry
     entry_size = _ENTRY.size
     entries: dict[bytes, IndexEntry] = {}
     unusual: list[_UnusualEntry] = []
     position = _HEADER.size
     path = b""
     for _ in range(count):
-        entry = make_entry(unpack(data, position))
+        entry = new(kind, unpack(data, position))
         flags = entry.flags
         start = position + entry_size
         extended_flags = 0

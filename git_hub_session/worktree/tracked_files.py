@@ -82,16 +82,17 @@ def compare_files(
     """
     comparison = _Comparison(worktree, written, reader)
     find_file = worktree.files.get
+    git_modes: dict[int, int] = {}
     for path, entry in index.entries.items():  # this loop runs once for each file of a worktree
         file = find_file(path)
-        if file is not None and not _is_recorded(entry, file, written):
+        if file is None:
+            continue
+        mode = file.st_mode
+        if mode not in git_modes:
+            git_modes[mode] = git_mode(mode)
+        if git_modes[mode] != entry.mode or not _has_recorded_stat_data(entry, file, written):
             comparison.add(path, entry, file)
     return comparison.finish(index)
-
-
-def _is_recorded(entry: IndexEntry, file: os.stat_result, written: int) -> bool:
-    """Return True if the file has the recorded mode and the recorded stat data."""
-    return git_mode(file.st_mode) == entry.mode and _has_recorded_stat_data(entry, file, written)
 
 
 class _Comparison:
