@@ -146,6 +146,7 @@ LATE_IMPORTS = {
     ("commands.exec", "commands._exec.on"),
     ("commands._executors.call", "executors.slurm_launcher"),
     ("commands.exec", "commands._executors.call"),
+    ("executors.far_script", "executors.wheel"),
     ("executors.launcher", "executors.wheel"),
     ("commands.list", "cleanup.archive_limit"),
     ("commands.list", "git.ref_names"),

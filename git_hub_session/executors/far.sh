@@ -2,8 +2,8 @@
 # bare repository.
 #
 # The caller writes this script to the standard input of `sh -s`, after lines that set the variables
-# action, directory, evaluation, slot, path, clone, url, setup, git_settings, version, line, wheel_name and
-# wheel, and the positional parameters: the command of the worker. The variable line has the same command. The worker has its own session and writes to
+# action, directory, evaluation, slot, path, clone, url, setup, git_settings, version, build, line, wheel_name
+# and wheel, and the positional parameters: the command of the worker. The variable line has the same command. The worker has its own session and writes to
 # a file, so it goes on if the connection is lost. The output of the worker goes to standard output.
 # Lines to the caller go to standard error: an agent cannot write them.
 #
@@ -15,15 +15,19 @@
 # is free. Its end means that the caller has gone.
 {
 	tell() { echo "hub-session: $*" >&2; }
+	# Find the program of the user, or the installed one. With --bootstrap the latter must have $build.
 	require_program() {
-		[ -x "$program/bin/python" ] && PATH=$PATH:$program/bin
 		command -v git-hub-session >/dev/null && return
+		is_installed && PATH=$PATH:$program/bin && return
 		[ "$wheel" ] || {
 			tell missing
 			exit 1
 		}
 		install_program
 		PATH=$PATH:$program/bin
+	}
+	is_installed() {
+		[ -x "$program/bin/python" ] && { [ ! "$build" ] || [ "$(cat "$program/build" 2>/dev/null)" = "$build" ]; }
 	}
 	find_python() {
 		for python in python3 python3.14 python3.13 python3.12 python3.11; do
@@ -32,13 +36,13 @@
 		tell missing python
 		exit 1
 	}
-	# Install the wheel in a venv, which cannot be renamed. The first complete venv gets the link.
+	# Install the wheel in a venv, which cannot be renamed. The link points to the last complete venv. A
+	# worker goes on with the venv with which it has started.
 	install_program() {
 		find_python
 		mkdir -p "${program%/*}" && new=$(mktemp -d "$program.XXXXXX") || exit
 		trap 'rm -rf "$new"' EXIT
 		echo "installing git hub-session $version in $new" >&2
-		[ -x "$program/bin/python" ] || rm -f "$program"
 		"$python" -m venv --system-site-packages "$new" </dev/null >&2 &&
 			printf %s "$wheel" | "$python" -c \
 				'import base64, sys; sys.stdout.buffer.write(base64.b64decode(sys.stdin.read()))' >"$new/$wheel_name" &&
@@ -47,7 +51,10 @@
 			exit 1
 		}
 		rm "$new/$wheel_name"
-		ln -sn "${new##*/}" "$program" 2>/dev/null || rm -rf "$new" # another connection was faster
+		printf %s "$build" >"$new/build"
+		if is_installed || ! { rm -f "$program" && ln -sn "${new##*/}" "$program" 2>/dev/null; }; then
+			rm -rf "$new" # another connection was faster
+		fi
 		trap - EXIT
 	}
 	# Print the start time of a process. Another process may get its id later.
@@ -90,7 +97,7 @@
 		exit 0
 	}
 	create_clone() {
-		new=$path.$$.$(uname -n)
+		new=$path.$$.$host
 		trap 'rm -rf "$new"' EXIT
 		mkdir -p "${path%/*}" && git clone -q -o origin -- "$url" "$new" </dev/null >&2 || {
 			tell failed clone
@@ -201,6 +208,7 @@
 	PATH=$PATH:$HOME/.local/bin:/usr/local/bin
 	cache=${XDG_CACHE_HOME:-$HOME/.cache}/git-hub-session
 	program=$cache/programs/$version
+	host=$(uname -n 2>/dev/null) || host=localhost
 
 	case $path in
 	'') path=$cache/$clone ;;
@@ -225,7 +233,7 @@
 	fi
 	git_dir=$(git -C "$path" rev-parse --absolute-git-dir) || exit
 	# Hosts that share a home directory use the same clone.
-	directory=$git_dir/hub-session-workers/$directory/$(uname -n)
+	directory=$git_dir/hub-session-workers/$directory/$host
 	files=$directory/$slot
 	offset=0
 	if [ "$action" = cancel ]; then

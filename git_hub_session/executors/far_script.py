@@ -74,15 +74,15 @@ def make_script(
         "url": remote or work.url,
         "setup": setup,
         "git_settings": _export_settings(work.settings),
-        "version": __version__,
+        **_program_values(work),
         "line": work.command,
         "wheel_name": wheel[0],
         "wheel": base64.b64encode(wheel[1]).decode(),
     }
     lines = [f"{name}={quote_word(value)}" for name, value in values.items()]
+    head = "\n".join([*lines, f"set -- {work.command}", ""])
     with open(_SCRIPT, "rb") as file:
         script = file.read()
-    head = "\n".join([*lines, f"set -- {work.command}", ""])
     return head.encode("utf-8", "surrogateescape") + script
 
 
@@ -107,6 +107,15 @@ def clone_name(url: str) -> str:
     name = url.rstrip("/").removesuffix(".git").replace(":", "/").rpartition("/")[2]
     digest = hashlib.sha256(url.encode("utf-8", "surrogateescape")).hexdigest()
     return f"{re.sub(_NOT_PLAIN, '-', name).lstrip('.-') or 'clone'}-{digest[:_DIGITS]}"
+
+
+def _program_values(work: FarWork) -> dict[str, str]:
+    """Return the version of this program, and the build to install ('' for any build)."""
+    if not work.bootstraps:
+        return {"version": __version__, "build": ""}
+    from git_hub_session.executors.wheel import build_id
+
+    return {"version": __version__, "build": build_id()}
 
 
 def _export_settings(settings: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ import io
 import os
 import zipfile
 from collections.abc import Iterator
+from functools import cache
 
 from git_hub_session import __version__
 
@@ -39,6 +40,15 @@ def make_wheel() -> bytes:
             entry.external_attr = 0o100644 << 16
             archive.writestr(entry, data, zipfile.ZIP_DEFLATED)
     return output.getvalue()
+
+
+@cache
+def build_id() -> str:
+    """Return a text that differs for builds of one version with other files."""
+    digest = hashlib.sha256()
+    for path, data in _package_files():
+        digest.update(f"{path}\0{_digest(data)}\n".encode())
+    return digest.hexdigest()
 
 
 def _package_files() -> Iterator[tuple[str, bytes]]:

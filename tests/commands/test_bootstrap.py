@@ -176,6 +176,47 @@ def test_a_program_whose_python_is_gone(
 
 
 @pytest.mark.slow
+def test_another_build_of_the_same_version(
+    bare: Hub, served: ServedRepository, far_home: Path, tmp_path: Path
+) -> None:
+    """Only --bootstrap renews the program. The venv of the old build stays: a worker may use it."""
+    wheels = pack_libraries(tmp_path / "wheels")
+    define_executor(bare, "bare", setup=f"export PIP_NO_INDEX=1 PIP_FIND_LINKS={wheels}")
+    words = ("s1", "--", "sh", "-c", COMMIT)
+    assert execute(bare, "--on", "bare", "--bootstrap", *words).code == 0
+    link = far_home / ".cache" / "git-hub-session" / "programs" / __version__
+    old = os.readlink(link)
+    same = execute(bare, "--on", "bare", "--bootstrap", *words)
+    assert (same.code, same.err, os.readlink(link)) == (0, "", old)
+    assert (link / "build").read_text() == wheel.build_id()
+    (link / "build").write_text("another build")
+    plain = execute(bare, "--on", "bare", *words)
+    assert (plain.code, plain.err, os.readlink(link)) == (0, "", old)
+    renewed = execute(bare, "--on", "bare", "--bootstrap", *words)
+    assert renewed.code == 0, renewed
+    assert " installing git hub-session " in renewed.err
+    assert os.readlink(link) != old
+    assert (link / "build").read_text() == wheel.build_id()
+    assert programs(far_home) == ["link", "venv", "venv"]
+
+
+def test_the_build_names_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A changed file, a renamed file and a new file are other builds."""
+    package = tmp_path / "git_hub_session"
+    package.mkdir()
+    monkeypatch.setattr(wheel, "_PACKAGE", str(package))
+    builds = set()
+    for name, text in (("a.py", "1"), ("a.py", "2"), ("b.py", "2"), ("c.py", "2")):
+        if name == "b.py":
+            (package / "a.py").rename(package / "b.py")
+        (package / name).write_text(text)
+        wheel.build_id.cache_clear()
+        builds.add(wheel.build_id())
+    wheel.build_id.cache_clear()
+    assert len(builds) == 4
+
+
+@pytest.mark.slow
 @types("install Python there with pip and venv: apt install python3-venv")
 def test_a_machine_without_python(
     bare: Hub, served: ServedRepository, far_home: Path, far_path: Path
