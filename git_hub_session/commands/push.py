@@ -18,7 +18,8 @@ from git_hub_session.commands._share.arguments import parse_remote
 from git_hub_session.commands._share.conflict import conflict_fields, conflict_warnings
 from git_hub_session.git.ref_names import short_name
 from git_hub_session.sharing.push import PushOptions, push_sessions
-from git_hub_session.sharing.remote import CREATED
+from git_hub_session.sharing.remote import CREATED, RemoteRefused
+from git_hub_session.util.shell import quote_word
 from git_hub_session.util.text import escape_control
 
 if TYPE_CHECKING:
@@ -51,7 +52,12 @@ def run(context: Context, args: Arguments) -> PushView:
         dry_run=args.is_set("dry-run"),
     )
     sids = named.sids or context.project.store.ids()
-    pushed = push_sessions(sids, context.project, named.remote, options)
+    try:
+        pushed = push_sessions(sids, context.project, named.remote, options)
+    except RemoteRefused as error:
+        words = " ".join([quote_word(named.remote.label), *named.sids])
+        error.hint = f"git hub-session push {words}"
+        raise
     return PushView(pushed, named.remote.label, dry_run=options.dry_run)
 
 

@@ -45,6 +45,7 @@ MAX_ROUNDS = 10
 """The largest number of pushes of a session that other clones change at the same time."""
 _PAUSE = 0.05  # seconds; it grows with each round
 _MAX_ARGUMENTS = 1 << 18  # bytes of the refs of one push: the length of a command line is limited
+_MAX_MESSAGES = 3  # of the server, in an error
 _OTHER_BYTES = 150  # of a refspec and of a lease: two object ids and the name of the option
 
 
@@ -252,14 +253,16 @@ class _Push:
             for draft in drafts:
                 self._push_drafts([draft])
         elif any(refused.values()) or any(each.has_moved for each in answer.refused):
-            self._refuse_all(refused)
+            self._refuse_all(refused, answer)
         else:  # no reason names a session, so no other push helps
-            self._refuse_all(dict.fromkeys(refused, answer.refused))
+            self._refuse_all(dict.fromkeys(refused, answer.refused), answer)
 
-    def _refuse_all(self, refused: Mapping[SessionId, Sequence[RefAnswer]]) -> None:
+    def _refuse_all(
+        self, refused: Mapping[SessionId, Sequence[RefAnswer]], answer: PushAnswer
+    ) -> None:
         for sid, answers in refused.items():
             if answers:
-                self._refuse(sid, _refused_error(sid, answers, self._remote))
+                self._refuse(sid, _refused_error(sid, answers, answer, self._remote))
 
     def _finish(self, drafts: Sequence[_Draft], answer: PushAnswer) -> None:
         commits = {draft.sid: draft.shared.commit for draft in drafts}
@@ -329,8 +332,13 @@ def _refusals(draft: _Draft, answer: PushAnswer) -> list[RefAnswer]:
     return [each for each in refused if not each.has_moved and not each.is_following]
 
 
-def _refused_error(sid: SessionId, refused: Sequence[RefAnswer], remote: Remote) -> PushRefused:
+def _refused_error(
+    sid: SessionId, refused: Sequence[RefAnswer], answer: PushAnswer, remote: Remote
+) -> PushRefused:
+    """Return the error, with the reasons of git and the first messages of the server."""
     names = quote_list([short_name(each.ref) for each in refused])
+    texts = [f"{refused_reasons(refused)} ({names})", *answer.server_messages[:_MAX_MESSAGES]]
     return PushRefused(
-        f"'{remote.label}' refuses session '{sid}': {refused_reasons(refused)} ({names})"
+        f"'{remote.label}' refuses session '{sid}': {'; '.join(texts)}",
+        hint=f"git hub-session push {quote_word(remote.label)} {sid}",
     )

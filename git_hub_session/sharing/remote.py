@@ -54,6 +54,7 @@ _FATAL = (
     r"(?:fatal|error|ssh|kex_exchange_identification): (.*)|(.*: Permission denied .*)|.*errno=(.*)"
 )
 _OF_GIT = r"fatal: |hint: |error: (failed to push|atomic push)"
+_OF_SERVER = r"remote: (?!error: hook declined to update)(.*)"
 _AFTERWARDS = r"Could not read from remote repository|failed to push some refs"
 # git fails with these messages again, so a retry does not help. All of them are in English.
 _PERMANENT = (
@@ -69,6 +70,7 @@ _TEMPORARY = (
     r"hung up|RPC failed|unexpected disconnect|early EOF|failed to report status"
     r"|cannot lock ref|Unable to create '.*\.lock'|bad object worktrees/"
 )
+_WEB_ERROR = r"returned error: [45]\d\d\b"
 _NO_STATUS = "remote failed to report status"
 
 # git does not translate its messages. The programs that it starts keep the language of the user.
@@ -80,6 +82,13 @@ class RemoteFailed(HubError):
     """A git command that could not use a remote."""
 
     code = "remote-failed"
+
+
+class RemoteRefused(RemoteFailed):
+    """A server of the web that refuses requests, for example because of a rate limit."""
+
+    code = "remote-refused"
+    exit_code = 1
 
 
 class RefAnswer(NamedTuple):
@@ -125,6 +134,12 @@ class PushAnswer(NamedTuple):
     def refused(self) -> tuple[RefAnswer, ...]:
         """The refs that the remote did not change."""
         return tuple(answer for answer in self.refs if answer.is_refused)
+
+    @property
+    def server_messages(self) -> list[str]:
+        """The lines of the server, such as the reason of a hook."""
+        matches = [re.match(_OF_SERVER, line) for line in self.messages]
+        return [match[1] for match in matches if match]
 
     def of(self, ref: str) -> RefAnswer:
         """Return the answer for a ref. A ref without an answer is refused."""
@@ -263,7 +278,8 @@ class Remote:
                     return error.stdout, os.fsencode(error.stderr), tries
                 message = _reason_of(error)
                 pause = pause if _is_temporary(error) else None
-            failure = RemoteFailed(f"cannot {verb} '{self.label}': {message}")
+            failure_class = RemoteRefused if re.search(_WEB_ERROR, message) else RemoteFailed
+            failure = failure_class(f"cannot {verb} '{self.label}': {message}")
             if pause is None:
                 raise failure
             self._note(f"{failure.message}; trying again in {pause:g} s")

@@ -231,17 +231,22 @@ def test_a_missing_session_pushes_nothing(first: Hub, words: tuple[str, ...]) ->
     assert first.git("ls-remote", "origin") == before
 
 
+@types("git hub-session push {} {}")
 def test_a_hook_that_refuses_one_session(first: Hub) -> None:
     first.run("init", "-q", "--id", "s2", "--task", "x")
     hook = first.top.parent / "shared.git" / "hooks" / "update"
-    hook.write_text('#!/bin/sh\ncase "$1" in *s2*) exit 1;; esac\n')
+    hook.write_text('#!/bin/sh\ncase "$1" in *s2*) echo "too many sessions" >&2; exit 1;; esac\n')
     hook.chmod(0o755)
-    assert first.run("push") == Result(
+    pushed = first.run("push")
+    reason = "hook declined ('refs/hub/sessions/s2'); too many sessions"
+    assert pushed == Result(
         1,
         "Pushed session s1 to origin\n  created refs/hub/sessions/s1\n"
         "  created hub/s1/agent-1/attempt-1\n  created hub/s1/agent-2/attempt-1\n",
-        "error: 'origin' refuses session 's2': hook declined ('refs/hub/sessions/s2')\n",
+        f"error: 'origin' refuses session 's2': {reason}\nhint: git hub-session push origin s2\n",
     )
+    hook.unlink()
+    type_hint(first, find_hint(pushed, "git hub-session push {} {}"))
 
 
 def test_archives_with_one_name_are_both_kept(first: Hub, second: Hub) -> None:

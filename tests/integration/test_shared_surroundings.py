@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from tests.support.clones import add_clone, add_session, post, shared_files
+from tests.support.hints import find_hint, type_hint, types
 from tests.support.hub import Hub
 from tests.support.interrupt import run_with_injected_code
 
@@ -93,9 +98,80 @@ def test_a_server_without_space(first: Hub, remote: Path, hook: str) -> None:
     before = remote_refs(first, remote)
     result = first.run("push")
     assert (result.code, result.out) == (1, "")
-    assert result.err.startswith("error: 'origin' refuses session 's1': ")
+    error, hint = result.err.splitlines()
+    assert error.startswith("error: 'origin' refuses session 's1': ")
+    assert error.endswith("; quota exceeded")
+    assert hint == "hint: git hub-session push origin s1"
     assert "\033" not in result.err
     assert remote_refs(first, remote) == before
+
+
+def test_a_server_whose_disk_is_full(first: Hub, remote: Path) -> None:
+    """Nothing is changed. The line of the hint works when there is space again."""
+    disk = first.top.parent / "disk"
+    disk.mkdir()
+    words = ("mount", "-t", "tmpfs", "-o", "size=4m", "none", str(disk))
+    if os.geteuid() or first.call(*words).code:
+        pytest.skip("only root can create a small file system")
+    try:
+        full = disk / "full.git"
+        first.git("clone", "-q", "--mirror", remote, full)
+        first.git("remote", "set-url", "origin", full)
+        first.run("push", "-q")
+        before = remote_refs(first, full)
+        post(first, "ada")
+        with pytest.raises(OSError), open(disk / "file", "wb", buffering=0) as file:
+            while True:
+                file.write(bytes(1 << 16))
+        result = first.run("push", "s1")
+        assert (result.code, result.out) == (1, ""), result
+        assert result.err.startswith("error: 'origin' refuses session 's1': unpacker error ")
+        assert "No space left on device" in result.err
+        assert result.err.splitlines()[-1] == "hint: git hub-session push origin s1"
+        assert remote_refs(first, full) == before
+        (disk / "file").unlink()
+        assert first.run("push", "s1").code == 0
+        assert remote_refs(first, full) != before
+    finally:
+        first.call("umount", str(disk))
+
+
+class _BusyHandler(BaseHTTPRequestHandler):
+    """Refuse each request, as the rate limit of a hosting service does."""
+
+    requests: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.requests.append(self.path)
+        self.send_error(429)
+
+    def log_message(self, *_: object) -> None:
+        """Write nothing."""
+
+
+@pytest.mark.slow
+@types("git hub-session push {}")
+def test_a_server_with_a_rate_limit(first: Hub, remote: Path) -> None:
+    """The request is sent again with longer pauses, and then the user gets the line to type."""
+    post(first, "ada")
+    before = remote_refs(first, remote)
+    with ThreadingHTTPServer(("127.0.0.1", 0), _BusyHandler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/x"
+        first.git("remote", "set-url", "origin", url)
+        result = first.run("push", "s1")
+        server.shutdown()
+        thread.join()
+    error = f"cannot push to 'origin': unable to access '{url}/': The requested URL returned error"
+    tries = [f"{error}: 429; trying again in {pause} s" for pause in (1, 2, 4)]
+    lines = [*tries, f"error: {error}: 429", "hint: git hub-session push origin s1"]
+    assert (result.code, result.out, result.err.splitlines()) == (1, "", lines)
+    assert len(_BusyHandler.requests) == 4
+    first.git("remote", "set-url", "origin", remote)
+    assert remote_refs(first, remote) == before
+    type_hint(first, find_hint(result, "git hub-session push {}"))
+    assert remote_refs(first, remote) != before
 
 
 @pytest.mark.parametrize("kind", ["--bare", "--mirror"])

@@ -107,7 +107,8 @@ class WorkerView(View):
             lines += error_lines(self.work.error)
         if any(not each.is_published and not each.is_lost for each in self.work.worked):
             remote = quote_word(self.work.remote)
-            lines.append(f"hint: git hub-session push {remote} {self.work.sid}")
+            hint = f"hint: git hub-session push {remote} {self.work.sid}"
+            lines += [hint] if hint not in lines else []
         return lines
 
     def agent_fields(self, worked: WorkedAgent) -> dict[str, Any]:
