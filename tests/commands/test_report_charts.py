@@ -135,6 +135,14 @@ def test_commit_graph(measured: dict[str, ElementTree.Element]) -> None:
     assert len(marks(drawing, "edge")) == 6
 
 
+def test_chart_of_all_sessions(hub: Hub) -> None:
+    create_measured_session(hub)
+    hub.run("init", "-q", "--id", "s2", "--task", "t")
+    [drawing] = charts(hub.run("report", "--all").out).values()
+    assert {"s1", "\N{MINUS SIGN}61.3 %"} <= {*texts(drawing)}
+    assert "s2" not in texts(drawing)
+
+
 def test_many_commits(hub: Hub) -> None:
     """The graph has the newest commits, and names the command that shows all."""
     hub.session(agents=1)

@@ -6,6 +6,7 @@ A launcher removes the functions that Python has only on Linux, hides /proc, and
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -110,3 +111,35 @@ def test_process_that_a_command_left(mac: Hub) -> None:
     left = "warning: agent-1 left 1 process running: sleep (ended)\n"
     assert (result.code, result.err) == (0, left)
     assert mac.run("cleanup", "-q", "s1") == Result(0)
+
+
+# The short options that the programs of macOS have.
+_OPTIONS = {
+    "basename": "", "cat": "u", "chmod": "fR", "cp": "fHiLnPpRv", "cut": "bcdfns", "date": "jnru",
+    "dirname": "", "du": "Hhks", "env": "iu", "find": "", "grep": "cEeFfhilnoqsvwx", "head": "cn",
+    "id": "Ggnru", "ln": "fFhiLnPsv", "ls": "1AadFilnRrt", "mkdir": "mpv", "mktemp": "dqtu",
+    "mv": "finv", "ps": "Aaefgloptux", "readlink": "n", "realpath": "q", "rm": "dfiRrv",
+    "sed": "Een", "sort": "bcdfikmnorstu", "stat": "", "tail": "cfnr", "tee": "ai", "touch": "acmrt",
+    "tr": "Ccdsu", "uname": "amnprsv", "uniq": "cdu", "wc": "clmw", "xargs": "0InPprt",
+}  # fmt: skip
+# far.sh tries another way if one of these fails. docs/installing.md names the last one.
+_KNOWN = [
+    ("far.sh", "env", "--default-signal"),
+    ("far.sh", "mv", "-T"),
+    ("git-hub-session", "readlink", "-f"),
+]
+
+
+def test_scripts_use_no_option_of_gnu() -> None:
+    """Each script of the package, and the launcher, calls other programs with options of macOS."""
+    scripts = [*(CHECKOUT / "git_hub_session").rglob("*.sh"), CHECKOUT / "bin" / "git-hub-session"]
+    assert len(scripts) >= 7
+    call = re.compile(rf"(?<![\w.-])({'|'.join(_OPTIONS)})((?: +--?\w[\w-]*)+)")
+    found = set()
+    for script in scripts:
+        text = re.sub(r"^\s*#.*", "", script.read_text(), flags=re.MULTILINE)
+        for name, options in call.findall(text):
+            for option in options.split():
+                if option.startswith("--") or set(option[1:]) - {*_OPTIONS[name]}:
+                    found.add((script.name, name, option))
+    assert sorted(found) == _KNOWN

@@ -45,6 +45,9 @@ def test_each_schema_is_valid(name: str) -> None:
     schema = read_schema(name)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     jsonschema_rs.meta.validate(schema)
+    for form in schema.get("oneOf", [schema]):
+        assert "version" in form["required"]
+        assert form["properties"]["version"]["const"] == 1
 
 
 @pytest.mark.parametrize("name", NAMES)
