@@ -90,7 +90,7 @@ class TargetRunner:
         def keep_result(index: int, result: TaskResult) -> None:
             name = targets[index].name
             results[name] = CommandResult(result, bytes(outputs[name]), tails[name])
-            self._keep_leftovers(name, result)
+            self._end_command(name, result)
             on_end()
 
         def find_processes(index: int) -> Sequence[int]:
@@ -107,7 +107,8 @@ class TargetRunner:
         )
         return results
 
-    def _keep_leftovers(self, name: str, result: TaskResult) -> None:
+    def _end_command(self, name: str, result: TaskResult) -> None:
+        self._logs[name].close()  # until the next command of the target
         if result.left:
             self._left.setdefault(name, []).extend(result.left)
             self._remaining.setdefault(name, []).extend(result.remaining)

@@ -17,18 +17,20 @@ class OutputLog:
 
     def __init__(
         self,
-        fd: int,
+        open_log: Callable[[], int],
         show: Callable[[bytes], None] | None = None,
         *,
         max_bytes: int = MAX_LOG_BYTES,
     ) -> None:
-        """Write into `fd`, which close() closes.
+        """Open the log with `open_log` at the first write, and again at a write after close().
 
         Args:
+            open_log: return a new descriptor that appends to the log.
             show: called with each line, also after the log is full. A long line comes in pieces.
             max_bytes: the size of the log at which writing stops.
         """
-        self._fd = fd
+        self._open_log = open_log
+        self._fd = -1
         self._remaining = max_bytes
         self._show = show
         self._line = b""
@@ -57,6 +59,8 @@ class OutputLog:
             self._remaining -= len(rest)
             if len(rest) < len(data):
                 self.error = self.error or "the output is longer than the limit"
+            if self._fd < 0:
+                self._fd = self._open_log()
             write_all(self._fd, rest)
         except OSError as error:
             self.error = self.error or str(error.strerror)
@@ -66,4 +70,6 @@ class OutputLog:
         if self._show is not None and self._line:
             self._show(self._line)
         self._line = b""
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from enum import Enum
 
 from git_hub_session._typing import TYPE_CHECKING, Any, NamedTuple
 from git_hub_session.errors import HubError
 from git_hub_session.session.state import AgentStatus
 from git_hub_session.system.directory import SafeDirectory
+from git_hub_session.system.io import open_for_append
 from git_hub_session.system.tasks import INTERRUPTED, TIMED_OUT
 from git_hub_session.util.clock import format_span
 from git_hub_session.util.json_values import as_mapping, as_number, as_text
@@ -61,12 +62,17 @@ class Run:
     def __exit__(self, *_: object) -> None:
         self._directory.close()
 
-    def create_log(self, agent: str) -> int:
-        """Create the log of `agent` ("agent-2") and return its descriptor, or raise CannotWriteLog."""
+    def create_log(self, agent: str) -> Callable[[], int]:
+        """Create the log of `agent` ("agent-2"), or raise CannotWriteLog. Return how to open it.
+
+        The open logs of all agents would need more descriptors than a process may have (ulimit -n).
+        """
+        name = f"{agent}.log"
         try:
-            return self._directory.create_for_append(f"{agent}.log")
+            os.close(self._directory.create_for_append(name))
         except OSError as error:
             raise CannotWriteLog(f"cannot write in '{self.path}': {error.strerror}") from None
+        return lambda: open_for_append(name, self._directory.fd)
 
     def write_file(self, name: str, data: bytes) -> None:
         """Create a file beside the logs, or raise CannotWriteLog."""

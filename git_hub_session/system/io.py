@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -100,3 +101,14 @@ def restore_owner(fd: int, like: os.stat_result) -> None:
             return
         except OSError:
             pass
+
+
+def open_for_append(name: str, directory: int) -> int:
+    """Open a regular file for appending. Raise OSError if it does not exist or is another file."""
+    # Another process may have replaced the file: do not wait for the reader of a pipe.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    fd = os.open(name, flags, dir_fd=directory)
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), name)

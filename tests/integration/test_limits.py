@@ -268,3 +268,22 @@ def test_user_without_a_free_process(hub: Hub, retries: tuple[str, ...]) -> None
     tries = 2 if retries else 1
     assert result.out.count("cannot run 'true': Resource temporarily unavailable") == 2 * tries
     assert re.findall(r"^agent-[12] +(\d+) ", result.out, re.MULTILINE) == ["127", "127"]
+
+
+def test_more_agents_than_open_files(hub: Hub) -> None:
+    """The logs of agents that wait, or have ended, need no descriptors (ulimit -n)."""
+    hub.session("s1", agents=24)
+    assert hub.run("update", "-q", "s1", "--state", "running").code == 0
+    script = "echo $HUB_AGENT >new; git add new; git commit -q -m new; cat new"
+    measure = ("--eval", "cat new; echo ms: 1", "--metric", "ms", "--direction", "lower")
+    for command in (
+        ("exec", "-q", "-j1", "s1", "--", "sh", "-c", script),
+        ("eval", *measure, "s1"),
+    ):
+        limited = 'ulimit -n 24; exec git hub-session "$@"'
+        result = hub.call("sh", "-c", limited, "sh", *command)
+        assert (result.code, result.err) == (0, ""), result
+    for run in ("exec-1", "eval-1"):
+        output = hub.directory() / "output" / run
+        for number in (1, 24):
+            assert (output / f"agent-{number}.log").read_text().startswith(f"agent-{number}\n")
