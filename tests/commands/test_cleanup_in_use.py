@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cleanup import everything, kept, removed, saved
-from tests.support.hub import CHECKOUT, PYTHON, Hub, process_in
+from tests.support.hub import CHECKOUT, PYTHON, Hub, process_in, wait_until_started
 
 HINT = "end the process\ngit hub-session cleanup --force s1"
 
@@ -51,6 +51,7 @@ def test_open_file(hub: Hub) -> None:
     worktree = hub.session("s1", agents=1).worktree(1)
     with (worktree / "log").open("w") as log:
         process = subprocess.Popen(["sleep", "600"], cwd="/", stdout=log)
+    wait_until_started(process)
     try:
         assert_in_use(hub, worktree, f"{process.pid} (sleep)")
     finally:
@@ -155,6 +156,7 @@ def test_system_without_proc(hub: Hub) -> None:
     }
     sleep = ["sleep", "600"]
     with process_in(hub.worktree(1)) as pid, subprocess.Popen(sleep, cwd="/", env=environ) as left:
+        wait_until_started(left)
         result = hub.call(*command, "cleanup", "s1")
         left.kill()
     assert (result.code, result.err) == (1, "")

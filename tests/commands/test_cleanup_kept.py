@@ -25,7 +25,7 @@ from tests.support.cleanup import (
 )
 from tests.support.doctor import list_findings
 from tests.support.hints import type_hint, types
-from tests.support.hub import Hub, Result, snapshot
+from tests.support.hub import Hub, Result, snapshot, wait_until_started
 
 ABORT = "git hub-session cleanup --force s1"
 DOCTOR = "git hub-session doctor s1"
@@ -57,6 +57,7 @@ def assert_kept(hub: Hub, expected: Result, *arguments: str, cwd: Path | None = 
 def start_process(cwd: Path) -> Iterator[int]:
     """Run a process in the directory `cwd`, and yield its id."""
     process = subprocess.Popen(["sleep", "600"], cwd=cwd)
+    wait_until_started(process)
     try:
         yield process.pid
     finally:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.hub import CHECKOUT, PYTHON, Hub, Result
+from tests.support.hub import CHECKOUT, PYTHON, Hub, Result, wait_until_started
 from tests.support.invariants import check_repository
 from tests.support.whole_session import run_session
 
@@ -85,6 +85,7 @@ def test_run(mac: Hub) -> None:
 def test_process_in_a_worktree(mac: Hub) -> None:
     mac.session("s1", agents=1)
     with subprocess.Popen(["sleep", "600"], cwd=mac.worktree(1)) as process:
+        wait_until_started(process)
         result = mac.run("cleanup", "s1")
         process.kill()
     assert (result.code, result.err) == (1, "")

@@ -13,7 +13,7 @@ from shlex import join, quote
 
 import pytest
 
-from tests.support.hub import PYTHON, Hub, Result
+from tests.support.hub import PYTHON, Hub, Result, wait_until_started
 from tests.support.invariants import check_repository
 from tests.support.whole_session import run_session
 
@@ -70,6 +70,7 @@ def test_without_proc(hub: Hub) -> None:
     worktree = hub.top.parent / "project.hub" / "s2" / "agent-1"
     (worktree / "new").write_text("new\n")
     with subprocess.Popen(["sleep", "300"], cwd=worktree) as process:
+        wait_until_started(process)
         preview = restricted_hub.run("cleanup", "-n", "s2")
         assert (preview.code, preview.err) == (0, PROC_WARNING)
         full_preview = hub.run("cleanup", "-n", "s2")

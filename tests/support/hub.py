@@ -284,10 +284,19 @@ def process_in(directory: Path, *command: str) -> Iterator[int]:
     with subprocess.Popen(
         command or ("sleep", "600"), cwd=directory, stdin=subprocess.PIPE
     ) as process:
+        wait_until_started(process)
         try:
             yield process.pid
         finally:
             process.kill()
+
+
+def wait_until_started(process: subprocess.Popen[Any]) -> None:
+    """Wait until a process has the name and the environment of its program.
+
+    Popen returns before: the kernel has closed the pipe on which Popen waits, and nothing else.
+    """
+    wait_for(lambda: Path(f"/proc/{process.pid}/cmdline").read_bytes(), process)
 
 
 def is_alive(pid: int) -> bool:

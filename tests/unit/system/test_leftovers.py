@@ -5,20 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from git_hub_session.system.supervision.leftovers import Leftovers
-from tests.support.hub import wait_for
+from tests.support.hub import wait_until_started
 
 
 @pytest.fixture
 def process() -> Iterator[subprocess.Popen[bytes]]:
     """Run a process that waits."""
     with subprocess.Popen(["sleep", "600"]) as running:
-        # The kernel closes the pipe on which Popen waits before it changes the name of the process.
-        wait_for(lambda: Path(f"/proc/{running.pid}/comm").read_text() == "sleep\n")
+        wait_until_started(running)
         yield running
         running.kill()
 
