@@ -154,7 +154,7 @@ def find_worktree(
         session = project.store.read(sid)
         require_agent(number, session)
         name = _name(sid, number, attempt)
-        hint = _restore_hint(session, number, name, project)
+        hint = _restore_hint(session, number, attempt, project)
         raise NoWorktree(f"{name} of session '{sid}' has no worktree", hint=hint)
     branch, worktree = found[-1]
     # A directory without a valid link may belong to another repository.
@@ -163,8 +163,12 @@ def find_worktree(
     return branch, worktree
 
 
-def _restore_hint(session: Session, number: int, name: str, project: Project) -> str:
-    """Return the command that creates the worktree of an agent, or of an attempt with this name."""
+def _restore_hint(session: Session, number: int, attempt: int, project: Project) -> str:
+    """Return the command that creates the worktree of an attempt, or of the agent if it is 0."""
+    branch = AgentBranch(session.id, number, attempt)
+    if attempt and branch not in attempt_refs(session, project.repo):
+        return f"git hub-session status {session.id}"  # it lists the attempts
+    name = _name(session.id, number, attempt)
     known = {
         *attempts_by_agent(session.id, project.repo),
         *archived_agents(session.id, project.repo),

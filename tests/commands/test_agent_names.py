@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -149,3 +150,36 @@ def test_missing_things_have_one_exit_status(session: Hub, arguments: tuple[str,
     words = (*arguments[:split], "--format=json", *arguments[split:])
     error = json.loads(session.run(*words).err)["error"]
     assert error["code"].startswith("no-")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("status s1", "status", "log s1", "show s1 1", "diff s1 2", "report s1 --format=md"),
+        *("board read results", "merge -n s1", "merge --yes s1", "archive -n s1", "cleanup -n s1"),
+        *("cleanup s1", "restore s1", "exec s1 -- true", "spawn s1 --retry 2", "doctor s1"),
+        *("adopt s1 2 main", "path s1 1/attempt-9", "eval s1 --ranking 1", "list"),
+    ],
+)
+def test_texts_have_the_names_of_agents(session: Hub, command: str) -> None:
+    """No text has "agent 2" or "agent 'agent-2'", whether the command succeeds or fails."""
+    assert session.run("eval", "-q", "s1", "--ranking", "2,1,3") == Result(0)
+    if command.startswith("restore"):
+        assert session.run("cleanup", "-q", "s1") == Result(0)
+    result = session.run(*command.split())
+    text = result.out + result.err
+    assert result.code in (0, 1, 128), result
+    assert re.findall(r"(?i)(?<!-)\bagents? '?(?:#?[0-9]|agent-)", text) == []
+    if command not in ("log s1", "list", "doctor s1", "status", "board read results"):
+        assert re.search(r"\bagent-[123]\b", text), result
+
+
+@pytest.mark.parametrize("command", ["path", "shell", "open"])
+def test_an_attempt_that_does_not_exist(session: Hub, command: str) -> None:
+    """The hint lists the attempts: `restore` could not create a worktree of this one."""
+    assert session.run(command, "s1", "1/attempt-9") == Result(
+        1,
+        "",
+        "error: agent-1/attempt-9 of session 's1' has no worktree\n"
+        "hint: git hub-session status s1\n",
+    )

@@ -219,6 +219,19 @@ def test_directory_variable_of_a_command(hub: Hub) -> None:
     assert f"PWD={hub.worktree(1)}" in seen.read_text().splitlines()
 
 
+def test_filter_in_the_locale_of_the_user(hub: Hub) -> None:
+    """The filter replaces one character, and not one byte: `spawn` writes what git writes."""
+    hub.commit(hub.top, ".gitattributes", "*.l filter=one\n")
+    hub.commit(hub.top, "name.l", "\u00e9cu\n")
+    hub.git("config", "filter.one.smudge", "sed 's/./X/'")
+    hub.environ["LC_ALL"] = "C.UTF-8"
+    assert hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "1").code == 0
+    assert hub.run("spawn", "-q", "s1") == Result(0)
+    hub.git("worktree", "add", "-q", "--detach", hub.top.parent / "by-git")
+    written = (agent_worktree(hub, 1) / "name.l").read_bytes()
+    assert written == (hub.top.parent / "by-git" / "name.l").read_bytes() == b"Xcu\n"
+
+
 def test_author_of_the_commit_whose_hook_runs_agents(hub: Hub) -> None:
     """The agents get the author of their own, but an author that the user has exported."""
     hub.session("s1", agents=1)
