@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from time import sleep
 
 from git_hub_session._typing import TYPE_CHECKING
-from git_hub_session.util.text import escape_control
+from git_hub_session.util.text import display_width, escape_control
 from git_hub_session.watch.order import NEED, order_snapshot
 from git_hub_session.watch.rows import (
     AGENT,
@@ -77,13 +77,31 @@ def refresh_plainly(
     Args:
         collect: reads the facts.
         interval: the seconds between two refreshes.
-        notes: lines below the table.
+        notes: lines below the table. The last one may be a command.
     """
     with screen:
         while True:
             snapshot = collect()
             style, rows = screen.style(), screen.rows()
-            height = None if rows is None else max(rows - 1 - len(notes), 1)
-            lines = snapshot_lines(snapshot, style, height=height)
-            screen.draw([*lines, *(style.fit(text, 0) for text in notes)])
+            shown = _fit_notes(notes, style, rows)
+            height = None if rows is None else max(rows - 1 - _count_rows(shown, style), 1)
+            screen.draw([*snapshot_lines(snapshot, style, height=height), *shown])
             sleep(interval)
+
+
+def _fit_notes(notes: Sequence[str], style: TerminalStyle, rows: int | None) -> list[str]:
+    """Return the notes in the width of the terminal. The last one stays whole if there is room.
+
+    The terminal wraps a long command, so that the user can copy all of it.
+    """
+    fitted = [style.fit(text, 0) for text in notes]
+    if rows is None or _count_rows(notes[-1:], style) <= rows // 4:
+        fitted[-1:] = notes[-1:]
+    return fitted
+
+
+def _count_rows(lines: Sequence[str], style: TerminalStyle) -> int:
+    """Return the number of rows that the lines take in the terminal."""
+    if not style.columns:
+        return len(lines)
+    return sum(max(-(-display_width(line) // style.columns), 1) for line in lines)

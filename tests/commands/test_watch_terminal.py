@@ -65,6 +65,10 @@ class Terminal:
         """Return the lines on the screen without empty lines at the end."""
         return self._call("capture-pane", "-p").rstrip().split("\n")
 
+    def joined_lines(self) -> list[str]:
+        """Return the lines on the screen. A line that the terminal has wrapped is one line."""
+        return self._call("capture-pane", "-p", "-J").rstrip().split("\n")
+
     def colors(self) -> bool:
         """Return True if the screen shows a color. Bold and reverse text is no color."""
         sequences = re.findall(r"\x1b\[([0-9;]*)m", self._call("capture-pane", "-p", "-e"))
@@ -272,13 +276,31 @@ def test_the_hint_names_the_extra(terminal: Terminal) -> None:
         "s1         running 2/2  eval  Make it fast",
         "  agent-2  failed (3)   look  output of agent-2",
     ]
-    assert screen[-2:] == ["Press Ctrl-C to quit.", HINT]
+    assert terminal.joined_lines()[-2:] == ["Press Ctrl-C to quit.", HINT]
     interrupt_plain(terminal)
     requirements = [line.replace(" ", "") for line in metadata.requires("git-hub-session") or ()]
     assert f"{shlex.split(HINT)[-1]};extra=='watch'" in requirements
     start(terminal)
     terminal.wait_for(KEYS)
     terminal.press("q")
+
+
+def test_the_command_of_the_hint_stays_whole(terminal: Terminal) -> None:
+    """The terminal wraps it, so that the user can copy it. A small terminal truncates it."""
+    start_plain(terminal, "--interval=1")
+    for width in (len(HINT), len(HINT) - 1, len(HINT) + 1, 40):
+        terminal.resize(width, 24)
+        terminal.wait_until(
+            lambda: (
+                [line.rstrip() for line in terminal.joined_lines()[-2:]]
+                == ["Press Ctrl-C to quit.", HINT]
+            )
+        )
+    assert terminal.joined_lines()[0].rstrip() == "1 session, 2 agents, 2 need you"
+    terminal.resize(40, 6)
+    terminal.wait_until(lambda: len(terminal.screen()[-1]) == 40 and len(terminal.screen()) <= 6)
+    assert HINT.startswith(terminal.screen()[-1][:30])
+    interrupt_plain(terminal)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

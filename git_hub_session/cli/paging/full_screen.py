@@ -65,10 +65,15 @@ class FullScreen:
         return None if self._is_dumb else lines or None
 
     def draw(self, lines: Sequence[str]) -> None:
-        """Show the lines. The caller has fitted them to the terminal. Raise OSError if it is lost."""
+        """Show the lines. Raise OSError if the terminal is lost.
+
+        The caller has fitted the lines to the terminal. Only the last one may take several rows.
+        """
         if not self._is_dumb:
-            text = "".join(f"{line}{_CLEAR_LINE}\r\n" for line in lines).removesuffix("\r\n")
-            self._write(f"{_HOME}{text}{_CLEAR_BELOW}")
+            # Clear before the text: after the last column, xterm would clear the last character.
+            *others, last = lines
+            text = "".join(f"{_CLEAR_LINE}{line}\r\n" for line in others)
+            self._write(f"{_HOME}{text}{_CLEAR_BELOW}{last}")
         elif list(lines) != list(self._lines):
             self._write("".join(f"{line}\n" for line in (*lines, "")))
         self._lines = lines
