@@ -83,7 +83,7 @@ class MetricRunner:
         run: runs.Run,
         project: Project,
         *,
-        on_wait: Callable[[], float | None] | None = None,
+        on_wait: Callable[[], float | None] = lambda: None,
     ) -> None:
         """Create the logs. Call on_wait() while commands run (see TaskCallbacks)."""
         self.measurements = {target.name: Measurement() for target in targets}

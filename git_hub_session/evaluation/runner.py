@@ -48,12 +48,9 @@ class TargetRunner:
         project: Project,
         *,
         jobs: int,
-        on_wait: Callable[[], float | None] | None = None,
+        on_wait: Callable[[], float | None] = lambda: None,
     ) -> None:
-        """Create the logs. `jobs` commands run in parallel, and on_wait() is called meanwhile.
-
-        `on_wait` may start processes, such as git.
-        """
+        """Create the logs. `jobs` commands run in parallel, and on_wait() is called meanwhile."""
         self._run = run
         self._project = project
         self._jobs = jobs
@@ -99,11 +96,10 @@ class TargetRunner:
         callbacks = TaskCallbacks(lambda _index: None, keep_output, keep_result, find_processes)
         self._project.run_tasks(
             [self._make_task(command, target) for target in targets],
-            callbacks._replace(on_wait=self._on_wait) if self._on_wait else callbacks,
+            callbacks._replace(on_wait=self._on_wait),
             jobs=self._jobs,
             timeout=timeout,
             separate_stderr=True,
-            one_process=self._jobs == 1 and self._on_wait is None,
         )
         return results
 

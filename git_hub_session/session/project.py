@@ -244,7 +244,6 @@ class Project:
         jobs: int,
         timeout: float | None = None,
         separate_stderr: bool = False,
-        one_process: bool = False,
     ) -> None:
         """Run commands in parallel; see `system.processes.run_tasks`."""
         from git_hub_session.system.processes import run_tasks  # 12 ms
@@ -255,7 +254,6 @@ class Project:
             jobs=jobs,
             timeout=timeout,
             separate_stderr=separate_stderr,
-            one_process=one_process,
         )
 
 

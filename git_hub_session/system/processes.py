@@ -15,8 +15,8 @@ from time import monotonic
 from git_hub_session._typing import Self
 from git_hub_session.system.io import is_closed_pipe
 from git_hub_session.system.signals import defer_signals
-from git_hub_session.system.supervision.commands import Command, Supervision
 from git_hub_session.system.supervision.leftovers import Leftovers
+from git_hub_session.system.supervision.supervisor import Command, Supervision
 from git_hub_session.system.tasks import (
     INTERRUPTED,
     TERMINATED,
@@ -65,7 +65,6 @@ def run_tasks(
     jobs: int,
     timeout: float | None = None,
     separate_stderr: bool = False,
-    one_process: bool = False,
 ) -> None:
     """Run the tasks, `jobs` at a time, each with no input and in its own setsid(2) session.
 
@@ -73,14 +72,10 @@ def run_tasks(
     that have left the group, if there is a callback `find_marked`. After `timeout` seconds, or if a
     signal or another exception ends this call, the group gets SIGTERM and three seconds later
     SIGKILL, and all other processes of the command are killed, so no process remains. A task runs
-    again if the callback `retry_delay` says so. `one_process` means that `jobs` is 1, and that the
-    callbacks start no process.
+    again if the callback `retry_delay` says so.
     """
     waiting = list(range(len(tasks)))[::-1]
-    supervision = Supervision(one_process=one_process)
-    with _ProcessPool(
-        callbacks, supervision, separate_stderr=separate_stderr, timeout=timeout
-    ) as pool:
+    with _ProcessPool(callbacks, separate_stderr=separate_stderr, timeout=timeout) as pool:
         while waiting or pool.running or pool.delayed:
             waiting += pool.take_due()
             while waiting and len(pool.running) < jobs:
@@ -143,7 +138,6 @@ class _ProcessPool:
     def __init__(
         self,
         callbacks: TaskCallbacks,
-        supervision: Supervision,
         *,
         separate_stderr: bool,
         timeout: float | None,
@@ -154,7 +148,7 @@ class _ProcessPool:
         self._callbacks = callbacks
         self._separate_stderr = separate_stderr
         self._timeout = timeout
-        self._supervision = supervision
+        self._supervision = Supervision()
 
     def __enter__(self) -> Self:
         self._selector = selectors.DefaultSelector()
@@ -227,10 +221,7 @@ class _ProcessPool:
         process = self._supervision.start(task, separate_stderr=self._separate_stderr)
 
         def find_processes() -> list[int]:
-            if find_marked is None:
-                return []
-            marked = () if process.finds_all else find_marked(index)
-            return [*marked, *process.find_descendants()]
+            return [*find_marked(index), *process.find_descendants()] if find_marked else []
 
         running = _RunningTask(index, task.command, process, Leftovers(find_processes))
         if self._timeout is not None:

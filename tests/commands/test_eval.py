@@ -761,8 +761,7 @@ def test_interrupt_removes_temporary_worktrees(hub: Hub) -> None:
 
 def test_next_run_cleans_up_after_a_kill(hub: Hub) -> None:
     create_measurable_session(hub, "ms: 1\n")
-    words = ("eval", *MEASURE, "s1")  # git starts first, then the eval command
-    killed = run_with_injected_code(hub, *words, code=DIE, nth=2, only="subprocess.Popen")
+    killed = run_with_injected_code(hub, "eval", *MEASURE, "s1", code=DIE, nth=1, only="os.fork")
     assert (killed.code, count_worktrees(hub), hub.state()["state"]) == (-9, 3, "running")
     assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
     assert (count_worktrees(hub), hub.state()["state"]) == (2, "evaluating")

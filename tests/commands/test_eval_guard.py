@@ -241,13 +241,15 @@ def test_path_that_came_with_the_repository(hub: Hub) -> None:
         assert "Traceback" not in result.err
 
 
-@pytest.mark.parametrize("nth", [1, 2, 3, 4])
-def test_next_run_cleans_up_after_a_kill(hub: Hub, nth: int) -> None:
-    """The call is killed before it starts git, or as the fourth process the eval command."""
+@pytest.mark.parametrize(
+    ("event", "nth"),
+    [("subprocess.Popen", 1), ("subprocess.Popen", 2), ("subprocess.Popen", 3), ("os.fork", 1)],
+)
+def test_next_run_cleans_up_after_a_kill(hub: Hub, event: str, nth: int) -> None:
+    """The call is killed before it starts git, or the supervisor of the eval command."""
     hub.commit(hub.top, "bench/run.sh", BENCH)
     create_measurable_session(hub, agents=1)
     hub.commit(agent_worktree(hub, 1), "work", "1234")
-    event = "subprocess.Popen"
     killed = run_with_injected_code(hub, "eval", *MEASURE, "s1", code=DIE, nth=nth, only=event)
     assert (killed.code, hub.state()["state"]) == (-9, "running")
     assert hub.run("eval", "-q", *MEASURE, "s1") == Result(0)

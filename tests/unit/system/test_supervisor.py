@@ -1,4 +1,4 @@
-"""Each command has a supervisor, which adopts its orphans and nothing else, or is the only one."""
+"""Each command has a supervisor, which adopts its orphans and nothing else."""
 
 from __future__ import annotations
 
@@ -7,44 +7,26 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from git_hub_session.system.supervision.commands import (
-    Command,
-    OnlyCommand,
-    SupervisedCommand,
-    Supervision,
-)
 from git_hub_session.system.supervision.leftovers import child_processes
+from git_hub_session.system.supervision.supervisor import Command, SupervisedCommand, Supervision
 from git_hub_session.system.tasks import Task
 from tests.support.hub import PYTHON, is_alive, wait_for
 
 
-@contextmanager
-def adopting(supervision: Supervision) -> Iterator[Supervision]:
+@pytest.fixture
+def supervision() -> Iterator[Supervision]:
     """Let this process adopt orphans, and check that it has no new child process at the end."""
     before = {*child_processes(os.getpid())}
+    supervision = Supervision()
     supervision.adopt_orphans()
     yield supervision
     supervision.release_orphans()
     assert {*child_processes(os.getpid())} <= before
-
-
-@pytest.fixture
-def supervision() -> Iterator[Supervision]:
-    with adopting(Supervision()) as supervision:
-        yield supervision
-
-
-@pytest.fixture(params=[False, True], ids=["many", "one"])
-def any_supervision(request: pytest.FixtureRequest) -> Iterator[Supervision]:
-    """Start supervisors, or let this process adopt the orphans of one command at a time."""
-    with adopting(Supervision(one_process=request.param)) as supervision:
-        yield supervision
 
 
 def start(supervision: Supervision, script: str) -> Command:
@@ -63,21 +45,18 @@ def read_output(command: Command) -> list[bytes]:
     return outputs
 
 
-@pytest.mark.parametrize("kind", [Command, OnlyCommand, SupervisedCommand])
-def test_output_and_exit_status(kind: type[Command]) -> None:
-    owner = Supervision(one_process=kind is OnlyCommand)
-    if kind is not Command:
-        owner.adopt_orphans()
+@pytest.mark.parametrize("supervised", [True, False])
+def test_output_and_exit_status(supervision: Supervision, *, supervised: bool) -> None:
+    owner = supervision if supervised else Supervision()  # it adopts no orphans
     command = start(owner, "echo out; echo err >&2; exit 3")
-    assert type(command) is kind
+    assert isinstance(command, SupervisedCommand) == supervised
     assert read_output(command) == [b"out\n", b"err\n"]
     wait_for(command.has_ended)
     assert command.wait() == 3
-    owner.release_orphans()
 
 
-def test_command_that_a_signal_ended(any_supervision: Supervision) -> None:
-    command = start(any_supervision, "kill -TERM $$")
+def test_command_that_a_signal_ended(supervision: Supervision) -> None:
+    command = start(supervision, "kill -TERM $$")
     assert (read_output(command), command.wait()) == ([b"", b""], -signal.SIGTERM)
 
 
@@ -90,12 +69,12 @@ def test_command_that_a_signal_ended(any_supervision: Supervision) -> None:
     ],
 )
 def test_command_that_cannot_run(
-    any_supervision: Supervision, program: str, directory: str, code: int, name: str
+    supervision: Supervision, program: str, directory: str, code: int, name: str
 ) -> None:
     descriptors = os.listdir("/proc/self/fd")
     task = Task([program], directory, dict(os.environ))
     with pytest.raises(OSError, match=os.strerror(code)) as caught:
-        any_supervision.start(task, separate_stderr=False)
+        supervision.start(task, separate_stderr=False)
     assert (caught.value.errno, caught.value.filename) == (code, name)
     assert os.listdir("/proc/self/fd") == descriptors
 
@@ -112,31 +91,6 @@ def test_orphans_are_found_and_reaped(supervision: Supervision) -> None:
         wait_for(partial(has_descendants, command, []))
         wait_for(partial(is_reaped, orphan))
         assert command.wait() == 0
-
-
-def test_orphans_of_one_command_at_a_time(any_supervision: Supervision) -> None:
-    """They are found and reaped while the command runs, and after its end."""
-    sleep = "setsid sleep 600 >&- 2>&- &"
-    script = f"sh -c 'setsid true >&- 2>&- & echo $!; {sleep} echo $!'; exec sleep 600"
-    for _ in range(2):
-        command = start(any_supervision, script)
-        with open(wait_until_readable(command.output_pipes[0]), "rb") as file:
-            ended, orphan = (int(file.readline()) for _ in range(2))
-        wait_for(partial(is_reaped_after, ended, command))
-        wait_for(partial(has_descendants, command, [command.pid, orphan]))
-        os.kill(command.pid, signal.SIGKILL)
-        wait_for(command.has_ended)
-        wait_for(partial(has_descendants, command, [orphan]))
-        os.kill(orphan, signal.SIGKILL)
-        wait_for(partial(has_descendants, command, []))
-        assert command.wait() == -signal.SIGKILL
-        wait_for(partial(is_reaped, orphan))
-        os.close(command.output_pipes[1])
-
-
-def is_reaped_after(pid: int, command: Command) -> bool:
-    """Return True if the process is reaped after the state of a running command was read."""
-    return not command.has_ended() and is_reaped(pid)
 
 
 def has_descendants(command: Command, pids: list[int]) -> bool:
@@ -173,7 +127,7 @@ def test_supervisor_ends_with_its_parent() -> None:
     """The command goes on: nothing ends it in place of the killed process."""
     script = (
         "import os, sys, time\n"
-        "from git_hub_session.system.supervision.commands import Supervision\n"
+        "from git_hub_session.system.supervision.supervisor import Supervision\n"
         "from git_hub_session.system.tasks import Task\n"
         "supervision = Supervision(); supervision.adopt_orphans()\n"
         "task = Task(['sh', '-c', 'echo $PPID $$; exec sleep 600'], '/', {})\n"
