@@ -9,7 +9,7 @@ from git_hub_session import __version__
 from git_hub_session.commands import COMMANDS
 from git_hub_session.settings.table import SETTINGS
 from tests.support.doctor import FINDING_CODES
-from tests.support.hub import CHECKOUT, Hub
+from tests.support.hub import CHECKOUT, Hub, Result
 from tests.support.transcripts import code_blocks, transcript_steps
 
 README = (CHECKOUT / "README.md").read_text()
@@ -43,6 +43,18 @@ def check_transcript(hub: Hub, transcript: str) -> None:
 
 def test_the_first_transcript_is_true(hub: Hub) -> None:
     check_transcript(hub, blocks("console")[0])
+
+
+def test_the_commands_for_the_first_session(hub: Hub) -> None:
+    """The sentences after the transcript name the live view, the report and the diff."""
+    check_transcript(hub, blocks("console")[0])
+    named = re.findall(r"`(git hub-session (?:watch|\w+ list\b[^`]*))`", README)
+    assert [line.split()[2] for line in named] == ["watch", "report", "diff"]
+    watched, reported, diff = (hub.call("sh", "-c", line) for line in named)
+    assert watched == Result(0, "0 sessions, 0 agents, none needs you\n")
+    assert reported == Result(0)
+    assert "Write a short list" in (hub.top / "report.html").read_text()
+    assert (diff.code, diff.out.endswith("+++ b/list\n@@ -0,0 +1 @@\n+1\n")) == (0, True)
 
 
 def test_the_first_session_works_and_its_transcript_is_true(hub: Hub) -> None:
