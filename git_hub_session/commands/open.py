@@ -9,6 +9,7 @@ from git_hub_session.cli.options import QUIET, Arguments, Usage
 from git_hub_session.cli.view import ExitView
 from git_hub_session.commands._attempt.arguments import parse_one_attempt
 from git_hub_session.commands._attempt.off_branch import warn_if_off_branch
+from git_hub_session.errors import GitFailed, HubError
 from git_hub_session.git.environment import strip_local_variables
 from git_hub_session.programs.foreground import run_in_foreground
 from git_hub_session.review.attempt import find_worktree
@@ -37,4 +38,11 @@ def run(context: Context, args: Arguments) -> ExitView:
 def _find_editor(project: Project) -> str:
     """Return the command of hubsession.editor, or else the editor of git."""
     own = project.settings.value(EDITOR)
-    return own or os.fsdecode(project.git.run(["var", "GIT_EDITOR"])).removesuffix("\n")
+    if own:
+        return own
+    try:
+        return os.fsdecode(project.git.run(["var", "GIT_EDITOR"])).removesuffix("\n")
+    except GitFailed as error:
+        reason = error.reason.removeprefix("fatal: ")
+        hint = "git config hubsession.editor <command>"
+        raise HubError(f"git names no editor: {reason}", hint=hint) from error

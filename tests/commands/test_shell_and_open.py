@@ -128,3 +128,18 @@ def test_the_exit_status_of_the_editor(spawned: Hub) -> None:
     for command, code in (("exit 3;", 3), ("kill -15 $$;", 143), (":", 0), ("no-such-editor", 127)):
         spawned.git("config", "hubsession.editor", command)
         assert spawned.run("open", "1", cwd=worktree(spawned)).code == code
+
+
+@types("git config hubsession.editor <command>")
+def test_no_editor(spawned: Hub) -> None:
+    """git starts no editor of its own on a terminal that cannot show one."""
+    names = ("GIT_EDITOR", "VISUAL", "EDITOR")
+    kept = {name: value for name, value in spawned.environ.items() if name not in names}
+    hub = Hub(spawned.top, {**kept, "TERM": "dumb"}, through_git=True)
+    hint = "git config hubsession.editor <command>"
+    reason = "Terminal is dumb, but EDITOR unset"
+    expected = Result(128, "", f"fatal: git names no editor: {reason}\nhint: {hint}\n")
+    assert hub.run("open", "s1", "1") == expected
+    assert hub.call("sh", "-c", hint.replace("<command>", "echo")).code == 0
+    assert hub.run("open", "s1", "1") == Result(0, f"{worktree(spawned)}\n")
+    followed.append(hint)
