@@ -185,3 +185,22 @@ def test_worktree_without_a_recorded_path(hub: Hub) -> None:
     assert (result.code, result.err.splitlines()[-1]) == (1, f"hint: {hint}")
     assert hub.call("sh", "-c", hint).code == 0
     assert hub.run("exec", "-q", "s1", "--", "true") == Result(0)
+
+
+def test_idle_agents_whose_branches_git_deleted(hub: Hub) -> None:
+    """`git branch --merged | xargs git branch -d` deletes branches without commits of their own."""
+    hub.run("init", "-q", "--id", "s1", "--task", "t", "--agents", "2")
+    hub.run("spawn", "-q", "s1")
+    assert hub.run("cleanup", "-q", "s1") == Result(0)
+    command = "git branch --merged main | grep hub/ | xargs git branch -q -d"
+    assert hub.call("sh", "-c", command) == Result(0)
+    findings = hub.json("doctor", "s1", code=1)["findings"]
+    spawn = "git hub-session spawn s1"
+    assert [(each["code"], each["subject"], each["advice"]) for each in findings] == [
+        ("agent-without-branch", "s1 agent-1", spawn),
+        ("agent-without-branch", "s1 agent-2", spawn),
+    ]
+    assert hub.run("restore", "s1").err == "nothing to restore: no agent has a branch or a tag\n"
+    assert hub.call("sh", "-c", spawn).code == 0
+    assert hub.run("doctor", "s1").code == 0
+    assert hub.run("exec", "-q", "s1", "--", "true") == Result(0)
