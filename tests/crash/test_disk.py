@@ -17,6 +17,7 @@ from tests.support.cleanup import everything, shown_path
 from tests.support.crash_scenarios import (
     SCENARIOS,
     ScenarioRunner,
+    can_trace,
     check_result,
     worktree_path,
 )
@@ -242,3 +243,21 @@ def test_file_that_cannot_be_deleted(hub: Hub) -> None:
     )
     assert snapshot(worktree_path(hub, 1)) == before
     runner.check()
+
+
+@pytest.mark.skipif(not can_trace(), reason="needs ptrace on Linux on x86-64")
+@pytest.mark.parametrize("name", ["merge", "cleanup"])
+@pytest.mark.parametrize("checked_out", [True, False])
+def test_objects_reach_the_disk_before_their_ref(hub: Hub, name: str, checked_out: bool) -> None:
+    """After a power failure no ref may name an object that is empty."""
+    runner = ScenarioRunner(hub, SCENARIOS[name])
+    if not checked_out:
+        hub.git("switch", "-q", "--detach")
+    assert runner.run_traced("none", 0).code == 0
+    calls = runner.report.read_text().splitlines()
+    ref = "/refs/heads/main" if name == "merge" else "/refs/hub/rescue/"
+    moved = next(i for i, line in enumerate(calls) if "rename " in line and ref in line)
+    synced = [i for i, line in enumerate(calls) if "sync " in line and "/objects/" in line]
+    written = [i for i, line in enumerate(calls) if "write " in line and "/objects/pack/" in line]
+    assert synced, calls
+    assert max(i for i in written if i < moved) < max(i for i in synced if i < moved)
