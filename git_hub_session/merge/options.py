@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
-from git_hub_session.git.ref_names import HEADS
+from git_hub_session.git.ref_names import HEADS, agent_name
 from git_hub_session.util.shell import quote_word
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def merge_command(sid: SessionId, options: MergeOptions) -> str:
     words = []
     if options.agent:
         attempt = f"/attempt-{options.attempt}" if options.attempt else ""
-        words.append(f"--agent {options.agent}{attempt}")
+        words.append(f"--agent {agent_name(options.agent)}{attempt}")
     if options.into:
         words.append(f"--into {quote_word(options.into.removeprefix(HEADS))}")
     if options.message is not None:

@@ -60,7 +60,7 @@ def test_earlier_attempt_wins(hub: Hub) -> None:
     assert hub.run("eval", "-q", "--ranking", "1,2", "s1").code == 0
     assert recorded_ranks(hub)["agent-1"] == (1, 50, "")
     refused = hub.run("merge", "-n", "--agent=agent-1/attempt-2", "s1")
-    hint = "git hub-session merge --agent 1/attempt-2 --unmeasured s1"
+    hint = "git hub-session merge --agent agent-1/attempt-2 --unmeasured s1"
     problem = "agent-1/attempt-2 has no rank: agent-1/attempt-1 counts in the evaluation"
     assert refused == Result(1, "", f"error: {problem}\nhint: {hint}\n")
     other = hub.call("sh", "-c", f"{hint} -n")

@@ -81,7 +81,9 @@ def test_requested_winner(hub: Hub) -> None:
     hub.git("branch", "release", "main")
     before = protected_state(hub)
     result = hub.run("merge", "--yes", "--agent", "1", "--into=release", "--squash", "s1")
-    command = "git hub-session merge --agent 1 --into release --squash --allow-regression --yes s1"
+    command = (
+        "git hub-session merge --agent agent-1 --into release --squash --allow-regression --yes s1"
+    )
     assert result == Result(
         1,
         "",

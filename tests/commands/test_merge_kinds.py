@@ -47,7 +47,7 @@ def test_base_branch_that_cannot_be_fast_forwarded(hub: Hub) -> None:
     base = hub.commit(hub.top, "last", "x\n")
     assert hub.run("eval", "-q", "--ranking", "2,1", "s1").code == 0
     before = protected_state(hub)
-    rebase = "git hub-session merge --agent 2 --rebase s1"
+    rebase = "git hub-session merge --agent agent-2 --rebase s1"
     assert hub.run("merge", "--ff", "--agent", "2", "s1") == Result(
         1,
         "",

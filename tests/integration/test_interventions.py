@@ -121,7 +121,9 @@ def test_merge_without_a_terminal_prints_the_same_command(hub: Hub) -> None:
     assert hub.run("eval", "-q", *MEASURE, "s1").code == 0
     options = ("--agent", "1", "--squash", "-m", "it's done", "--no-cleanup")
     refused = hub.run("merge", *options, "s1")
-    command = "git hub-session merge --agent 1 -m 'it'\"'\"'s done' --squash --no-cleanup --yes s1"
+    command = (
+        "git hub-session merge --agent agent-1 -m 'it'\"'\"'s done' --squash --no-cleanup --yes s1"
+    )
     assert refused.code == 1
     assert refused.err.endswith(
         f"error: cannot ask for confirmation: standard input is not a terminal (use --yes)\nhint: {command}\n"
