@@ -53,7 +53,7 @@ def events_table(facts: SessionFacts) -> Table:
     """Return the time line as a table."""
     headers = (
         Column("Time"),
-        Column("By"),
+        Column("By", wraps=True),
         Column("Kind"),
         Column("Event", is_code=True, wraps=True),
     )

@@ -255,3 +255,20 @@ def test_light_dark_and_print(hub: Hub, tmp_path: Path) -> None:
         assert tuple(colors) == expected
         assert count > 100
         assert contrast >= 4.5, option
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="chromium is not installed")
+def test_events_are_visible_beside_a_long_name(hub: Hub, tmp_path: Path) -> None:
+    """The author of a step wraps, so that the text of the event starts inside the window."""
+    hub.session("s1")
+    name = "Ada Augusta King, Countess of Lovelace and of many other places"
+    author = {"GIT_COMMITTER_NAME": name, "GIT_AUTHOR_NAME": name}
+    assert hub.run("update", "-q", "s1", "--state", "running", environ=author).code == 0
+    page = hub.run("report", "s1").out
+    assert name in page
+    script = (
+        "document.title = JSON.stringify([...document.querySelectorAll('td:nth-child(4)')]"
+        ".map(cell => cell.getBoundingClientRect().left))"
+    )
+    lefts = run_script(page, script, tmp_path, "--window-size=820,900")
+    assert 0 < max(lefts) < 600
