@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from git_hub_session.system import procfs
-from tests.support.hub import process_in, wait_for
+from tests.support.hub import CHECKOUT, process_in, wait_for
 
 
 @pytest.fixture(params=["/proc", "psutil"])
@@ -254,3 +255,13 @@ def test_without_psutil(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(procfs, "_list_directory", lambda _path: [])
     assert procfs.is_unavailable()
     assert procfs.processes().current_directories == []
+
+
+def test_psutil_is_a_dependency_of_systems_without_proc_only() -> None:
+    """pip installs it neither on Linux nor on Cygwin, which have /proc."""
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    [psutil] = [line for line in project["dependencies"] if line.startswith("psutil")]
+    marker = psutil.partition("; ")[2]
+    systems = {"linux": False, "cygwin": False, "darwin": True, "freebsd14": True}
+    for system, is_needed in systems.items():
+        assert eval(marker, {"sys_platform": system}) is is_needed
