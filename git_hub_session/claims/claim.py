@@ -31,6 +31,8 @@ class Holder(NamedTuple):
     """The cluster and the id of the job of Slurm that runs the process, or ''."""
     restart: int = 0
     """The number of times that Slurm has started the job again."""
+    pid_namespace: str = ""
+    """The namespace of `pid`, or '' for the first one of the system (pid_namespaces(7))."""
 
 
 class Claim(NamedTuple):
@@ -75,6 +77,8 @@ def encode_claim(claim: Claim) -> bytes:
     holder = claim.holder._asdict()
     if not claim.holder.job:
         del holder["job"], holder["restart"]
+    if not claim.holder.pid_namespace:
+        del holder["pid_namespace"]
     values = {"at": claim.at, "generation": claim.generation, "nonce": claim.nonce}
     return encode_json({**holder, **values})
 
@@ -93,7 +97,9 @@ def parse_claim(data: bytes) -> Claim | None:
         return None
     host, user, boot_id, at, nonce = texts
     job, restart = as_text(values.get("job"))[:_MAX_TEXT], as_count(values.get("restart"))
-    return Claim(Holder(host, user, boot_id, numbers[0], job, restart), at, numbers[1], nonce)
+    namespace = as_text(values.get("pid_namespace"))[:_MAX_TEXT]
+    holder = Holder(host, user, boot_id, numbers[0], job, restart, namespace)
+    return Claim(holder, at, numbers[1], nonce)
 
 
 class ClaimObserver:

@@ -111,7 +111,7 @@ def _read_below(prefix: str, project: Project) -> Mapping[int, KnownClaim]:
             claim = _read_claim(oid, project)
             at = _change_time(common_dir, ref)
             ended = has_ended(claim, here)
-            alive = claim is not None and claim.holder.host == here.host and not ended
+            alive = claim is not None and _is_visible(claim, here) and not ended
             claims[numbers[ref]] = KnownClaim(SeenClaim(oid, claim), at, ended, alive)
     return claims
 
@@ -140,7 +140,8 @@ def this_holder(project: Project) -> Holder:
     job = f"{environ.get('SLURM_CLUSTER_NAME', '')}/{number}" if number else ""
     restart = parse_int(environ.get("SLURM_RESTART_COUNT", ""), MAX_COUNT) or 0
     host = os.uname().nodename
-    return Holder(host, project.identity, _read_boot_id(), os.getpid(), job, restart)
+    boot_id, namespace = _read_boot_id(), read_pid_namespace()
+    return Holder(host, project.identity, boot_id, os.getpid(), job, restart, namespace)
 
 
 def is_restarted(claim: Claim | None, here: Holder) -> bool:
@@ -153,10 +154,21 @@ def is_restarted(claim: Claim | None, here: Holder) -> bool:
 
 
 def has_ended(claim: Claim | None, here: Holder) -> bool:
-    """Return True if the holder of a claim was a process of this host that has ended."""
+    """Return True if the holder of a claim was a process of this host that has ended.
+
+    A process in another sandbox cannot be seen.
+    """
     if claim is None or claim.holder.host != here.host or not claim.holder.boot_id:
         return False
-    return claim.holder.boot_id != here.boot_id or not is_alive(claim.holder.pid)
+    if claim.holder.boot_id != here.boot_id:
+        return True
+    return _is_visible(claim, here) and not is_alive(claim.holder.pid)
+
+
+def _is_visible(claim: Claim, here: Holder) -> bool:
+    """Return True if this process sees the holder by its id while the holder runs."""
+    there = claim.holder
+    return (there.host, there.pid_namespace) == (here.host, here.pid_namespace)
 
 
 def _read_boot_id() -> str:
@@ -165,3 +177,15 @@ def _read_boot_id() -> str:
             return file.read().strip()
     except OSError:
         return ""
+
+
+def read_pid_namespace() -> str:
+    """Return the namespace of the process ids, or '' for the first one or an unknown one.
+
+    In two namespaces, different processes can have the same id (pid_namespaces(7)).
+    """
+    try:
+        namespace = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+    return "" if namespace == "pid:[4026531836]" else namespace  # PROC_PID_INIT_INO of Linux

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from zlib import crc32
 
 from git_hub_session._typing import TYPE_CHECKING
+from git_hub_session.claims.known import read_pid_namespace
 from git_hub_session.git.ref_names import (
     ALL_CLAIMS,
     ALL_INCOMING,
@@ -72,8 +73,12 @@ def incoming_refs(
 
 
 def _start_of_host() -> str:
-    """Return the start of the temporary names of this host. The id of a process follows it."""
-    return f"{ALL_INCOMING}{crc32(os.uname().nodename.encode()):08x}-"
+    """Return the start of the temporary names of this host. The id of a process follows it.
+
+    A sandbox with its own process ids is a host of its own.
+    """
+    name = os.uname().nodename + read_pid_namespace()
+    return f"{ALL_INCOMING}{crc32(name.encode()):08x}-"
 
 
 def find_leftovers(project: Project, *, older_than: float = 0.0) -> list[str]:
