@@ -127,14 +127,22 @@
 		default='env --default-signal=INT'
 		$default true 2>/dev/null || default=
 	}
+	# Print a command that cuts $0.log again and again: endless output must not fill the disk. The worker
+	# appends to the log.
+	limit_log() {
+		echo "trap - TERM; while sleep $log_pause; do
+			[ \$((\$(wc -c <\"\$0.log\"))) -le $log_limit ] ||
+				echo '(the output before this line was deleted: the log had more than $log_limit bytes)' >\"\$0.log\"
+		done"
+	}
 	start_worker() {
 		rm -f "$files.status"
 		: >"$files.log"
 		[ ! "$evaluation" ] || printf %s "$evaluation" >"$files.evaluation"
 		printf '%s\n' "$line" >"$files.command"
 		find_default
-		(exec 9>&- && detach $default sh -c 'trap : TERM; "$@"; echo $? >"$0.new"; mv "$0.new" "$0.status"' \
-			"$files" git-hub-session "$@" </dev/null >"$files.log" 2>&1) &
+		supervise="trap : TERM; ($(limit_log)) & limiter=\$!"'; "$@"; echo $? >"$0.new"; kill $limiter 2>/dev/null; mv "$0.new" "$0.status"'
+		(exec 9>&- && detach $default sh -c "$supervise" "$files" git-hub-session "$@" </dev/null >>"$files.log" 2>&1) &
 		pid=$!
 		echo "$pid $(start_of $pid)" >"$files.pid"
 	}
@@ -152,6 +160,8 @@
 	# The batch system may send a signal only to this shell, so pass it on.
 	run_worker() {
 		find_default
+		sh -c "$(limit_log)" "${log%.log}" &
+		limiter=$!
 		$default git-hub-session "$@" &
 		pid=$!
 		trap 'kill -TERM "$pid" 2>/dev/null' HUP INT TERM
@@ -160,6 +170,7 @@
 			status=$?
 			kill -0 "$pid" 2>/dev/null || break
 		done
+		kill "$limiter" 2>/dev/null
 		tell ended "$status"
 		exit "$status"
 	}
@@ -168,6 +179,7 @@
 			ended=''
 			[ ! -e "$files.status" ] && kill -0 "$pid" 2>/dev/null || ended=yes
 			size=$(($(wc -c <"$files.log")))
+			[ "$size" -ge "$offset" ] || offset=0
 			if [ "$size" -gt "$offset" ]; then
 				tail -c "+$((offset + 1))" "$files.log" | head -c "$((size - offset))"
 				offset=$size
@@ -208,6 +220,7 @@
 	PATH=$PATH:$HOME/.local/bin:/usr/local/bin
 	cache=${XDG_CACHE_HOME:-$HOME/.cache}/git-hub-session
 	program=$cache/programs/$version
+	log_limit=268435456 log_pause=5 # bytes and seconds
 	host=$(uname -n 2>/dev/null) || host=localhost
 
 	case $path in

@@ -58,6 +58,8 @@ class _FollowedJob:
         """Return the new lines of output."""
         try:
             with open(self.path, "rb") as file:
+                if os.fstat(file.fileno()).st_size < self.offset:
+                    self.offset = 0  # the job has cut its log
                 file.seek(self.offset)
                 data = file.read(_CHUNK)
         except OSError:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.clones import connect
+from tests.support.clones import add_clone, connect
 from tests.support.hints import find_hint, follow_hint, type_hint, types
 from tests.support.hub import Hub, Result, wait_for
 from tests.support.measured_sessions import create_measurable_session
@@ -133,6 +133,32 @@ def test_the_values_of_two_machines_are_not_compared(first: Hub, served: ServedR
     merged = first.run("merge", "--yes", "s1")
     assert merged.code == 0, merged
     assert first.git("show", "main:ms") == "50"
+
+
+def test_merge_in_another_clone(first: Hub, served: ServedRepository) -> None:
+    """A clone that has measured nothing takes the winner by the ratio."""
+    assert evaluate(first, "--on", "fast", *MEASURE, "s1").code == 0
+    assert first.run("push", "-q", "s1").code == 0
+    other = add_clone(first, "other", served.url)
+    assert other.run("fetch", "-q", "s1").code == 0
+    merged = other.run("merge", "--yes", "s1")
+    assert merged.code == 0, merged
+    assert other.git("show", "main:ms") == "50"
+
+
+def test_the_base_branch_and_the_agent_are_measured_in_turns(first: Hub, tmp_path: Path) -> None:
+    order = tmp_path / "order"
+    command = f"echo $(cat ms) >>{order}; {COMMAND}"
+    words = ("--eval", command, *MEASURE[2:], "--repeat", "3")
+    result = evaluate(first, "--on", "fast", *words, "s1")
+    assert result.code == 0, result
+    values = order.read_text().split()
+    halves = [values[: len(values) // 2], values[len(values) // 2 :]]
+    for half in halves:
+        [own] = {*half} - {"100"}
+        assert half.count("100") == half.count(own) >= 3
+        pairs = [{*half[n : n + 2]} for n in range(0, len(half), 2)]
+        assert pairs == [{"100", own}] * len(pairs)
 
 
 def test_two_machines_at_the_same_time(first: Hub, served: ServedRepository) -> None:

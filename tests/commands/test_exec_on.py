@@ -176,6 +176,22 @@ def test_the_shell_at_the_far_end(
     assert any(line.endswith(" | a  b ") for line in result.out.splitlines())
 
 
+@pytest.mark.parametrize("name", ["box", "ssh:far"])
+def test_lines_are_shown_while_the_command_runs(
+    first: Hub, host: SshHost, tmp_path: Path, name: str
+) -> None:
+    """The command waits until its first line was shown."""
+    go = tmp_path / "go"
+    script = f"echo first line; until test -e {go}; do sleep 0.05; done; echo last line"
+    process = start(first, "--on", name, "--only", "1", "s1", "--", "sh", "-c", script)
+    assert process.stdout is not None
+    shown = [process.stdout.readline() for _ in range(2)]
+    assert shown == [f"{name}: working on agent-1\n", f"{name}: agent-1 | first line\n"]
+    go.touch()
+    result = finish(process)
+    assert (result.code, result.out.splitlines()[0]) == (0, f"{name}: agent-1 | last line")
+
+
 def test_two_workers_work_in_parallel(first: Hub, served: ServedRepository, tmp_path: Path) -> None:
     """Each command waits for the other one."""
     wait = f"touch {tmp_path}/$HUB_AGENT; until test -e {tmp_path}/agent-1 -a -e {tmp_path}/agent-2"
@@ -497,7 +513,7 @@ def test_a_remote_that_cannot_be_used(first: Hub, served: ServedRepository, tmp_
 
 
 def test_ssh_starts_workers_with_one_connection(
-    first: Hub, served: ServedRepository, host: SshHost, far_home: Path
+    first: Hub, served: ServedRepository, host: SshHost, far_home: Path, tmp_path: Path
 ) -> None:
     result = execute(first, "--on", "ssh:far*2", "s1", "--", "sh", "-c", f"echo $HOME; {COMMIT}")
     assert (result.code, result.err) == (0, "")
@@ -508,6 +524,8 @@ def test_ssh_starts_workers_with_one_connection(
         "log", "-1", "--format=%an", published_attempts(served)["agent-1/attempt-1"]
     )
     assert author == "Eve"
+    log = (tmp_path / "keys" / "sshd.log").read_text()
+    assert log.count("Accepted publickey") == 1
 
 
 def test_ssh_cannot_connect(first: Hub, served: ServedRepository, host: SshHost) -> None:
@@ -635,7 +653,11 @@ def test_a_sandbox(first: Hub, served: ServedRepository, tmp_path: Path) -> None
     if first.call("sh", "-c", f"{bwrap} true").code:
         pytest.skip("bwrap cannot create a sandbox here")
     define_executor(first, "sandbox", command=bwrap, path="sandbox/project")
-    files = [home / ".gitconfig", first.top / ".git" / "config", first.top / "file"]
+    own = first.top / ".git"
+    names = ("config", "hooks/post-checkout", "refs/heads/main", "HEAD")
+    (own / "hooks").mkdir(exist_ok=True)
+    (own / "hooks" / "post-checkout").write_text("#!/bin/sh\n")
+    files = [home / ".gitconfig", first.top / "file", *(own / name for name in names)]
     before = [file.read_bytes() for file in files]
     attack = "; ".join(f"echo x >>{file}" for file in files)
     result = execute(
@@ -649,11 +671,12 @@ def test_a_sandbox(first: Hub, served: ServedRepository, tmp_path: Path) -> None
 
 
 def test_a_sandbox_that_is_killed(first: Hub, served: ServedRepository, tmp_path: Path) -> None:
-    """Its worker is killed too. The next call continues the attempt at once."""
+    """Its worker is killed too. The next call takes over its stale claim."""
     if first.call("sh", "-c", "bwrap --bind / / --unshare-pid true").code:
         pytest.skip("bwrap cannot create a sandbox here")
     prefix = "bwrap --bind / / --dev /dev --proc /proc --unshare-pid --die-with-parent env FAR=box"
     define_executor(first, "box", command=prefix)
+    first.git("config", "hubsession.claimTimeout", "3")
     started = tmp_path / "started"
     script = f"touch {started}; exec sleep 600"
     process = start(first, "--on", "box", "--only", "1", "s1", "--", "sh", "-c", script)
@@ -663,5 +686,6 @@ def test_a_sandbox_that_is_killed(first: Hub, served: ServedRepository, tmp_path
     assert claims(served) == ["refs/hub/claims/s1/agent-1"]
     result = execute(first, "--on", "box", "--only", "1", "s1", "--", "sh", "-c", COMMIT)
     assert result.code == 0
-    assert content(served, "agent-1/attempt-1") == "1 box"
+    [*_, last] = sorted(published_attempts(served))
+    assert content(served, last) == "1 box"
     assert claims(served) == []

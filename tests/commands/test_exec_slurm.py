@@ -395,6 +395,21 @@ def job_processes(job: str) -> list[int]:
     return [int(pid) for pid, name in rows if any(each in name for each in names)]
 
 
+def test_a_log_that_is_too_long(login: Hub, tmp_path: Path) -> None:
+    define_executor(login, "slurm", setup="log_limit=5000 log_pause=0.1")
+    go = tmp_path / "go"
+    script = f"echo started; seq 2000; until test -e {go}; do sleep 0.1; done; echo later"
+    words = ("--on", "slurm", "--only", "1", "s1", "--", "sh", "-c", script)
+    process = start(login, *words)
+    log = login.top / ".git" / "hub-session-jobs" / "s1" / "agent-1.log"
+    wait_for(lambda: log.exists() and "deleted" in log.read_text(), process)
+    go.touch()
+    result = finish(process)
+    assert result.code == 0, result
+    assert "slurm: agent-1 | later" in result.out.splitlines()
+    assert len(log.read_bytes()) < 5000
+
+
 @pytest.mark.parametrize("words", [("exec", "--on", "slurm", "--cancel", "s1"), ()])
 def test_cancel(login: Hub, served: ServedRepository, slurm: Slurm, words: tuple[str, ...]) -> None:
     """The worker publishes the commits and releases its claim, also if the user types scancel."""

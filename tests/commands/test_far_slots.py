@@ -156,3 +156,43 @@ def test_a_worker_that_runs_another_command(first: Hub, tmp_path: Path) -> None:
     assert [result.code for result in shown] == [0, 0, 0]
     assert "box: agent-1 | first" in shown[1].out.splitlines()
     assert "warning" not in shown[2].err
+
+
+def test_a_log_that_is_too_long(first: Hub, served: ServedRepository, tmp_path: Path) -> None:
+    """The log is cut while the worker runs. The lines after that are shown."""
+    go = tmp_path / "go"
+    define_executor(first, "box", setup="log_limit=5000 log_pause=0.1")
+    script = f"seq 2000; until test -e {go}; do sleep 0.05; done; echo later; {COMMIT}"
+    process = start(first, "--on", "box", "s1", "--", "sh", "-c", script)
+    home = Path(first.environ["HOME"])
+    pattern = f".cache/git-hub-session/*/.git/hub-session-workers/s1/{os.uname().nodename}/1.log"
+    wait_for(lambda: any("deleted" in log.read_text() for log in home.glob(pattern)), process)
+    [log] = home.glob(pattern)
+    assert len(log.read_bytes()) < 5000
+    go.touch()
+    result = finish(process)
+    assert (result.code, result.err) == (0, ""), result
+    assert "box: agent-1 | later" in result.out.splitlines()
+    assert [*published_attempts(served)] == ["agent-1/attempt-1"]
+    assert log.read_text().splitlines()[0] == (
+        "(the output before this line was deleted: the log had more than 5000 bytes)"
+    )
+
+
+def test_sandboxes_with_one_clone(first: Hub, served: ServedRepository, tmp_path: Path) -> None:
+    """The processes of a sandbox cannot be seen in another one. They keep their claims."""
+    prefix = "bwrap --bind / / --dev /dev --proc /proc --unshare-pid --die-with-parent"
+    if first.call("sh", "-c", f"{prefix} true").code:
+        pytest.skip("bwrap cannot create a sandbox here")
+    define_executor(first, "box", command=prefix)
+    first.run("init", "-q", "--id", "s2", "--task", "Make it fast", "--agents", "2")
+    running, end = tmp_path / "running", tmp_path / "end"
+    script = f"echo x >>{running}; until test -e {end}; do sleep 0.05; done; {COMMIT}"
+    process = start(first, "--on", "box*3", "s2", "--", "sh", "-c", script)
+    wait_for(lambda: running.exists() and len(running.read_text().split()) == 2, process)
+    seen = served.refs("refs/hub/claims/s2/")
+    end.touch()
+    result = finish(process)
+    assert (len(seen), running.read_text()) == (2, "x\nx\n")
+    assert (result.code, result.err) == (0, ""), result.out.splitlines()
+    assert "taken over" not in result.out

@@ -468,3 +468,89 @@ def test_each_command_works_without_the_remote(first: Hub) -> None:
     assert shown.err.startswith("warning: cannot fetch from 'origin': ")
     command = "git hub-session push origin s1"
     assert f"  Unpushed: origin does not have all changes ({command})\n" in shown.out
+
+
+def test_a_branch_never_moves_backwards(first: Hub, second: Hub) -> None:
+    """Somebody has moved the branch of the remote back. The next push moves it forward again."""
+    tip = first.commit(worktree(first, 1), "file", "one\n")
+    first.run("push")
+    assert second.run("fetch").code == 0
+    remote = Hub(first.top.parent / "shared.git", first.environ)
+    remote.git("update-ref", BRANCH.format(1), "main")
+    for words in (("fetch",), ("fetch", "s1")):
+        for clone in (first, second):
+            assert clone.run(*words).code == 0
+            assert clone.refs("refs/heads/hub")[BRANCH.format(1)] == tip
+    assert second.run("push", "s1").code == 0
+    assert remote.refs("refs/heads/hub")[BRANCH.format(1)] == tip
+
+
+def test_ignored_files_are_not_published(first: Hub) -> None:
+    """Also if rescue refs are published: they have untracked files, but no ignored ones."""
+    (first.top / ".git" / "info" / "exclude").write_text("*.key\n")
+    for name, text in (("secret.key", "ignored-text\n"), ("new", "untracked-text\n")):
+        (worktree(first, 1) / name).write_text(text)
+    assert first.run("cleanup", "--force", "s1").code == 0
+    assert first.run("push", "--rescue", "--logs", "s1").code == 0
+    remote = Hub(first.top.parent / "shared.git", first.environ)
+    objects = remote.git("cat-file", "--batch-all-objects", "--batch-check").splitlines()
+    blobs = [line.split()[0] for line in objects if line.split()[1] == "blob"]
+    texts = "".join(remote.git("cat-file", "blob", oid) for oid in blobs)
+    assert ("untracked-text" in texts, "ignored-text" in texts) == (True, False)
+
+
+def test_one_push_without_force_for_branches(first: Hub, tmp_path: Path) -> None:
+    first.environ["GIT_TRACE"] = str(tmp_path / "trace")
+    assert first.run("push", "s1").code == 0
+    lines = (tmp_path / "trace").read_text().splitlines()
+    [line] = [each for each in lines if "built-in: git push " in each]
+    options, _, refspecs = line.partition(" -- ")
+    assert " --atomic " in f"{options} "
+    leases = [word for word in options.split() if word.startswith("--force")]
+    assert leases == ["--force-with-lease=refs/hub/sessions/s1:"]
+    names = [word.partition(":")[2] for word in refspecs.split()[1:]]
+    assert names == ["refs/hub/sessions/s1", BRANCH.format(1), BRANCH.format(2)]
+    assert "+" not in refspecs
+
+
+def test_the_record_is_readable_with_git_show(first: Hub) -> None:
+    first.commit(worktree(first, 1), "file", "one\n")
+    evaluated = first.run("eval", "s1", "--eval", "true", "--metric", "", "--no-guard")
+    assert evaluated.code == 0, evaluated
+    first.run("board", "post", "results", "--session", "s1", "--author", "ada", "-m", "hello")
+    assert first.run("push", "s1").code == 0
+    remote = Hub(first.top.parent / "shared.git", first.environ)
+    record = "refs/hub/sessions/s1"
+    paths = remote.git("ls-tree", "-r", "--name-only", record).splitlines()
+    [post] = [path for path in paths if path.startswith("board/results/")]
+    assert {"config.yaml", "state.json", "evaluations.jsonl", post} <= {*paths}
+    assert 'task: "Make it fast"\n' in remote.git("show", f"{record}:config.yaml")
+    assert json.loads(remote.git("show", f"{record}:state.json"))["session_id"] == "s1"
+    assert remote.git("show", f"{record}:{post}").endswith("hello")
+    lines = remote.git("show", f"{record}:evaluations.jsonl").splitlines()
+    assert all(json.loads(line) for line in lines)
+    assert lines
+
+
+def test_each_transition_pushes_automatically(first: Hub) -> None:
+    first.git("config", "hubsession.autoShare", "true")
+    first.commit(first.top, "ms", "100")
+    first.git("push", "-q", "origin", "main")
+    remote = Hub(first.top.parent / "shared.git", first.environ)
+    metric = ("--eval", "echo ms: $(cat ms)", "--metric", "ms", "--direction", "lower")
+    work = "echo 5 >ms && git commit -qam ms"
+    first.run("init", "-q", "--id", "s2", "--task", "x", "--agents", "2", *metric)
+    first.run("spawn", "-q", "s2")
+    new = ("run", "--id", "s3", "--task", "x", "--agents", "1", "--yes", *metric)
+    for sid, words in (
+        ("s2", ("exec", "s2", "--", "sh", "-c", work)),
+        ("s2", ("eval", "s2", "--no-guard")),
+        ("s2", ("merge", "--yes", "s2")),
+        ("s3", (*new, "--agent-cmd", "echo 4 >ms && git commit -qam ms")),
+    ):
+        before = remote.refs("refs/hub/sessions").get(f"refs/hub/sessions/{sid}")
+        result = first.run(*words)
+        assert result.code == 0, result
+        after = remote.refs("refs/hub/sessions")[f"refs/hub/sessions/{sid}"]
+        assert after != before, words
+        assert first.run("push", sid).out == f"Session {sid} is up to date on origin\n"

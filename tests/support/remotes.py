@@ -287,7 +287,8 @@ def run_sshd(
     shutil.copy(keys / "id.pub", keys / "authorized_keys")
     port = free_port()
     _write_ssh_files(keys, (address, port), variables)
-    server = _Server([*prefix, _SSHD, "-f", str(keys / "sshd_config"), "-D"], port, address)
+    words = ["-f", str(keys / "sshd_config"), "-E", str(keys / "sshd.log"), "-D"]
+    server = _Server([*prefix, _SSHD, *words], port, address)
     try:
         yield SshHost(f"ssh -F {keys / 'ssh_config'}", server)
     finally:
