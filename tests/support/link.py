@@ -61,4 +61,6 @@ def link_to_host() -> Iterator[Link]:
                 pytest.skip(f"cannot create a link to a namespace: {done.stderr.strip()}")
         yield Link(f"{name}a", near, far, inside)
     finally:
+        # The kernel deletes the link of a deleted namespace later, but the next test uses its name.
+        subprocess.run(["ip", "link", "del", f"{name}a"], capture_output=True)
         subprocess.run(["ip", "netns", "del", name], check=True)
