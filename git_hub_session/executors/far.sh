@@ -3,8 +3,8 @@
 #
 # The caller writes this script to the standard input of `sh -s`, after lines that set the variables
 # action, directory, evaluation, slot, path, clone, url, setup, git_settings, version, build, line, wheel_name
-# and wheel, and the positional parameters: the command of the worker. The variable line has the same command. The worker has its own session and writes to
-# a file, so it goes on if the connection is lost. The output of the worker goes to standard output.
+# and wheel, and the positional parameters: the command of the worker. The variable line has the same
+# command. The worker has its own session and writes to a file, so it goes on if the connection is lost. The output of the worker goes to standard output.
 # Lines to the caller go to standard error: an agent cannot write them.
 #
 # With the action `run`, the script is a job of a batch system. The worker runs in the foreground,
@@ -14,7 +14,8 @@
 # The script is one compound command: sh reads all of it before it runs anything, so standard input
 # is free. Its end means that the caller has gone.
 {
-	tell() { echo "hub-session: $*" >&2; }
+	# echo of some shells interprets a backslash.
+	tell() { printf 'hub-session: %s\n' "$*" >&2; }
 	# Find the program of the user, or the installed one. With --bootstrap the latter must have $build.
 	require_program() {
 		command -v git-hub-session >/dev/null && return

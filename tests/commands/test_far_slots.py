@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -138,7 +139,7 @@ def test_hosts_that_share_a_home_directory(
 def test_a_worker_that_runs_another_command(first: Hub, tmp_path: Path) -> None:
     """A call with another command shows the worker, and says which command does not run."""
     started, go = tmp_path / "started", tmp_path / "go"
-    script = f"touch {started}; until test -e {go}; do sleep 0.05; done; echo first"
+    script = f"touch {started}; until test -e {go}; do sleep 0.05; done; printf 'first\\n'"
     words = ("--on", "box", "s1", "--", "sh", "-c")
     one = start(first, *words, script)
     wait_for(started.exists, one)
@@ -146,9 +147,10 @@ def test_a_worker_that_runs_another_command(first: Hub, tmp_path: Path) -> None:
     same = start(first, *words, script)
     lines = [read_line(two) for _ in range(4)]
     go.touch()
+    command = f"git hub-session work s1 -- sh -c {shlex.quote(script)}"
     assert lines == [
         "box: worker 1 was running already",
-        f"box: warning: worker 1 runs another command: git hub-session work s1 -- sh -c '{script}'",
+        f"box: warning: worker 1 runs another command: {command}",
         "box: not started: git hub-session work s1 -- sh -c 'echo second'",
         "box: to end it: git hub-session exec --on box --cancel s1",
     ]
