@@ -55,7 +55,8 @@ def run(context: Context, args: Arguments) -> PushView:
     try:
         pushed = push_sessions(sids, context.project, named.remote, options)
     except RemoteRefused as error:
-        words = " ".join([quote_word(named.remote.label), *named.sids])
+        switches = [f"--{name}" for name in ("rescue", "logs", "dry-run") if args.is_set(name)]
+        words = " ".join([*switches, quote_word(named.remote.label), *named.sids])
         error.hint = f"git hub-session push {words}"
         raise
     return PushView(pushed, named.remote.label, dry_run=options.dry_run)

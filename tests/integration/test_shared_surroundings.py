@@ -160,12 +160,12 @@ def test_a_server_with_a_rate_limit(first: Hub, remote: Path) -> None:
         thread.start()
         url = f"http://127.0.0.1:{server.server_port}/x"
         first.git("remote", "set-url", "origin", url)
-        result = first.run("push", "s1")
+        result = first.run("push", "--rescue", "--logs", "s1")
         server.shutdown()
         thread.join()
     error = f"cannot push to 'origin': unable to access '{url}/': The requested URL returned error"
     tries = [f"{error}: 429; trying again in {pause} s" for pause in (1, 2, 4)]
-    lines = [*tries, f"error: {error}: 429", "hint: git hub-session push origin s1"]
+    lines = [*tries, f"error: {error}: 429", "hint: git hub-session push --rescue --logs origin s1"]
     assert (result.code, result.out, result.err.splitlines()) == (1, "", lines)
     assert len(_BusyHandler.requests) == 4
     first.git("remote", "set-url", "origin", remote)
