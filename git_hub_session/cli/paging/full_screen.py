@@ -85,7 +85,8 @@ class FullScreen:
         signal.raise_signal(signal.SIGTSTP)
         signal.signal(signal.SIGTSTP, handler)
         self._write(_ENTER)
-        self.draw(self._lines)
+        if self._lines:  # Ctrl-Z can come before the first table
+            self.draw(self._lines)
 
     def _write(self, text: str) -> None:
         encoding = self._stream.encoding or "ascii"
