@@ -19,7 +19,6 @@ from git_hub_session.commands._share.conflict import conflict_fields, conflict_w
 from git_hub_session.git.ref_names import short_name
 from git_hub_session.sharing.push import PushOptions, push_sessions
 from git_hub_session.sharing.remote import CREATED, RemoteRefused
-from git_hub_session.util.shell import quote_word
 from git_hub_session.util.text import escape_control
 
 if TYPE_CHECKING:
@@ -55,9 +54,7 @@ def run(context: Context, args: Arguments) -> PushView:
     try:
         pushed = push_sessions(sids, context.project, named.remote, options)
     except RemoteRefused as error:
-        switches = [f"--{name}" for name in ("rescue", "logs", "dry-run") if args.is_set(name)]
-        words = " ".join([*switches, quote_word(named.remote.label), *named.sids])
-        error.hint = f"git hub-session push {words}"
+        error.hint = options.command(named.remote, named.sids)
         raise
     return PushView(pushed, named.remote.label, dry_run=options.dry_run)
 

@@ -68,6 +68,13 @@ class PushOptions(NamedTuple):
     agents: Sequence[int] = ()
     """Publish only the branches of these agents; empty: those of all agents."""
 
+    def command(self, remote: Remote, sids: Sequence[str]) -> str:
+        """Return the command that publishes the sessions with these options."""
+        switches = {"--rescue": self.rescue, "--logs": self.logs, "--dry-run": self.dry_run}
+        options = [name for name, is_set in switches.items() if is_set]
+        words = " ".join([*options, quote_word(remote.label), *sids])
+        return f"git hub-session push {words}"
+
 
 class PushedSession(NamedTuple):
     """A session that was published, or the error."""
@@ -153,7 +160,7 @@ class _Push:
         for sid in waiting:
             error = PushRefused(
                 f"other clones changed session '{sid}' during each of {MAX_ROUNDS} tries",
-                hint=f"git hub-session push {quote_word(self._remote.label)} {sid}",
+                hint=self._options.command(self._remote, [sid]),
             )
             self._refuse(sid, error)
 
@@ -262,7 +269,9 @@ class _Push:
     ) -> None:
         for sid, answers in refused.items():
             if answers:
-                self._refuse(sid, _refused_error(sid, answers, answer, self._remote))
+                hint = self._options.command(self._remote, [sid])
+                error = _refused_error(sid, answers, answer, self._remote.label, hint)
+                self._refuse(sid, error)
 
     def _finish(self, drafts: Sequence[_Draft], answer: PushAnswer) -> None:
         commits = {draft.sid: draft.shared.commit for draft in drafts}
@@ -333,12 +342,9 @@ def _refusals(draft: _Draft, answer: PushAnswer) -> list[RefAnswer]:
 
 
 def _refused_error(
-    sid: SessionId, refused: Sequence[RefAnswer], answer: PushAnswer, remote: Remote
+    sid: SessionId, refused: Sequence[RefAnswer], answer: PushAnswer, label: str, hint: str
 ) -> PushRefused:
     """Return the error, with the reasons of git and the first messages of the server."""
     names = quote_list([short_name(each.ref) for each in refused])
     texts = [f"{refused_reasons(refused)} ({names})", *answer.server_messages[:_MAX_MESSAGES]]
-    return PushRefused(
-        f"'{remote.label}' refuses session '{sid}': {'; '.join(texts)}",
-        hint=f"git hub-session push {quote_word(remote.label)} {sid}",
-    )
+    return PushRefused(f"'{label}' refuses session '{sid}': {'; '.join(texts)}", hint=hint)

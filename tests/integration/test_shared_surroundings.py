@@ -96,12 +96,12 @@ def test_a_server_without_space(first: Hub, remote: Path, hook: str) -> None:
     script.write_text("#!/bin/sh\necho 'quota exceeded \033[31m' >&2\nexit 1\n")
     script.chmod(0o755)
     before = remote_refs(first, remote)
-    result = first.run("push")
+    result = first.run("push", "--rescue", "--logs")
     assert (result.code, result.out) == (1, "")
     error, hint = result.err.splitlines()
     assert error.startswith("error: 'origin' refuses session 's1': ")
     assert error.endswith("; quota exceeded")
-    assert hint == "hint: git hub-session push origin s1"
+    assert hint == "hint: git hub-session push --rescue --logs origin s1"
     assert "\033" not in result.err
     assert remote_refs(first, remote) == before
 
