@@ -24,7 +24,14 @@ from tests.support.slurm import (
     run_slurm,
     use_cluster,
 )
-from tests.support.workers import define_executor, finish, published_attempts, start_command
+from tests.support.workers import (
+    define_executor,
+    finish,
+    is_cut,
+    published_attempts,
+    script_with_a_long_log,
+    start_command,
+)
 
 pytestmark = pytest.mark.slow
 COMMIT = 'echo "${HUB_AGENT#agent-} $(uname -n)" >work && git add work && git commit -qm work'
@@ -398,16 +405,15 @@ def job_processes(job: str) -> list[int]:
 def test_a_log_that_is_too_long(login: Hub, tmp_path: Path) -> None:
     define_executor(login, "slurm", setup="log_limit=5000 log_pause=0.1")
     go = tmp_path / "go"
-    script = f"echo started; seq 2000; until test -e {go}; do sleep 0.1; done; echo later"
-    words = ("--on", "slurm", "--only", "1", "s1", "--", "sh", "-c", script)
+    words = ("--on", "slurm", "--only", "1", "s1", "--", "sh", "-c", script_with_a_long_log(go))
     process = start(login, *words)
     log = login.top / ".git" / "hub-session-jobs" / "s1" / "agent-1.log"
-    wait_for(lambda: log.exists() and "deleted" in log.read_text(), process)
+    wait_for(lambda: is_cut(log), process)
     go.touch()
     result = finish(process)
     assert result.code == 0, result
     assert "slurm: agent-1 | later" in result.out.splitlines()
-    assert len(log.read_bytes()) < 5000
+    assert is_cut(log)
 
 
 @pytest.mark.parametrize("words", [("exec", "--on", "slurm", "--cancel", "s1"), ()])

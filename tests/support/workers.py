@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 from tests.support.clones import connect
 from tests.support.hub import Hub, Result
@@ -45,6 +46,21 @@ def start_command(
         text=True,
         start_new_session=True,
     )
+
+
+def script_with_a_long_log(go: Path) -> str:
+    """Return a script that prints more than 5,000 bytes, and a few lines after `go` exists.
+
+    The log can be cut once more while it gets the first lines, so the last line comes again and again.
+    """
+    later = "for n in 1 2 3 4 5 6 7 8 9 10; do echo later; sleep 0.3; done"
+    return f"echo started; seq 2000; until test -e {go}; do sleep 0.1; done; {later}"
+
+
+def is_cut(log: Path) -> bool:
+    """Return True if the log of a worker was cut, and has at most 5,000 bytes now."""
+    data = log.read_bytes() if log.exists() else b""
+    return b"was deleted" in data and len(data) <= 5000
 
 
 def finish(process: subprocess.Popen[str]) -> Result:
