@@ -19,6 +19,8 @@ from git_hub_session.commands._share.conflict import conflict_fields, conflict_w
 from git_hub_session.git.ref_names import short_name
 from git_hub_session.sharing.fetch import fetch_sessions
 from git_hub_session.sharing.move_refs import DIVERGED, IN_USE, KEPT
+from git_hub_session.sharing.remote import RemoteRefused
+from git_hub_session.util.shell import quote_word
 from git_hub_session.util.text import escape_control
 
 if TYPE_CHECKING:
@@ -43,9 +45,15 @@ def run(context: Context, args: Arguments) -> FetchView:
     """Fetch the sessions, by default all that have changed, and merge them."""
     named = parse_remote(context, args)
     dry_run = args.is_set("dry-run")
-    fetched = fetch_sessions(
-        named.sids, context.project, named.remote, shared=named.shared, dry_run=dry_run
-    )
+    try:
+        fetched = fetch_sessions(
+            named.sids, context.project, named.remote, shared=named.shared, dry_run=dry_run
+        )
+    except RemoteRefused as error:
+        words = ["--dry-run"] if dry_run else []
+        words += [quote_word(named.remote.label), *named.sids]
+        error.hint = f"git hub-session fetch {' '.join(words)}"
+        raise
     return FetchView(fetched, named.remote.label, dry_run=dry_run)
 
 

@@ -87,7 +87,7 @@ class TargetRunner:
         def keep_result(index: int, result: TaskResult) -> None:
             name = targets[index].name
             results[name] = CommandResult(result, bytes(outputs[name]), tails[name])
-            self._end_command(name, result)
+            self._record_end(name, result)
             on_end()
 
         def find_processes(index: int) -> Sequence[int]:
@@ -103,7 +103,8 @@ class TargetRunner:
         )
         return results
 
-    def _end_command(self, name: str, result: TaskResult) -> None:
+    def _record_end(self, name: str, result: TaskResult) -> None:
+        """Close the log of a target, and remember the processes that its command left running."""
         self._logs[name].close()  # until the next command of the target
         if result.left:
             self._left.setdefault(name, []).extend(result.left)

@@ -2,9 +2,10 @@
 # bare repository.
 #
 # The caller writes this script to the standard input of `sh -s`, after lines that set the variables
-# action, directory, evaluation, slot, path, clone, url, setup, git_settings, version, build, line, wheel_name
-# and wheel, and the positional parameters: the command of the worker. The variable line has the same
-# command. The worker has its own session and writes to a file, so it goes on if the connection is lost. The output of the worker goes to standard output.
+# action, directory, evaluation, slot, path, clone, url, setup, git_settings, version, build, command_line,
+# wheel_name and wheel, and the positional parameters: the command of the worker. The variable command_line
+# has the same command. The worker has its own session and writes to a file, so it goes on if the connection
+# is lost. The output of the worker goes to standard output.
 # Lines to the caller go to standard error: an agent cannot write them.
 #
 # With the action `run`, the script is a job of a batch system. The worker runs in the foreground,
@@ -129,9 +130,9 @@
 		$default true 2>/dev/null || default=
 	}
 	# Print a command that cuts $0.log again and again: endless output must not fill the disk. The worker
-	# appends to the log.
+	# appends to the log. The command ends with the process $limited, also if that is killed.
 	limit_log() {
-		echo "trap - TERM; while sleep $log_pause; do
+		echo "trap - TERM; while sleep $log_pause && kill -0 \$limited 2>/dev/null; do
 			[ \$((\$(wc -c <\"\$0.log\"))) -le $log_limit ] ||
 				echo '(the output before this line was deleted: the log had more than $log_limit bytes)' >\"\$0.log\"
 		done"
@@ -140,9 +141,9 @@
 		rm -f "$files.status"
 		: >"$files.log"
 		[ ! "$evaluation" ] || printf %s "$evaluation" >"$files.evaluation"
-		printf '%s\n' "$line" >"$files.command"
+		printf '%s\n' "$command_line" >"$files.command"
 		find_default
-		supervise="trap : TERM; ($(limit_log)) & limiter=\$!"'; "$@"; echo $? >"$0.new"; kill $limiter 2>/dev/null; mv "$0.new" "$0.status"'
+		supervise="trap : TERM; limited=\$\$; ($(limit_log)) & limiter=\$!"'; "$@"; echo $? >"$0.new"; kill $limiter 2>/dev/null; mv "$0.new" "$0.status"'
 		(exec 9>&- && detach $default sh -c "$supervise" "$files" git-hub-session "$@" </dev/null >>"$files.log" 2>&1) &
 		pid=$!
 		echo "$pid $(start_of $pid)" >"$files.pid"
@@ -161,7 +162,7 @@
 	# The batch system may send a signal only to this shell, so pass it on.
 	run_worker() {
 		find_default
-		sh -c "$(limit_log)" "${log%.log}" &
+		limited=$$ sh -c "$(limit_log)" "${log%.log}" &
 		limiter=$!
 		$default git-hub-session "$@" &
 		pid=$!
@@ -265,7 +266,7 @@
 		}
 		offset=$(($(wc -c <"$files.log")))
 		tell attached
-		[ "$(cat "$files.command" 2>/dev/null)" = "$line" ] || tell runs "$(head -n 1 "$files.command")"
+		[ "$(cat "$files.command" 2>/dev/null)" = "$command_line" ] || tell runs "$(head -n 1 "$files.command")"
 		follow_worker
 	else
 		eval "$setup" >&2 9>&- || {

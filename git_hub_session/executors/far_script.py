@@ -75,7 +75,7 @@ def make_script(
         "setup": setup,
         "git_settings": _export_settings(work.settings),
         **_program_values(work),
-        "line": work.command,
+        "command_line": work.command,
         "wheel_name": wheel[0],
         "wheel": base64.b64encode(wheel[1]).decode(),
     }

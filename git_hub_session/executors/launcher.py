@@ -275,7 +275,7 @@ def other_command_lines(work: str, running: str, wanted: str, cancel: str) -> li
         cancel: the command that ends the work. It may end other workers too.
     """
     return [
-        f"warning: {work} runs another command: git hub-session {running}",
+        f"warning: {work} runs another command: git hub-session {escape_control(running)}",
         f"not started: git hub-session {escape_control(wanted)}",
         f"to end it: {cancel}",
     ]

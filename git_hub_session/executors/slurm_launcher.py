@@ -22,7 +22,7 @@ from git_hub_session.executors.slurm_follower import JobFollower
 from git_hub_session.executors.slurm_record import JobRecord, RecordedJobs
 from git_hub_session.settings.table import executor_key
 from git_hub_session.util.shell import split_words
-from git_hub_session.util.text import count_noun, escape_control
+from git_hub_session.util.text import count_noun
 
 if TYPE_CHECKING:
     from git_hub_session.executors.executor import Executor
@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 
 _CANCEL_PAUSES = (0.2, 0.5, 1.0)  # seconds between two reads of the queue; the last one repeats
 CANCEL_LIMIT = 600.0
-"""The seconds in which cancelled jobs must end: that of a node without an answer does not."""
+"""The seconds in which cancelled jobs must end.
+
+A job on a node that does not answer never ends.
+"""
 
 
 class JobsPlace(NamedTuple):
@@ -102,7 +105,6 @@ class SlurmLauncher:
     def _warn_about_command(self, observer: FarObserver, job: Job, running: str) -> None:
         """Print that a job has another command line than this call."""
         if running and running != self._work.command:
-            running = escape_control(running)
             for text in other_command_lines(
                 f"job {job.id}", running, self._work.command, f"scancel {job.id}"
             ):

@@ -255,23 +255,12 @@ def linked_git_dir(path: str) -> str:
     return os.path.join(path, text[8:].rstrip("\r\n")) if text.startswith("gitdir: ") else ""
 
 
-def lost_git_dir(path: str, common_dir: str) -> str:
-    """Return the deleted git dir of this repository that the directory `path` names, or ''."""
-    git_dir = _named_git_dir(path, common_dir)
-    return "" if os.path.lexists(git_dir) else git_dir
+def unusable_git_dir(path: str, common_dir: str) -> str:
+    """Return the git dir of this repository that the directory `path` names, or ''.
 
-
-def replaced_git_dir(path: str, common_dir: str) -> str:
-    """Return the git dir that the directory `path` names if it is a symbolic link, or ''.
-
-    No command follows such a link: it can lead to the files of another user.
+    Return only one that is missing or a symbolic link. No command follows such a link: it can lead to
+    the files of another user.
     """
-    git_dir = _named_git_dir(path, common_dir)
-    return git_dir if os.path.islink(git_dir) else ""
-
-
-def _named_git_dir(path: str, common_dir: str) -> str:
-    """Return the git dir of this repository that the directory `path` names, or ''."""
     try:
         is_linked = stat.S_ISREG(os.lstat(os.path.join(path, ".git")).st_mode)
     except OSError:
@@ -281,7 +270,8 @@ def _named_git_dir(path: str, common_dir: str) -> str:
     parent, name = os.path.split(linked_git_dir(path))
     if not name or not is_same_path(parent, os.path.join(common_dir, "worktrees")):
         return ""
-    return worktree_git_dir(common_dir, name)
+    git_dir = worktree_git_dir(common_dir, name)
+    return git_dir if os.path.islink(git_dir) or not os.path.lexists(git_dir) else ""
 
 
 # HEAD, ORIG_HEAD, MERGE_AUTOSTASH and other refs that are files in the git dir itself.

@@ -122,7 +122,7 @@ def _install_configured(project: Project, guard: Guard) -> bool:
     write_script(path, guard.read_script())
     project.git.run(["config", "--local", f"{guard.section}.command", _command(path)])
     project.git.run(["config", "--local", f"{guard.section}.event", guard.hook])
-    if _is_turned_off(project, guard):
+    if _is_disabled(project, guard):
         project.git.run(["config", "--local", f"{guard.section}.enabled", "true"])
     return True
 
@@ -153,12 +153,12 @@ def _describe_configured(project: Project, guard: Guard) -> GuardStatus:
         problem = "git does not find the script"
     elif command != _command(path):
         problem = "of another version"
-    elif _is_turned_off(project, guard):
+    elif _is_disabled(project, guard):
         problem = f"{guard.section}.enabled is false"
     return GuardStatus(guard.hook, path, is_configured=True, problem=problem)
 
 
-def _is_turned_off(project: Project, guard: Guard) -> bool:
+def _is_disabled(project: Project, guard: Guard) -> bool:
     """Return True if git skips the script: the user has set `enabled`, perhaps in another file."""
     return _config(project, "--type=bool", f"{guard.section}.enabled") == "false"
 
@@ -166,6 +166,6 @@ def _is_turned_off(project: Project, guard: Guard) -> bool:
 def _command(path: str) -> str:
     """Return the command for git, which appends arguments. Without the script, it succeeds.
 
-    The shell that git starts reads the script. A second shell would double the time.
+    The shell that git starts reads the script. A second shell would take twice the time.
     """
     return f"! test -x {quote_word(path)} || . {quote_word(path)}"

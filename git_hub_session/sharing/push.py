@@ -7,7 +7,7 @@ another reason, the other sessions are published without it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from time import sleep
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
@@ -33,6 +33,7 @@ from git_hub_session.sharing.session_refs import (
     read_refs_by_session,
     with_free_numbers,
 )
+from git_hub_session.util.batches import split_batches
 from git_hub_session.util.shell import quote_word
 from git_hub_session.util.text import quote_list
 
@@ -149,7 +150,8 @@ class _Push:
         """Push the sessions, and those whose refs have moved again after a fetch."""
         waiting = list(sids)
         for number in range(MAX_ROUNDS):
-            for batch in _split_batches(self._make_drafts(waiting)):
+            drafts = self._make_drafts(waiting)
+            for batch in split_batches(drafts, _argument_bytes, _MAX_ARGUMENTS):
                 self._push_drafts(batch)
             waiting = self._without_result(waiting)
             if not waiting:
@@ -286,19 +288,9 @@ class _Push:
             self.results[draft.sid] = PushedSession(draft.sid, draft.shared, changes)
 
 
-def _split_batches(drafts: Iterable[_Draft]) -> Iterator[list[_Draft]]:
-    """Yield the drafts in groups whose refs have a place on one command line."""
-    batch: list[_Draft] = []
-    size = 0
-    for draft in drafts:
-        added = sum(len(ref) + _OTHER_BYTES for ref in (*draft.targets, *draft.leases))
-        if batch and size + added > _MAX_ARGUMENTS:
-            yield batch
-            batch, size = [], 0
-        batch.append(draft)
-        size += added
-    if batch:
-        yield batch
+def _argument_bytes(draft: _Draft) -> int:
+    """Return the bytes that the refs of a session take on a command line."""
+    return sum(len(ref) + _OTHER_BYTES for ref in (*draft.targets, *draft.leases))
 
 
 def _branches_of(agents: Sequence[int], refs: SessionRefs) -> dict[str, str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.errors import GitFailed
+from git_hub_session.util.batches import split_batches
 from git_hub_session.util.move_aside import move_aside_command
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def require_sound_blobs(
         common_dir: the common dir of the repository.
     """
     existing = [oid for oid in files if not os.path.exists(_loose_path(objects, oid))]
-    for batch in _split({oid: files[oid].size for oid in existing}):
+    for batch in split_batches(existing, lambda oid: files[oid].size, _BATCH):
         if _are_sound(batch, run, repo):
             continue
         damaged = next(oid for oid in batch if not _are_sound([oid], run, repo))
@@ -65,20 +66,6 @@ def require_sound_blobs(
             f"'{path}' (git has a damaged object for its contents: {damaged})",
             move_aside_command(loose) if os.path.lexists(loose) else "",
         )
-
-
-def _split(sizes: Mapping[str, int]) -> Iterator[list[str]]:
-    """Yield the object ids in batches, so that the blobs of one batch fit into memory."""
-    batch: list[str] = []
-    total = 0
-    for oid, size in sizes.items():
-        if batch and total + size > _BATCH:
-            yield batch
-            batch, total = [], 0
-        batch.append(oid)
-        total += size
-    if batch:
-        yield batch
 
 
 def _loose_path(objects: str, oid: str) -> str:

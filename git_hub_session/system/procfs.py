@@ -82,7 +82,7 @@ class ProcessList:
 NO_PROCESSES = ProcessList((), MountTable())
 
 _LINKS_OF_ONE_THREAD = 3  # of /proc/<pid>/task, a directory with one subdirectory for each thread
-# The longest wait for the arguments of a process that is starting a program: 5 ms on a busy machine.
+# The longest wait for the arguments of a process that is starting a program. Measured: 5 ms.
 _EXECVE_SECONDS = 0.1
 _HAS_PROC = sys.platform in ("linux", "cygwin")
 

@@ -20,7 +20,7 @@ from git_hub_session.git.ref_names import (
     short_name,
 )
 from git_hub_session.git.refs import list_files_below
-from git_hub_session.git.worktrees import Worktree, linked_worktrees, lost_git_dir, replaced_git_dir
+from git_hub_session.git.worktrees import Worktree, linked_worktrees, unusable_git_dir
 from git_hub_session.session.attempts import describe_attempt
 from git_hub_session.system.deletable import find_unwritable
 from git_hub_session.util.paths import is_same_path
@@ -143,12 +143,13 @@ def occupied_reason(
 ) -> tuple[str, str]:
     """Return why no worktree of the branch can be created at an existing path, with a hint."""
     worktree = next((other for other in worktrees if is_same_path(other.path, path)), None)
-    if worktree is None and lost_git_dir(path, project.paths.common_dir):
-        hint = f"git hub-session doctor --fix {branch.session}"
-        return f"'{path}' exists, but its git dir is missing", hint
-    if worktree is None and replaced_git_dir(path, project.paths.common_dir):
+    git_dir = "" if worktree else unusable_git_dir(path, project.paths.common_dir)
+    if os.path.islink(git_dir):
         hint = f"git hub-session doctor {branch.session}"
         return f"'{path}' exists, but its git dir is a symbolic link", hint
+    if git_dir:
+        hint = f"git hub-session doctor --fix {branch.session}"
+        return f"'{path}' exists, but its git dir is missing", hint
     if worktree is None or worktree.link_error:
         return f"'{path}' exists already", CHOOSE_PATH_HINT
     if worktree.branches:

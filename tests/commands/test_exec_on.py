@@ -18,7 +18,7 @@ from tests.support.clones import connect
 from tests.support.hints import find_hint, follow_hint, type_hint, types
 from tests.support.hub import Hub, Result, is_alive, wait_for
 from tests.support.remotes import ServedRepository, SshHost, run_sshd
-from tests.support.workers import define_executor, finish, published_attempts, start_command
+from tests.support.workers import define_executor, finish, published_attempts, start_exec
 
 pytestmark = pytest.mark.slow
 COMMIT = 'echo "${HUB_AGENT#agent-} $FAR" >work && git add work && git commit -qm work'
@@ -45,14 +45,9 @@ def host(first: Hub, far_home: Path, tmp_path: Path) -> Iterator[SshHost]:
         yield host
 
 
-def start(hub: Hub, *words: str) -> subprocess.Popen[str]:
-    """Start `git hub-session exec`."""
-    return start_command(hub, "exec", *words)
-
-
 def execute(hub: Hub, *words: str) -> Result:
     """Run `git hub-session exec` to its end."""
-    return finish(start(hub, *words))
+    return finish(start_exec(hub, *words))
 
 
 def content(served: ServedRepository, attempt: str) -> str:
@@ -162,7 +157,7 @@ def test_the_shell_at_the_far_end(
         "x",
         "",
     )
-    process = start(first, *words)
+    process = start_exec(first, *words)
     wait_for(started.exists, process)
     os.killpg(process.pid, signal.SIGTERM)
     assert finish(process).code in (-signal.SIGTERM, 128 + signal.SIGTERM)
@@ -183,7 +178,7 @@ def test_lines_are_shown_while_the_command_runs(
     """The command waits until its first line was shown."""
     go = tmp_path / "go"
     script = f"echo first line; until test -e {go}; do sleep 0.05; done; echo last line"
-    process = start(first, "--on", name, "--only", "1", "s1", "--", "sh", "-c", script)
+    process = start_exec(first, "--on", name, "--only", "1", "s1", "--", "sh", "-c", script)
     assert process.stdout is not None
     shown = [process.stdout.readline() for _ in range(2)]
     assert shown == [f"{name}: working on agent-1\n", f"{name}: agent-1 | first line\n"]
@@ -554,7 +549,7 @@ def test_a_worker_goes_on_without_its_connection(
     started, go = tmp_path / "started", tmp_path / "go"
     wait = f"touch {started}; until test -e {go}; do sleep 0.05; done; echo went on"
     words = ("--on", "ssh:far", "--only", "1", "s1", "--", "sh", "-c", f"{wait}; {COMMIT}")
-    process = start(first, *words)
+    process = start_exec(first, *words)
     wait_for(started.exists, process)
     for pid in ssh_clients(process):
         os.kill(pid, signal.SIGKILL)
@@ -564,7 +559,7 @@ def test_a_worker_goes_on_without_its_connection(
     assert claims(served) == ["refs/hub/claims/s1/agent-1"]
     hint = find_hint(result, "show them with: {}").partition(": ")[2]
     assert shlex.split(hint) == ["git", "hub-session", "exec", *words]
-    second = start(first, *words)
+    second = start_exec(first, *words)
     assert second.stderr is not None
     answer = second.stderr
     wait_for(lambda: select([answer], [], [], 0)[0], second)
@@ -586,7 +581,7 @@ def test_a_signal_leaves_the_workers(
 ) -> None:
     started = tmp_path / "started"
     script = f"{COMMIT}; touch {started}; exec sleep 600"
-    process = start(first, "--on", name, "--only", "1", "s1", "--", "sh", "-c", script)
+    process = start_exec(first, "--on", name, "--only", "1", "s1", "--", "sh", "-c", script)
     wait_for(started.exists, process)
     os.killpg(process.pid, signal.SIGINT)
     result = finish(process)
@@ -624,7 +619,7 @@ def test_an_interrupt_reaches_the_command_of_an_agent(first: Hub, served: Served
 def test_a_worker_that_was_killed(first: Hub, served: ServedRepository, tmp_path: Path) -> None:
     started, go = tmp_path / "started", tmp_path / "go"
     script = f"touch {started}; until test -e {go}; do sleep 0.05; done; rm {started}"
-    process = start(first, "--on", "box", "--only", "1", "s1", "--", "sh", "-c", script)
+    process = start_exec(first, "--on", "box", "--only", "1", "s1", "--", "sh", "-c", script)
     wait_for(started.exists, process)
     [clone] = clones(first)
     pid_file = clone / ".git" / "hub-session-workers" / "s1" / HOST / "1.pid"
@@ -679,7 +674,7 @@ def test_a_sandbox_that_is_killed(first: Hub, served: ServedRepository, tmp_path
     first.git("config", "hubsession.claimTimeout", "3")
     started = tmp_path / "started"
     script = f"touch {started}; exec sleep 600"
-    process = start(first, "--on", "box", "--only", "1", "s1", "--", "sh", "-c", script)
+    process = start_exec(first, "--on", "box", "--only", "1", "s1", "--", "sh", "-c", script)
     wait_for(started.exists, process)
     os.killpg(process.pid, signal.SIGTERM)
     finish(process)

@@ -31,6 +31,7 @@ from tests.support.workers import (
     published_attempts,
     script_with_a_long_log,
     start_command,
+    start_exec,
 )
 
 pytestmark = pytest.mark.slow
@@ -51,14 +52,9 @@ def prepare(hub: Hub, served: ServedRepository, slurm: Slurm) -> None:
     assert created == Result(0, "s1\n")
 
 
-def start(hub: Hub, *words: str) -> subprocess.Popen[str]:
-    """Start `git hub-session exec`."""
-    return start_command(hub, "exec", *words)
-
-
 def execute(hub: Hub, *words: str) -> Result:
     """Run `git hub-session exec` to its end."""
-    return finish(start(hub, *words))
+    return finish(start_exec(hub, *words))
 
 
 def jobs(hub: Hub) -> dict[str, str]:
@@ -232,7 +228,7 @@ def test_slurm_and_other_executors(login: Hub, served: ServedRepository, tmp_pat
     # The command of agent-1 waits for that of agent-2: both are running at the same time.
     wait = f"touch {tmp_path}/$HUB_AGENT; until test -e {tmp_path}/agent-2; do sleep 0.1; done"
     command = ("s1", "--", "sh", "-c", f"{wait}; {COMMIT}")
-    first = start(login, "--on", "slurm", "--only", "1", *command)
+    first = start_exec(login, "--on", "slurm", "--only", "1", *command)
     wait_for((tmp_path / "agent-1").exists, first)
     second = execute(login, "--on", "box", "--only", "2", *command)
     assert (finish(first).code, second.code) == (0, 0), second
@@ -334,7 +330,7 @@ def test_a_hostile_record(hub: Hub, tmp_path: Path, text: str) -> None:
 def start_and_wait(hub: Hub, slurm: Slurm, script: str) -> tuple[subprocess.Popen[str], str]:
     """Start a job for agent-1. Return the process of `exec` and the job when its command runs."""
     words = ("--on", "slurm", "--only", "1", "s1", "--", "sh", "-c", script)
-    process = start(hub, *words)
+    process = start_exec(hub, *words)
     log = hub.top / ".git" / "hub-session-jobs" / "s1" / "agent-1.log"
     wait_for(lambda: log.exists() and "| started" in log.read_text(), process)
     return process, jobs(hub)["1"]
@@ -406,7 +402,7 @@ def test_a_log_that_is_too_long(login: Hub, tmp_path: Path) -> None:
     define_executor(login, "slurm", setup="log_limit=5000 log_pause=0.1")
     go = tmp_path / "go"
     words = ("--on", "slurm", "--only", "1", "s1", "--", "sh", "-c", script_with_a_long_log(go))
-    process = start(login, *words)
+    process = start_exec(login, *words)
     log = login.top / ".git" / "hub-session-jobs" / "s1" / "agent-1.log"
     wait_for(lambda: is_cut(log), process)
     go.touch()

@@ -21,7 +21,7 @@ from tests.support.workers import (
     is_cut,
     published_attempts,
     script_with_a_long_log,
-    start_command,
+    start_exec,
 )
 
 pytestmark = pytest.mark.slow
@@ -37,11 +37,6 @@ def first(hub: Hub, served: ServedRepository) -> Hub:
     assert hub.run("push", "-q", "s1").code == 0
     define_executor(hub, "box", command="env FAR=box")
     return hub
-
-
-def start(hub: Hub, *words: str) -> subprocess.Popen[str]:
-    """Start `git hub-session exec`."""
-    return start_command(hub, "exec", *words)
 
 
 def has_written(process: subprocess.Popen[str]) -> bool:
@@ -71,9 +66,9 @@ def test_two_calls_start_one_worker(
     define_executor(first, "box", setup=setup)
     words = ("--on", "box", "s1", "--", "sh", "-c")
     script = f"until test -e {end}; do sleep 0.05; done; {COMMIT}"
-    one = start(first, *words, script)
+    one = start_exec(first, *words, script)
     wait_for(setups.exists, one)
-    two = start(second, *words, script)
+    two = start_exec(second, *words, script)
     wait_for(lambda: has_written(two) or setups.read_text() == "x\nx\n", two)
     go.touch()
     if without != "flock perl":
@@ -107,12 +102,12 @@ def test_the_lock_ends_with_its_call(first: Hub, served: ServedRepository, tmp_p
     )
     define_executor(first, "box", setup=setup)
     words = ("--on", "box", "s1", "--", "sh", "-c", COMMIT)
-    one = start(first, *words)
+    one = start_exec(first, *words)
     wait_for(setups.exists, one)
     os.killpg(one.pid, signal.SIGKILL)
     finish(one)
     go.touch()
-    result = finish(start(first, *words))
+    result = finish(start_exec(first, *words))
     for pid in setups.read_text().split():
         subprocess.run(["kill", pid])
     assert (result.code, result.err) == (0, "")
@@ -132,7 +127,7 @@ def test_hosts_that_share_a_home_directory(
         define_executor(first, name, command=command)
     running = f"touch {tmp_path}/$(uname -n); until test -e {tmp_path}/end; do sleep 0.05; done"
     script = f"{running}; uname -n; {COMMIT}"
-    process = start(first, "--on", "gpu1,gpu2", "s2", "--", "sh", "-c", script)
+    process = start_exec(first, "--on", "gpu1,gpu2", "s2", "--", "sh", "-c", script)
     wait_for(lambda: all((tmp_path / name).exists() for name in ("gpu1", "gpu2")), process)
     (tmp_path / "end").touch()
     result = finish(process)
@@ -148,10 +143,10 @@ def test_a_worker_that_runs_another_command(first: Hub, tmp_path: Path) -> None:
     started, go = tmp_path / "started", tmp_path / "go"
     script = f"touch {started}; until test -e {go}; do sleep 0.05; done; printf 'first\\n'"
     words = ("--on", "box", "s1", "--", "sh", "-c")
-    one = start(first, *words, script)
+    one = start_exec(first, *words, script)
     wait_for(started.exists, one)
-    two = start(first, *words, "echo second")
-    same = start(first, *words, script)
+    two = start_exec(first, *words, "echo second")
+    same = start_exec(first, *words, script)
     lines = [read_line(two) for _ in range(4)]
     go.touch()
     command = f"git hub-session work s1 -- sh -c {shlex.quote(script)}"
@@ -172,7 +167,7 @@ def test_a_log_that_is_too_long(first: Hub, served: ServedRepository, tmp_path: 
     go = tmp_path / "go"
     define_executor(first, "box", setup="log_limit=5000 log_pause=0.1")
     script = f"{script_with_a_long_log(go)}; {COMMIT}"
-    process = start(first, "--on", "box", "s1", "--", "sh", "-c", script)
+    process = start_exec(first, "--on", "box", "s1", "--", "sh", "-c", script)
     home = Path(first.environ["HOME"])
     pattern = f".cache/git-hub-session/*/.git/hub-session-workers/s1/{os.uname().nodename}/1.log"
     wait_for(lambda: any(map(is_cut, home.glob(pattern))), process)
@@ -188,6 +183,39 @@ def test_a_log_that_is_too_long(first: Hub, served: ServedRepository, tmp_path: 
     )
 
 
+def test_the_limit_of_the_log_ends_with_its_shell(first: Hub, tmp_path: Path) -> None:
+    """The shell that starts the worker is killed, and the worker ends. No process is left."""
+    define_executor(first, "box", setup="log_pause=0.1")
+    pid_file = tmp_path / "pid"
+    script = f"echo $$ >{pid_file}.new; mv {pid_file}.new {pid_file}; exec sleep 600"
+    process = start_exec(first, "--on", "box", "s1", "--", "sh", "-c", script)
+    try:
+        wait_for(pid_file.exists, process)
+        pattern = ".cache/git-hub-session/*/.git/hub-session-workers/s1/*/1.pid"
+        [file] = Path(first.environ["HOME"]).glob(pattern)
+        shell = int(file.read_text().split()[0])
+        assert len(processes_of_group(shell)) > 2
+        os.kill(shell, signal.SIGKILL)
+        os.kill(int(pid_file.read_text()), signal.SIGTERM)
+        finish(process)
+        wait_for(lambda: not processes_of_group(shell))
+    finally:
+        process.kill()
+
+
+def processes_of_group(group: int) -> list[str]:
+    """Return the stat lines of the running processes of a process group."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, number = path.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue  # the process has ended
+        if int(number) == group and state != "Z":
+            found.append(str(path))
+    return found
+
+
 def test_sandboxes_with_one_clone(first: Hub, served: ServedRepository, tmp_path: Path) -> None:
     """The processes of a sandbox cannot be seen in another one. They keep their claims."""
     prefix = "bwrap --bind / / --dev /dev --proc /proc --unshare-pid --die-with-parent"
@@ -197,7 +225,7 @@ def test_sandboxes_with_one_clone(first: Hub, served: ServedRepository, tmp_path
     first.run("init", "-q", "--id", "s2", "--task", "Make it fast", "--agents", "2")
     running, end = tmp_path / "running", tmp_path / "end"
     script = f"echo x >>{running}; until test -e {end}; do sleep 0.05; done; {COMMIT}"
-    process = start(first, "--on", "box*3", "s2", "--", "sh", "-c", script)
+    process = start_exec(first, "--on", "box*3", "s2", "--", "sh", "-c", script)
     wait_for(lambda: running.exists() and len(running.read_text().split()) == 2, process)
     seen = served.refs("refs/hub/claims/s2/")
     end.touch()

@@ -152,7 +152,7 @@ def test_lost_last_attempt_beside_an_earlier_one(hub: Hub) -> None:
     problem = "attempt-2 of agent-1 is 'ready', but it has no branch and no archive tag"
     assert (finding["code"], finding["evidence"], finding["advice"]) == (
         "agent-without-branch",
-        f"{problem}; find them: git fsck --lost-found",
+        f"{problem}; find its commits: git fsck --lost-found",
         adopt,
     )
     assert hub.call("sh", "-c", adopt).code == 0

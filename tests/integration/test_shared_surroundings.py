@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.clones import add_clone, add_session, post, shared_files
 from tests.support.hints import find_hint, type_hint, types
-from tests.support.hub import Hub
+from tests.support.hub import Hub, Result
 from tests.support.interrupt import run_with_injected_code
 
 BRANCH = "refs/heads/hub/s1/agent-{}/attempt-1"
@@ -149,26 +149,46 @@ class _BusyHandler(BaseHTTPRequestHandler):
         """Write nothing."""
 
 
+def run_with_a_busy_server(hub: Hub, remote: Path, verb: str, *words: str) -> Result:
+    """Run a command while a server of the web refuses each request, and check its messages.
+
+    `verb` is the start of the messages, such as "push to". The hint repeats the command.
+    """
+    _BusyHandler.requests.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), _BusyHandler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/x"
+        hub.git("remote", "set-url", "origin", url)
+        result = hub.run(*words)
+        server.shutdown()
+        thread.join()
+    hub.git("remote", "set-url", "origin", remote)
+    error = f"cannot {verb} 'origin': unable to access '{url}/': The requested URL returned error"
+    tries = [f"{error}: 429; trying again in {pause} s" for pause in (1, 2, 4)]
+    lines = [*tries, f"error: {error}: 429", f"hint: git hub-session {' '.join(words)}"]
+    assert (result.code, result.out, result.err.splitlines()) == (1, "", lines)
+    assert len(_BusyHandler.requests) == 4
+    return result
+
+
+@pytest.mark.slow
+@types("git hub-session fetch {}")
+def test_fetch_from_a_server_with_a_rate_limit(first: Hub, remote: Path) -> None:
+    words = ("fetch", "--dry-run", "origin", "s1")
+    result = run_with_a_busy_server(first, remote, "fetch from", *words)
+    done = type_hint(first, find_hint(result, "git hub-session fetch {}"))
+    assert done == Result(0, "Session s1 has no changes on origin\n")
+
+
 @pytest.mark.slow
 @types("git hub-session push {}")
 def test_a_server_with_a_rate_limit(first: Hub, remote: Path) -> None:
     """The request is sent again with longer pauses, and then the user gets the line to type."""
     post(first, "ada")
     before = remote_refs(first, remote)
-    with ThreadingHTTPServer(("127.0.0.1", 0), _BusyHandler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        url = f"http://127.0.0.1:{server.server_port}/x"
-        first.git("remote", "set-url", "origin", url)
-        result = first.run("push", "--rescue", "--logs", "s1")
-        server.shutdown()
-        thread.join()
-    error = f"cannot push to 'origin': unable to access '{url}/': The requested URL returned error"
-    tries = [f"{error}: 429; trying again in {pause} s" for pause in (1, 2, 4)]
-    lines = [*tries, f"error: {error}: 429", "hint: git hub-session push --rescue --logs origin s1"]
-    assert (result.code, result.out, result.err.splitlines()) == (1, "", lines)
-    assert len(_BusyHandler.requests) == 4
-    first.git("remote", "set-url", "origin", remote)
+    words = ("push", "--rescue", "--logs", "origin", "s1")
+    result = run_with_a_busy_server(first, remote, "push to", *words)
     assert remote_refs(first, remote) == before
     type_hint(first, find_hint(result, "git hub-session push {}"))
     assert remote_refs(first, remote) != before

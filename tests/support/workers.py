@@ -48,6 +48,11 @@ def start_command(
     )
 
 
+def start_exec(hub: Hub, *words: str) -> subprocess.Popen[str]:
+    """Start `git hub-session exec`."""
+    return start_command(hub, "exec", *words)
+
+
 def script_with_a_long_log(go: Path) -> str:
     """Return a script that prints more than 5,000 bytes, and a few lines after `go` exists.
 

@@ -203,20 +203,16 @@ def check_missing_branches(session: Session, hub: HubSnapshot) -> Iterator[Probl
         has_begun = not is_pending and (status != AgentStatus.FAILED or record.run is not None)
         if number and has_begun and (not last or record.attempt > last):
             attempt = f"attempt-{record.attempt} of {name}" if last else name
+            evidence = f"{attempt} is '{status}', but it has no branch and no archive tag"
             advice = _recreate_branch_command(number, last, session, hub)
-            # These commands start again without the lost commits.
-            is_new = advice.startswith("git hub-session ")
-            lost = "; find them: git fsck --lost-found" if is_new else ""
-            yield Problem(
-                f"{sid} {name}",
-                f"{attempt} is '{status}', but it has no branch and no archive tag{lost}",
-                sid,
-                advice=advice,
-            )
+            if not advice:
+                evidence += "; find its commits: git fsck --lost-found"
+                advice = _start_again_command(number, last, sid)
+            yield Problem(f"{sid} {name}", evidence, sid, advice=advice)
 
 
 def _recreate_branch_command(agent: int, last: int, session: Session, hub: HubSnapshot) -> str:
-    """Return the command that recreates the branch of the last attempt.
+    """Return the command that recreates the branch of the last attempt, or ''.
 
     Its commit is in the reflog of the agent's worktree, or in the result of the last evaluation.
 
@@ -240,11 +236,15 @@ def _recreate_branch_command(agent: int, last: int, session: Session, hub: HubSn
             return f"git branch {name} {result.commit}"
     if checked_out:  # `spawn` would refuse
         return f"find its commit: git fsck --lost-found; then: git branch {checked_out} <commit>"
-    command = f"git hub-session spawn {sid}"
-    if last:
-        branch = short_name(AgentBranch(sid, agent, last).ref)
-        command = f"git hub-session adopt {sid} {agent_name(agent)} {branch}"
-    return command
+    return ""
+
+
+def _start_again_command(agent: int, last: int, sid: SessionId) -> str:
+    """Return the command that starts the agent again without its lost commits."""
+    if not last:
+        return f"git hub-session spawn {sid}"
+    branch = short_name(AgentBranch(sid, agent, last).ref)
+    return f"git hub-session adopt {sid} {agent_name(agent)} {branch}"
 
 
 def _last_attempts_with_refs(session: Session, hub: HubSnapshot) -> dict[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from git_hub_session._typing import TYPE_CHECKING, NamedTuple
 from git_hub_session.doctor.finding import Finding, Problem, check
@@ -16,7 +16,7 @@ from git_hub_session.git.ref_names import (
     session_of_branch,
     short_name,
 )
-from git_hub_session.git.worktrees import Worktree, lost_git_dir, replaced_git_dir
+from git_hub_session.git.worktrees import Worktree, unusable_git_dir
 from git_hub_session.session.attempts import recorded_attempts, session_archived_attempts
 from git_hub_session.util.paths import is_inside
 from git_hub_session.util.shell import quote_word
@@ -35,11 +35,16 @@ worktree_damaged = check(
 
 
 class _Unregistered(NamedTuple):
-    """A directory of an agent whose git dir is gone or cannot be used."""
+    """A directory of an agent whose git dir is missing or a symbolic link."""
 
     branch: AgentBranch
     path: str
     git_dir: str
+
+    @property
+    def is_link(self) -> bool:
+        """True if the git dir is a symbolic link."""
+        return os.path.islink(self.git_dir)
 
 
 def registration_findings(hub: HubSnapshot) -> Iterator[Finding]:
@@ -50,10 +55,9 @@ def registration_findings(hub: HubSnapshot) -> Iterator[Finding]:
             yield from check_copied_git_dir(worktree, sid)
     if hub.open_error is None:
         for session in hub.readable_sessions():
-            for lost in _unregistered(session, hub):
-                yield from check_lost_git_dir(lost, session, hub)
-            for replaced in _unregistered(session, hub, replaced_git_dir):
-                yield from check_replaced_git_dir(replaced, session, hub)
+            for found in _unregistered(session, hub):
+                check_git_dir = check_replaced_git_dir if found.is_link else check_lost_git_dir
+                yield from check_git_dir(found, session, hub)
 
 
 @check("worktree-doubled", "two git dirs record one directory")
@@ -64,14 +68,8 @@ def check_copied_git_dir(worktree: Worktree, sid: SessionId) -> Iterator[Problem
     yield Problem(worktree.git_dir, evidence, sid, advice=advice)
 
 
-def _unregistered(
-    session: Session, hub: HubSnapshot, find: Callable[[str, str], str] = lost_git_dir
-) -> Iterator[_Unregistered]:
-    """Yield the directories at the recorded and the default paths of the session's attempts.
-
-    Args:
-        find: return the git dir that a directory names, or '' if it is usable.
-    """
+def _unregistered(session: Session, hub: HubSnapshot) -> Iterator[_Unregistered]:
+    """Yield the directories at the recorded and the default paths of the session's attempts."""
     paths = hub.project.paths
     refs = [branch.ref for branch in hub.by_session.branches(session.id)]
     places = {
@@ -83,7 +81,7 @@ def _unregistered(
     # check_link reports a directory that another git dir records.
     recorded = hub.by_session.recorded_paths
     for path, attempt in places.items():
-        git_dir = find(path, paths.common_dir)
+        git_dir = unusable_git_dir(path, paths.common_dir)
         if git_dir and os.path.realpath(path) not in recorded:
             yield _Unregistered(attempt, path, git_dir)
 
@@ -92,7 +90,7 @@ def create_git_dir(finding: Finding, hub: HubSnapshot, _locked: LockedSession) -
     """Create the git dir of the directory again."""
     for session in hub.readable_sessions():
         for lost in _unregistered(session, hub):
-            if lost.path == finding.subject:
+            if lost.path == finding.subject and not lost.is_link:
                 register_again(lost.path, lost.git_dir, lost.branch, hub.project)
                 return []
     raise HubError("the directory has a git dir again")
