@@ -317,7 +317,8 @@ def wait_for(condition: Callable[[], object], process: subprocess.Popen[Any] | N
     """
     deadline = time.monotonic() + 120
     while not condition():
-        assert process is None or process.poll() is None or condition(), process
+        if process is not None and process.poll() is not None and not condition():
+            raise AssertionError(f"{process} has ended: {process.communicate()}")
         assert time.monotonic() < deadline
         time.sleep(0.01)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -89,9 +90,12 @@ class Slurm:
         )
         return set(done.stdout.split())
 
-    def start_controller(self) -> None:
-        """Start slurmctld."""
-        self.run("slurmctld", "-f", self.environ["SLURM_CONF"])
+    def start_controller(self, first_job: int = 1) -> None:
+        """Start slurmctld. It gives the jobs ids from `first_job` on."""
+        configuration = Path(self.environ["SLURM_CONF"])
+        text = re.sub("(?m)^FirstJobId=.*$", f"FirstJobId={first_job}", configuration.read_text())
+        configuration.write_text(text)
+        self.run("slurmctld", "-f", str(configuration))
 
     def kill_node(self, node: str, pids: Sequence[int]) -> None:
         """Kill the slurmd of a node and other processes, as a power failure does.
@@ -159,6 +163,8 @@ class Slurm:
             "SlurmctldPidFile": f"{top}/slurmctld.pid",
             "SlurmdPidFile": f"{top}/slurmd-%n.pid",
             "SlurmctldPort": free_port(),
+            "FirstJobId": 1,
+            "DebugFlags": "NO_CONF_HASH",  # the file of the nodes may have another FirstJobId
             "SlurmctldLogFile": f"{top}/slurmctld.log",
             "SlurmdLogFile": f"{top}/slurmd-%n.log",
             "ProctrackType": "proctrack/linuxproc",
